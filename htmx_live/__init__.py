@@ -1,0 +1,1 @@
+"""Live Django pages without writing JavaScript."""

@@ -1,0 +1,79 @@
+"""Settings: every key of the ``HTMX_LIVE`` dict, its type, its unit and its default.
+
+``settings()`` reads Django's settings each time, so that tests override them for free.
+No other module of the package reads ``django.conf.settings``.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
+from typing import Any
+
+from django.conf import settings as django_settings
+from django.core.exceptions import ImproperlyConfigured
+
+__all__ = ["Settings", "settings"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Every ``HTMX_LIVE`` key.  Durations are seconds and sizes are bytes, unless a comment says otherwise."""
+
+    # Pages and rendering
+    PAGE_TEMPLATE: str = "htmx_live/page.html"  # shell that LiveView.as_view() renders the view into
+    HTMX_SRC: str | None = None  # URL or static path of the project's own htmx 4; None: django-htmx's copy
+    AROUND: str | None = None  # dotted path of a context manager factory; given the record, wraps every turn
+    LOADING_GROUPING_CLASSES: Sequence[str] = ()  # CSS classes whose elements group triggers and loading elements
+
+    # State
+    STORE: str = "htmx_live.stores.memory.MemoryStore"  # dotted path of the store of records
+    STATE_TTL: int = 1800  # how long a record outlives its last event, when no page shows it
+    HIDDEN_TTL: int = 86_400  # the same for a page that said it is hidden
+    GRANT_MAX_AGE: int = 86_400  # how long a signed grant in a page stays valid
+    MAX_RECORD_SIZE: int = 65_536  # one record's encoded state
+    MAX_ARGUMENT_SIZE: int = 102_400  # one event's arguments
+    MAX_ARGUMENT_DEPTH: int = 10  # nesting of one event's JSON arguments
+    MAX_INSTANCES_PER_OWNER: int = 200  # live views that one session may keep; the oldest goes
+    MAX_RECORDS: int = 20_000  # records in the memory store; the least used goes
+    MAX_MAIL: int = 256  # background events that wait for one instance
+    MAX_JOBS_PER_INSTANCE: int = 100  # running jobs of one instance
+
+    # Turns
+    LEASE_TTL: float = 10.0  # a turn's lease when it is not renewed
+    BUSY_TIMEOUT: float = 10.0  # how long a click waits for the turn before it; then 409
+    TURN_THREADS: int = 4  # threads that run pushes, ticks and other background turns
+
+    # Background work
+    RUNNER: str = "thread"  # "thread", "immediate" (tests), or a dotted path
+    JOB_THREADS: int = 16  # jobs that run at once in one process
+    MAX_QUEUED_JOBS: int = 1000  # jobs that wait for a thread; one more fails at once
+    STREAM_INTERVAL: float = 0.05  # stream_text() sends at most one frame in this time
+    MAX_STREAM_TEXT: int = 262_144  # characters kept of one text stream; past it the oldest half goes
+
+    # Streams
+    HEARTBEAT: float = 15.0  # a silent stream says so this often
+    STREAM_LIFETIME: float = 600.0  # a stream ends and is reopened after about this time
+    MAX_STREAMS_PER_OWNER: int = 30
+    MAX_STREAMS: int = 10_000  # in one process
+    POLL_INTERVAL: float = 3.0  # how often a page asks while it has no stream
+    LOG_TTL: float = 3600.0  # how long messages of a page without a stream are kept
+    HIDDEN_CLOSE: float = 60.0  # a hidden tab closes its stream after this time
+
+
+def settings() -> Settings:
+    """The project's ``HTMX_LIVE``.  A misspelt key raises ``ImproperlyConfigured`` that guesses the right one."""
+    given: dict[str, Any] = getattr(django_settings, "HTMX_LIVE", {})
+    try:
+        return Settings(**given)
+    except TypeError:
+        raise ImproperlyConfigured(_unknown_keys(given)) from None
+
+
+def _unknown_keys(given: dict[str, Any]) -> str:
+    known = [field.name for field in fields(Settings)]
+    hints = []
+    for key in given:
+        if key not in known:
+            close = get_close_matches(key, known, n=1)
+            hints.append(f"{key!r}" + (f" (did you mean {close[0]!r}?)" if close else ""))
+    return f"HTMX_LIVE has no setting {', '.join(hints)}. It knows: {', '.join(known)}."

@@ -1,0 +1,101 @@
+"""Errors of the package, as one tree.
+
+    HtmxLiveError
+    ├── StateError          a value that cannot be kept in a record, or a name that cannot be assigned
+    ├── UnknownHandler      an event names a method that the view does not offer
+    ├── ArgumentError       an event's arguments do not fit the handler
+    ├── GrantError          a signed grant is missing, forged or expired
+    ├── InstanceGone        no such instance, or not yours
+    ├── Busy                another turn of the instance took too long
+    ├── TurnError           the code of a view asked for what a turn cannot do
+    ├── StoreUnavailable    the store did not answer
+    ├── RunnerUnavailable   a job could not be handed to the runner
+    └── UserError           raised by a view's own code: its text is shown to the user
+
+    Cancelled (BaseException)   raised inside a job that was cancelled
+
+Each keeps its facts as attributes.  Developers read the text in the log; a browser gets a status and no names.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+__all__ = [
+    "ArgumentError",
+    "Busy",
+    "Cancelled",
+    "GrantError",
+    "HtmxLiveError",
+    "InstanceGone",
+    "RunnerUnavailable",
+    "StateError",
+    "StoreUnavailable",
+    "TurnError",
+    "UnknownHandler",
+    "UserError",
+]
+
+
+class HtmxLiveError(Exception):
+    """Root of the package's errors."""
+
+
+class StateError(HtmxLiveError):
+    """A value that a record cannot keep, or an attribute that a view must not assign."""
+
+
+class UnknownHandler(HtmxLiveError):
+    """An event named a method that the view does not offer."""
+
+    def __init__(self, view: str, name: str, offered: Iterable[str]) -> None:
+        self.view, self.name, self.offered = view, name, sorted(offered)
+        close = get_close_matches(name, self.offered, n=1)
+        hint = f"Did you mean {close[0]!r}?" if close else f"It offers: {', '.join(self.offered) or 'none'}."
+        super().__init__(f"{view} offers no handler {name!r}. {hint} Decorate the method with @event_handler to offer it.")
+
+
+class ArgumentError(HtmxLiveError):
+    """An event's arguments do not fit its handler; ``parameter`` is the name of the one that does not."""
+
+    def __init__(self, handler: str, parameter: str, reason: str) -> None:
+        self.handler, self.parameter, self.reason = handler, parameter, reason
+        super().__init__(f"{handler}(): {parameter}: {reason}")
+
+
+class GrantError(HtmxLiveError):
+    """A signed grant is missing, forged or expired; ``expired`` tells the last from the others."""
+
+    def __init__(self, reason: str, *, expired: bool = False) -> None:
+        self.expired = expired
+        super().__init__(reason)
+
+
+class InstanceGone(HtmxLiveError):
+    """There is no such instance, or it is somebody else's; a browser cannot tell which."""
+
+
+class Busy(HtmxLiveError):
+    """The instance was busy with another turn for longer than ``BUSY_TIMEOUT``."""
+
+
+class TurnError(HtmxLiveError):
+    """The code of a view did what a turn cannot do; the text names the alternative."""
+
+
+class StoreUnavailable(HtmxLiveError):
+    """The store did not answer in time."""
+
+
+class RunnerUnavailable(HtmxLiveError):
+    """A job could not be handed to the runner: its queue is full, or its broker is away."""
+
+
+class UserError(HtmxLiveError):
+    """Raise it in a handler or a job with a text that the user may read."""
+
+
+class Cancelled(BaseException):
+    """Raised inside a job that was cancelled or replaced.
+
+    A ``BaseException``, so that ``except Exception`` in a callback does not swallow it.
+    """

@@ -1,0 +1,52 @@
+"""The runner port: where background jobs run.
+
+A runner knows jobs, not views.  It is given ``perform`` when built, calls it once per submitted job on a thread,
+process or loop of its own, and passes on what a cancel means there.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+__all__ = ["Job", "Perform", "Runner"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One piece of background work; every field is JSON, so that it crosses processes.
+
+    ``ref`` identifies this start of it; ``instance`` is the record's id.  ``callback`` is ``method:name`` of the
+    view, or ``module:qualified.name`` of a function.  ``args`` and ``kwargs`` are encoded by the state codec.
+    """
+
+    ref: str
+    instance: str
+    callback: str
+    args: list[Any] = field(default_factory=list)
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    is_async: bool = False
+    retries: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Perform:
+    """The two ways to run a job to its end; they differ in ``await`` only.  Neither raises for the job's own failure."""
+
+    run: Callable[[Job], None]
+    arun: Callable[[Job], Awaitable[None]]
+
+
+class Runner(Protocol):
+    """Where jobs run."""
+
+    def submit(self, job: Job) -> None:
+        """Take the job, or raise ``RunnerUnavailable`` within 2 s; never waits for it."""
+
+    def cancel(self, ref: str) -> None:
+        """Tell the job, wherever it runs; harmless when it does not run.  It may go on: its writes are dropped."""
+
+    def is_cancelled(self, ref: str) -> bool:
+        """Whether ``cancel(ref)`` was called in this process while the job was known here."""
+
+    def shutdown(self) -> Mapping[str, Job]:
+        """Stop taking jobs and return those that will not end here."""
