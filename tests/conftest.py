@@ -1,0 +1,17 @@
+"""What every test shares: when benchmarks run, and how long hypothesis may think."""
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile("plain", deadline=None)  # a busy machine must not fail a test
+settings.load_profile("plain")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave benchmarks out, unless `-m benchmark` (or another marker expression) asks for them."""
+    if config.option.markexpr:
+        return
+    left_out = [item for item in items if item.get_closest_marker("benchmark")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
