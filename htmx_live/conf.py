@@ -25,6 +25,8 @@ class Settings:
     AROUND: str | None = None  # dotted path of a context manager factory; given the record, wraps every turn
     LOADING_GROUPING_CLASSES: Sequence[str] = ()  # CSS classes whose elements group triggers and loading elements
 
+    REDIRECT_HOSTS: Sequence[str] = ()  # hosts that redirect() may go to, beside the request's own
+
     # State
     STORE: str = "htmx_live.stores.memory.MemoryStore"  # dotted path of the store of records
     STATE_TTL: int = 1800  # how long a record outlives its last event, when no page shows it
@@ -33,7 +35,7 @@ class Settings:
     MAX_RECORD_SIZE: int = 65_536  # one record's encoded state
     MAX_ARGUMENT_SIZE: int = 102_400  # one event's arguments
     MAX_ARGUMENT_DEPTH: int = 10  # nesting of one event's JSON arguments
-    MAX_INSTANCES_PER_OWNER: int = 200  # live views that one session may keep; the oldest goes
+    MAX_INSTANCES_PER_OWNER: int = 1000  # live views that one session may keep; the oldest goes
     MAX_RECORDS: int = 20_000  # records in the memory store; the least used goes
     MAX_MAIL: int = 256  # background events that wait for one instance
     MAX_JOBS_PER_INSTANCE: int = 100  # running jobs of one instance

@@ -31,7 +31,9 @@ class Fragment:
     swap: Swap = "outerMorph"
 
     def __html__(self) -> SafeString:
-        return format_html('<hx-partial hx-target="#{}" hx-swap="{}">{}</hx-partial>', self.target, self.swap, self.html)
+        return format_html(
+            '<hx-partial hx-target="#{}" hx-swap="{}">{}</hx-partial>', self.target, self.swap, self.html
+        )
 
 
 def join(fragments: Iterable[Fragment]) -> SafeString:

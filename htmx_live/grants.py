@@ -12,28 +12,13 @@ from typing import Any
 from django.core import signing
 
 from htmx_live.exceptions import GrantError
+from htmx_live.records import Owner
 
-__all__ = ["Owner", "PageGrant", "ViewGrant", "sign_page", "sign_view", "unsign_page", "unsign_view"]
+__all__ = ["Owner", "PageGrant", "ViewGrant", "random_id", "sign_page", "sign_view", "unsign_page", "unsign_view"]
 
 # Each purpose has a salt of its own, so that a grant of one kind never passes for another.
 _PAGE_SALT = "htmx_live.page"
 _VIEW_SALT = "htmx_live.view"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Owner:
-    """Who a page belongs to: ``token`` is a digest of a random value in the session, ``user`` the user's pk as text.
-
-    Both are empty for a visitor without a session.
-    """
-
-    token: str = ""
-    user: str = ""
-
-    @property
-    def key(self) -> str:
-        """One word for caps and indexes."""
-        return f"{self.token}.{self.user}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,207 @@
+"""Events and effects: what happens to an instance, and what its code asks for in return.
+
+An *event* is handed to ``runtime.dispatch``.  Those that may wait in an instance's mailbox (``Mail``) are JSON when
+written down, for another process may take them out.  An *effect* is asked for by a view's code and performed by the
+runtime once the turn is saved.
+"""
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from django.http import HttpRequest
+from django.utils.translation import gettext as _
+
+from htmx_live.handlers import Handler
+from htmx_live.records import JobRow
+
+__all__ = [
+    "Adopt",
+    "Call",
+    "CancelJobs",
+    "Effect",
+    "EndText",
+    "JobEnd",
+    "JobFailure",
+    "Refresh",
+    "Mail",
+    "Merge",
+    "Notice",
+    "Redirect",
+    "ResetForms",
+    "StartJob",
+    "WriteText",
+    "read_mail",
+    "write_mail",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFailure:
+    """Why a job ended without a result; ``str()`` of it is safe to show.
+
+    ``kind`` is ``"error"`` (the callback raised), ``"user"`` (it raised a ``UserError``; ``detail`` is its text),
+    ``"lost"`` (its process died) or ``"refused"`` (it could not be started).  ``id`` finds the traceback in the log.
+    """
+
+    id: str
+    kind: Literal["error", "user", "lost", "refused"] = "error"
+    detail: str = ""
+
+    def __str__(self) -> str:
+        if self.kind == "user":
+            return self.detail
+        if self.kind == "lost":
+            return _("The work was interrupted. Please start it again. (%(id)s)") % {"id": self.id}
+        return _("Something went wrong. (error %(id)s)") % {"id": self.id}
+
+
+# Effects
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartJob:
+    """Start ``callback`` in the background; replaces the running job of the same name and key."""
+
+    row: JobRow
+    callback: str
+    args: list[Any] = field(default_factory=list)
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    is_async: bool = False
+    retries: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelJobs:
+    """Cancel the running jobs of this name, or started by the handler of this name; ``key`` None means every key."""
+
+    name: str
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteText:
+    """Add ``text`` to a text stream of the instance, or put it in the place of what is there."""
+
+    stream: str
+    text: str
+    replace: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndText:
+    """Forget a text stream."""
+
+    stream: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redirect:
+    """Send the page whose user started this to ``url``, which has been checked."""
+
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """A toast; ``level`` is one of Django's message tags (debug, info, success, warning, error)."""
+
+    message: str
+    level: str = "info"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResetForms:
+    """Let the answer overwrite what the user has typed."""
+
+
+Effect = StartJob | CancelJobs | WriteText | EndText | Redirect | Notice | ResetForms
+
+
+# Events
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A user's event, bound and checked: ``arguments`` are keyword arguments of the handler."""
+
+    handler: Handler
+    arguments: dict[str, Any]
+    request: HttpRequest
+    nonce: str = ""
+    page: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adopt:
+    """Another page load shows the instance from now on (reload, back, a form posted without JavaScript)."""
+
+    page: str
+    request: HttpRequest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refresh:
+    """Render again, for whoever asks, without changing anything."""
+
+    request: HttpRequest | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Merge:
+    """A running job hands over what it changed so far (``flush()``), and what it asks for.
+
+    ``changes`` are encoded attributes, ``removed`` the names of deleted ones.
+    """
+
+    ref: str
+    changes: dict[str, str] = field(default_factory=dict)
+    removed: list[str] = field(default_factory=list)
+    effects: list[Effect] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobEnd:
+    """A job has ended.  ``result`` is encoded; ``failure`` is None when it is done.
+
+    ``cancelled`` is true when the callback itself gave up by raising ``Cancelled``.
+    """
+
+    ref: str
+    changes: dict[str, str] = field(default_factory=dict)
+    removed: list[str] = field(default_factory=list)
+    result: Any = None
+    failure: JobFailure | None = None
+    cancelled: bool = False
+
+
+Mail = Merge | JobEnd
+
+_MAIL: dict[str, type[Mail]] = {kind.__name__: kind for kind in (Merge, JobEnd)}
+_EFFECTS: dict[str, type[Effect]] = {
+    kind.__name__: kind for kind in (StartJob, CancelJobs, WriteText, EndText, Redirect, Notice, ResetForms)
+}
+
+
+def write_mail(mail: Mail) -> str:
+    """``mail`` as text for a mailbox."""
+    fields = asdict(mail)
+    if isinstance(mail, Merge):
+        fields["effects"] = [[type(effect).__name__, asdict(effect)] for effect in mail.effects]
+    return json.dumps([type(mail).__name__, fields])
+
+
+def read_mail(text: str) -> Mail:
+    """The mail that ``write_mail`` wrote."""
+    name, fields = json.loads(text)
+    if fields.get("failure"):
+        fields["failure"] = JobFailure(**fields["failure"])
+    if "effects" in fields:
+        fields["effects"] = [_read_effect(*effect) for effect in fields["effects"]]
+    return _MAIL[name](**fields)
+
+
+def _read_effect(name: str, fields: dict[str, Any]) -> Effect:
+    if "row" in fields:
+        fields["row"] = JobRow(**fields["row"])
+    return _EFFECTS[name](**fields)

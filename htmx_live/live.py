@@ -1,0 +1,302 @@
+"""``Live``: a view's state, the events that it receives and the effects that it asks for; no HTTP.
+
+What a subclass assigns on ``self`` is its state.  Everything that the library keeps about a turn is in one slot,
+``self._live``, so that all other names are the user's.
+"""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Protocol
+
+from asgiref.sync import sync_to_async
+from django.http import HttpRequest
+from django.shortcuts import resolve_url
+from django.utils.http import url_has_allowed_host_and_scheme
+
+from htmx_live.conf import settings
+from htmx_live.events import CancelJobs, Effect, EndText, Notice, Redirect, ResetForms, StartJob, WriteText
+from htmx_live.exceptions import Cancelled, StateError, TurnError
+from htmx_live.grants import random_id
+from htmx_live.handlers import Handler, registry
+from htmx_live.records import JobRow, Record
+from htmx_live.state import encode
+
+__all__ = ["Inner", "Live", "Outlet", "safe_url"]
+
+
+class Outlet(Protocol):
+    """Where a view's wishes go: into the turn's list, or from a job into turns of their own."""
+
+    def ask(self, effect: Effect) -> None: ...
+
+    def flush(self) -> None: ...
+
+    def text(self, stream: str) -> str | None: ...
+
+    @property
+    def cancelled(self) -> bool: ...
+
+
+@dataclass(slots=True, kw_only=True)
+class Inner:
+    """What the library knows of a view during one turn or job.
+
+    ``starter`` is the handler that runs (``mount`` in ``mount()``); ``page`` the page whose event it is, or "".
+    """
+
+    record: Record
+    kwargs: dict[str, Any]
+    request: HttpRequest
+    outlet: Outlet
+    starter: str = ""
+    page: str = ""
+
+
+class Live:
+    """Base of live views; see ``LiveView``."""
+
+    template_name: str = ""
+    root_tag: str = "div"
+    scope: Literal["client", "shared"] = "client"
+    tick_interval: int | None = None  # milliseconds
+    login_required: bool = False
+    permission_required: str | tuple[str, ...] = ()
+
+    handlers: ClassVar[Mapping[str, Handler]] = {}
+    _guarded: ClassVar[frozenset[str]] = frozenset()
+    _defaults: ClassVar[Mapping[str, Any]] = {}
+    _live: Inner
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls.handlers = registry(cls)
+        cls._guarded = frozenset(_guarded_names(cls))
+        cls._defaults = dict(_plain_attributes(cls))
+
+    def __init__(self, inner: Inner) -> None:
+        self.__dict__["_live"] = inner
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in type(self)._guarded:
+            raise StateError(
+                f"{type(self).__name__}.{name} is {_OWN_NAMES.get(name, 'a method of the view')} and cannot be assigned. "
+                f"Choose another name for your state, {name}_ for example."
+            )
+        self.__dict__[name] = value
+
+    # What a view reads
+
+    @property
+    def kwargs(self) -> dict[str, Any]:
+        """What the view was mounted with."""
+        return self._live.kwargs
+
+    @property
+    def request(self) -> HttpRequest:
+        """The user's request while ``mount`` or a user's event runs; otherwise a stand-in: a GET of the page
+        without session and messages."""
+        return self._live.request
+
+    @property
+    def user(self) -> Any:
+        """The user whose view this is, as ``request.user``; read from the database when first used."""
+        return self._live.request.user
+
+    @property
+    def streams(self) -> "Streams":
+        """The text streams of this view by name: ``self.streams["log"]``; ``.pop("log")`` ends one."""
+        return Streams(self._live.outlet)
+
+    @property
+    def cancelled(self) -> bool:
+        """In a job: whether it was cancelled or replaced, so that going on is of no use."""
+        return self._live.outlet.cancelled
+
+    # What a view overrides
+
+    def mount(self, request: HttpRequest, **kwargs: Any) -> Any:
+        """Set the first state; runs once per instance.  May start jobs."""
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        """Further variables for the template; computed for each render and not kept."""
+        return kwargs
+
+    def has_permission(self) -> bool:
+        """Whether the present user may use this view: asked at mount, for every event, job and stream.
+
+        Reads ``self.user`` and ``self.kwargs`` only; the state is not there yet.
+        """
+        if not (self.login_required or self.permission_required):
+            return True
+        if not self.user.is_authenticated:
+            return False
+        wanted = self.permission_required
+        return bool(self.user.has_perms((wanted,) if isinstance(wanted, str) else tuple(wanted)))
+
+    # What a view asks for
+
+    def start_async(
+        self,
+        callback: Callable[..., Any],
+        *args: Any,
+        name: str | None = None,
+        key: Any = None,
+        retries: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        """Run ``callback`` in the background once this turn's result is out.
+
+        ``callback`` is a method of the view or an importable function, its arguments are values that a record could
+        keep.  A job of the same explicit ``name`` and ``key`` that runs is replaced.  ``retries``: how often it may
+        be run again after its process died.
+        """
+        path, label = callback_path(self, callback)
+        ref = random_id()
+        row = JobRow(
+            ref=ref,
+            handler=self._live.starter or label,
+            name=name or f"{label}-{ref[:8]}",
+            key="" if key is None else str(key),
+            page=self._live.page,
+        )
+        effect = StartJob(
+            row=row,
+            callback=path,
+            args=[encode(value, f"argument {number} of {label}()") for number, value in enumerate(args, 1)],
+            kwargs={word: encode(value, f"argument {word} of {label}()") for word, value in kwargs.items()},
+            is_async=inspect.iscoroutinefunction(callback),
+            retries=retries,
+        )
+        self._live.outlet.ask(effect)
+
+    def cancel_async(self, name: str, key: Any = None) -> None:
+        """Cancel the jobs of this name, and those that the handler of this name started; without any, do nothing."""
+        self._live.outlet.ask(CancelJobs(name=name, key=None if key is None else str(key)))
+
+    def check_cancelled(self) -> None:
+        """In a job: raise ``Cancelled`` when it was cancelled or replaced."""
+        if self._live.outlet.cancelled:
+            raise Cancelled
+
+    def flush(self) -> None:
+        """In a job: merge and show what is set so far.  Raises ``Cancelled`` like ``check_cancelled``."""
+        self._live.outlet.flush()
+
+    async def aflush(self) -> None:
+        """See ``flush()``."""
+        await sync_to_async(self.flush, thread_sensitive=False)()
+
+    def stream_text(self, stream: str, text: str, mode: Literal["append", "replace"] = "append") -> None:
+        """Write to a text stream, shown by ``{% stream "name" %}``; from a job it appears while the job runs."""
+        if mode not in ("append", "replace"):
+            raise TurnError(f"stream_text(mode={mode!r}): expected 'append' or 'replace'.")
+        self._live.outlet.ask(WriteText(stream=stream, text=str(text), replace=mode == "replace"))
+
+    async def astream_text(self, stream: str, text: str, mode: Literal["append", "replace"] = "append") -> None:
+        """See ``stream_text()``."""
+        await sync_to_async(self.stream_text, thread_sensitive=False)(stream, text, mode)
+
+    def redirect(self, to: Any, *args: Any, **kwargs: Any) -> None:
+        """Send the user to ``to``, as Django's shortcut takes it; another host must be in ``REDIRECT_HOSTS``."""
+        self._live.outlet.ask(Redirect(url=safe_url(resolve_url(to, *args, **kwargs), self._live.request)))
+
+    def notify(self, message: Any, level: str = "info") -> None:
+        """Show a toast on the page; ``level`` is one of Django's message tags."""
+        self._live.outlet.ask(Notice(message=str(message), level=level))
+
+    def reset_forms(self) -> None:
+        """Let this turn's answer overwrite what the user has typed."""
+        self._live.outlet.ask(ResetForms())
+
+    def skip_render(self) -> None:
+        """Keep the state of this turn but send nothing."""
+        self._skip_render = True
+
+
+class Streams:
+    """The text streams of one view."""
+
+    def __init__(self, outlet: Outlet) -> None:
+        self._outlet = outlet
+
+    def __contains__(self, name: str) -> bool:
+        return self._outlet.text(name) is not None
+
+    def __getitem__(self, name: str) -> str:
+        text = self._outlet.text(name)
+        if text is None:
+            raise KeyError(name)
+        return text
+
+    def get(self, name: str, default: str = "") -> str:
+        text = self._outlet.text(name)
+        return default if text is None else text
+
+    def pop(self, name: str, default: str = "") -> str:
+        """End the stream; its text so far."""
+        text = self.get(name, default)
+        self._outlet.ask(EndText(stream=name))
+        return text
+
+
+def state_of(view: Live) -> dict[str, Any]:
+    """The attributes of ``view`` that its record keeps."""
+    cls = type(view)
+    # A class attribute with __get__ owns its name: cached_property writes past __setattr__.
+    return {
+        name: value
+        for name, value in vars(view).items()
+        if name not in ("_live", "_skip_render") and not hasattr(getattr(cls, name, None), "__get__")
+    }
+
+
+def callback_path(view: Live, callback: Callable[..., Any]) -> tuple[str, str]:
+    """``method:name`` or ``module:qualified.name`` of a callback, and its plain name."""
+    name = getattr(callback, "__name__", "")
+    if getattr(callback, "__self__", None) is view and getattr(type(view), name, None) is not None:
+        return f"method:{name}", name
+    path = f"{getattr(callback, '__module__', '')}:{getattr(callback, '__qualname__', '')}"
+    if "<" in path or not name or getattr(callback, "__self__", None) is not None:
+        raise TurnError(
+            f"start_async() got {callback!r}. A background callback is a method of the view or a function at module "
+            "level: a lambda or a local function cannot be found by another process. Move it, and pass what it needs "
+            "as arguments."
+        )
+    return path, name
+
+
+def safe_url(url: str, request: HttpRequest) -> str:
+    """``url`` when it stays on this host or one of ``REDIRECT_HOSTS``; otherwise ``TurnError``."""
+    odd = "\\" in url or any(ord(character) < 33 or ord(character) == 127 for character in url)
+    hosts = {request.get_host(), *settings().REDIRECT_HOSTS}
+    if odd or not url_has_allowed_host_and_scheme(url, allowed_hosts=hosts, require_https=request.is_secure()):
+        raise TurnError(f"redirect({url!r}) leaves this site. Add its host to HTMX_LIVE['REDIRECT_HOSTS'] to allow it.")
+    return url
+
+
+# Names that the library gives a view, and what to say when one is assigned.
+_OWN_NAMES = {
+    "kwargs": "what the view was mounted with",
+    "request": "the current request",
+    "user": "the view's user",
+    "streams": "the view's text streams",
+    "cancelled": "whether the running job was cancelled",
+    "handlers": "the table of the view's handlers",
+    "_live": "the library's own slot",
+}
+
+
+def _guarded_names(cls: type[Live]) -> Iterator[str]:
+    yield from _OWN_NAMES
+    for name in dir(cls):
+        if not name.startswith("_") and callable(getattr(cls, name)):
+            yield name
+
+
+def _plain_attributes(cls: type[Live]) -> Iterator[tuple[str, Any]]:
+    for base in reversed(cls.__mro__):
+        if base is not Live and issubclass(base, Live):
+            for name, value in vars(base).items():
+                if not name.startswith("_") and not callable(value) and not hasattr(value, "__get__"):
+                    yield name, value

@@ -1,0 +1,64 @@
+"""``DaemonPool``: a bounded number of daemon threads that take calls from one queue.
+
+The standard library's executor joins its threads when the process exits, so that one call that hangs would keep the
+process alive; these threads die with it.
+"""
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+
+from django.db import close_old_connections
+
+__all__ = ["DaemonPool"]
+
+logger = logging.getLogger("htmx_live.pool")
+
+Call = Callable[[], None]
+
+
+class DaemonPool:
+    """``size()`` is read when a thread may be added.  ``after`` runs on the thread after each call.
+
+    Calls start in order.  What a call raises is logged; the thread goes on.
+    """
+
+    def __init__(self, name: str, size: Callable[[], int], *, after: Call = close_old_connections) -> None:
+        self._name, self._size, self._after = name, size, after
+        self._wake = threading.Condition()
+        self._waiting: deque[Call] = deque()
+        self._threads = 0
+        self._idle = 0
+
+    def submit(self, call: Call) -> None:
+        with self._wake:
+            self._waiting.append(call)
+            if self._idle >= len(self._waiting):
+                self._wake.notify()
+            elif self._threads < self._size():
+                self._threads += 1
+                threading.Thread(target=self._work, name=f"{self._name}-{self._threads}", daemon=True).start()
+
+    def clear(self) -> None:
+        """Drop the calls that have not started."""
+        with self._wake:
+            self._waiting.clear()
+
+    def _work(self) -> None:
+        while True:
+            call = self._next()
+            try:
+                call()
+            except BaseException:  # a job boundary: the pool outlives whatever it runs
+                logger.exception("A call on %s ended with an error that was not handled", self._name)
+            finally:
+                self._after()
+
+    def _next(self) -> Call:
+        with self._wake:
+            self._idle += 1
+            while not self._waiting:
+                self._wake.wait()
+            self._idle -= 1
+            return self._waiting.popleft()

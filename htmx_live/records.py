@@ -1,0 +1,72 @@
+"""Records: what a store keeps of one instance, and whose it is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["JobRow", "Owner", "Record"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """Who an instance belongs to: ``token`` is a digest of a random value in the session, ``user`` the user's pk as text.
+
+    Both are empty for a visitor without a session.
+    """
+
+    token: str = ""
+    user: str = ""
+
+    @property
+    def key(self) -> str:
+        """One word for caps and indexes."""
+        return f"{self.token}.{self.user}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRow:
+    """A running job in its instance's record: ``handler`` started it, (``name``, ``key``) tells it from others.
+
+    ``page`` is the page whose event started it.
+    """
+
+    ref: str
+    handler: str
+    name: str
+    key: str = ""
+    page: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What a store keeps of one instance.  ``rev`` rises by one with each turn.
+
+    ``kwargs`` are encoded; ``digest`` is the hash of the HTML that was sent last; ``nonces`` are those of the last
+    16 user events; ``pages`` are the ids of the pages that show it, newest last; ``children`` maps a nested view's
+    key to its instance.  ``language`` to ``query`` describe the last request of its user.
+    """
+
+    instance: str
+    view: str
+    owner: Owner
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    key: str = ""
+    rev: int = 0
+    state: dict[str, str] = field(default_factory=dict)
+    jobs: tuple[JobRow, ...] = ()
+    pages: tuple[str, ...] = ()
+    children: Mapping[str, str] = field(default_factory=dict)
+    nonces: tuple[str, ...] = ()
+    digest: str = ""
+    grant: str = ""
+    granted_at: int = 0  # seconds since 1970
+    remounts: int = 0
+    tag: str = "div"
+    css_class: str = ""
+    language: str = ""
+    time_zone: str = ""
+    script_prefix: str = "/"
+    secure: bool = False
+    host: str = ""
+    path: str = "/"
+    query: str = ""

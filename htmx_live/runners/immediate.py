@@ -1,0 +1,45 @@
+"""``ImmediateRunner``: jobs wait in a list until somebody says ``run_all``; for tests."""
+
+import asyncio
+
+from htmx_live.runners.base import Job, Perform
+
+__all__ = ["ImmediateRunner"]
+
+
+class ImmediateRunner:
+    """See ``htmx_live.runners.base.Runner``.  Jobs run on the thread that calls ``run_all``, in order of submission."""
+
+    def __init__(self, perform: Perform) -> None:
+        self._perform = perform
+        self._cancelled: set[str] = set()
+        self.waiting: list[Job] = []
+
+    def submit(self, job: Job) -> None:
+        self.waiting.append(job)
+
+    def cancel(self, ref: str) -> None:
+        self._cancelled.add(ref)
+
+    def is_cancelled(self, ref: str) -> bool:
+        return ref in self._cancelled
+
+    def shutdown(self) -> dict[str, Job]:
+        left = {job.ref: job for job in self.waiting}
+        self.waiting.clear()
+        return left
+
+    def run_all(self) -> int:
+        """Run what waits, and what that starts, until nothing is left; how many ran."""
+        count = 0
+        while self.waiting:
+            job = self.waiting.pop(0)
+            count += 1
+            if job.is_async:
+                asyncio.run(self._arun(job))
+            else:
+                self._perform.run(job)
+        return count
+
+    async def _arun(self, job: Job) -> None:
+        await self._perform.arun(job)

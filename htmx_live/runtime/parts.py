@@ -1,0 +1,80 @@
+"""The parts of this process: its store, its bus, its runner and its pool of background turns.
+
+Built once, from settings, when first used.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
+
+from htmx_live.conf import settings
+from htmx_live.pool import DaemonPool
+from htmx_live.runners.base import Perform, Runner
+from htmx_live.stores.base import Store
+from htmx_live.transport.bus import Bus, bus
+
+__all__ = ["Parts", "give_perform", "override", "parts"]
+
+_RUNNERS = {
+    "thread": "htmx_live.runners.thread.ThreadRunner",
+    "immediate": "htmx_live.runners.immediate.ImmediateRunner",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    store: Store
+    bus: Bus
+    runner: Runner
+    turns: DaemonPool
+
+
+_lock = threading.Lock()
+_parts: Parts | None = None
+_perform: Perform | None = None
+
+
+def parts() -> Parts:
+    """This process's parts."""
+    return _parts or _build()
+
+
+def give_perform(perform: Perform) -> None:
+    """Say what runners are to run; called once, by the module that performs jobs, which stands above this one."""
+    global _perform
+    _perform = perform
+
+
+@contextmanager
+def override(**changed: Any) -> Iterator[Parts]:
+    """Other parts for a while; for tests.  ``runner`` may be given as a class, which is built with ``perform``."""
+    global _parts
+    before = parts()
+    if isinstance(changed.get("runner"), type):
+        changed["runner"] = changed["runner"](_perform)
+    _parts = replace(before, **changed)
+    try:
+        yield _parts
+    finally:
+        _parts = before
+
+
+def _build() -> Parts:
+    global _parts
+    with _lock:
+        if _parts is None:
+            chosen = settings()
+            if _perform is None:
+                raise ImproperlyConfigured("htmx_live is not ready. Add 'htmx_live' to INSTALLED_APPS.")
+            _parts = Parts(
+                store=import_string(chosen.STORE)(),
+                bus=bus(),
+                runner=import_string(_RUNNERS.get(chosen.RUNNER, chosen.RUNNER))(_perform),
+                turns=DaemonPool("htmx-live-turn", lambda: settings().TURN_THREADS),
+            )
+    return _parts

@@ -1,0 +1,125 @@
+"""What a turn runs inside: the stand-in request, the language, the time zone and the project's own context.
+
+A turn may have no request of its own (a job's end, a push), and its page's request is long gone.  The stand-in is
+made from the record alone, so that every render of an instance sees the same: a GET of the page, with its host, path
+and query and a lazy user, without session and messages.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from io import BytesIO
+from typing import Any
+
+from django.apps import apps
+from django.core.handlers.wsgi import WSGIRequest
+from django.db import connections, transaction
+from django.http import HttpRequest
+from django.urls import Resolver404, get_script_prefix, resolve, set_script_prefix
+from django.utils import timezone, translation
+from django.utils.functional import SimpleLazyObject
+from django.utils.module_loading import import_string
+from django_htmx.middleware import HtmxDetails
+
+from htmx_live.conf import settings
+from htmx_live.records import Record
+
+__all__ = ["after_commit", "around", "atomic_where_asked", "facts_of", "stand_in"]
+
+
+def stand_in(record: Record) -> HttpRequest:
+    """The request that a view sees when no user's request is there."""
+    host, _, port = record.host.rpartition(":") if record.host.rpartition(":")[2].isdigit() else (record.host, "", "")
+    prefix = record.script_prefix.rstrip("/")
+    path_info = record.path[len(prefix) :] if record.path.startswith(prefix) else record.path
+    request = WSGIRequest(
+        {
+            "REQUEST_METHOD": "GET",
+            "SCRIPT_NAME": prefix,
+            "PATH_INFO": path_info.encode().decode("latin-1") or "/",
+            "QUERY_STRING": record.query,
+            "HTTP_HOST": record.host,
+            "SERVER_NAME": host or "localhost",
+            "SERVER_PORT": port or ("443" if record.secure else "80"),
+            "SERVER_PROTOCOL": "HTTP/1.1",
+            "wsgi.url_scheme": "https" if record.secure else "http",
+            "wsgi.input": BytesIO(),
+        }
+    )
+    request.user = SimpleLazyObject(lambda: _user(record.owner.user))  # type: ignore[assignment]
+    request.htmx = HtmxDetails(request)  # type: ignore[attr-defined]
+    request.LANGUAGE_CODE = record.language  # type: ignore[attr-defined]
+    request.resolver_match = SimpleLazyObject(lambda: _resolve(path_info))  # type: ignore[assignment]
+    return request
+
+
+def facts_of(request: HttpRequest) -> dict[str, Any]:
+    """The fields of a record that describe a user's request."""
+    return {
+        "language": translation.get_language() or "",
+        "time_zone": timezone.get_current_timezone_name(),
+        "script_prefix": get_script_prefix(),
+        "secure": request.is_secure(),
+        "host": request.get_host(),
+        "path": request.path,
+        "query": request.META.get("QUERY_STRING", ""),
+    }
+
+
+@contextmanager
+def around(record: Record) -> Iterator[None]:
+    """The record's language, time zone and script prefix, and the project's ``AROUND``."""
+    prefix = get_script_prefix()
+    factory = settings().AROUND
+    with ExitStack() as stack:
+        stack.enter_context(translation.override(record.language or None))
+        stack.enter_context(timezone.override(record.time_zone or None))
+        stack.callback(set_script_prefix, prefix)
+        set_script_prefix(record.script_prefix)
+        if factory:
+            stack.enter_context(import_string(factory)(record))
+        yield
+
+
+def atomic_where_asked() -> AbstractContextManager[Any]:
+    """A transaction on each database that the project set ``ATOMIC_REQUESTS`` for."""
+    aliases = [alias for alias in connections if connections.settings[alias]["ATOMIC_REQUESTS"]]
+    if not aliases:
+        return nullcontext()
+    stack = ExitStack()
+    for alias in aliases:
+        stack.enter_context(transaction.atomic(using=alias))
+    return stack
+
+
+def after_commit(call: Callable[[], None]) -> bool:
+    """Run ``call`` once every transaction that this thread is in has been committed; True when that is now.
+
+    Only connections that are open are looked at: ``transaction.on_commit`` would open one.  The transaction that
+    Django's ``TestCase`` wraps around a test does not count, for it never commits.
+    """
+    for connection in connections.all(initialized_only=True):
+        blocks = connection.atomic_blocks if connection.in_atomic_block else []
+        if any(not getattr(block, "_from_testcase", False) for block in blocks):
+            connection.on_commit(lambda: after_commit(call) and None)
+            return False
+    call()
+    return True
+
+
+def _user(pk: str) -> Any:
+    from django.contrib.auth.models import AnonymousUser  # noqa: PLC0415  (a model module: importable once apps are ready)
+
+    if not pk or not apps.is_installed("django.contrib.auth"):
+        return AnonymousUser()
+    from django.contrib.auth import get_user_model  # noqa: PLC0415
+
+    users = get_user_model()._default_manager
+    user = users.filter(pk=pk).first()
+    return user if user is not None and user.is_active else AnonymousUser()
+
+
+def _resolve(path: str) -> Any:
+    try:
+        return resolve(path)
+    except Resolver404:
+        return None

@@ -1,0 +1,248 @@
+"""State: how what a view assigns on ``self`` is kept between turns.
+
+State maps attribute names to JSON texts, so that two versions of an attribute are compared, merged and measured
+without decoding them.  Values outside JSON are tagged, ``{"$": tag, "v": value}``, from a closed table: nothing in
+a store can make Python import or build anything else.
+"""
+
+import datetime as dt
+import json
+import math
+import sys
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+
+from django.apps import apps
+from django.db.models import Model, QuerySet
+from django.utils.functional import Promise
+from django.utils.safestring import SafeString, mark_safe
+
+from htmx_live.exceptions import StateError
+
+__all__ = ["State", "decode", "decode_state", "encode", "encode_state"]
+
+State = dict[str, str]  # attribute name -> JSON text
+
+
+def encode_state(values: Mapping[str, Any]) -> State:
+    """Attributes as JSON texts; ``StateError`` names the attribute that cannot be kept, and what to do instead."""
+    return {
+        name: json.dumps(encode(value, name), separators=(",", ":"), sort_keys=False) for name, value in values.items()
+    }
+
+
+def decode_state(state: Mapping[str, str]) -> dict[str, Any]:
+    """Attributes as Python values.  Model instances cost one query per model; those that are gone are None."""
+    loaded = {name: json.loads(text) for name, text in state.items()}
+    rows = _Rows(loaded.values())
+    return {name: _decode(value, rows) for name, value in loaded.items()}
+
+
+def encode(value: Any, name: str = "value") -> Any:
+    """``value`` as JSON values; ``name`` is what an error calls it."""
+    try:
+        return _encode(value, name)
+    except RecursionError:
+        raise StateError(f"{name} contains itself, or is nested too deeply to be kept. Keep a flatter value.") from None
+
+
+def decode(value: Any) -> Any:
+    """The Python value that ``encode`` made ``value`` of."""
+    return _decode(value, _Rows([value]))
+
+
+def _encode(value: Any, name: str) -> Any:
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
+    encoder = _ENCODERS.get(kind)
+    if encoder is not None:
+        return encoder(value, name)
+    for base, tagged in _FAMILIES:
+        if isinstance(value, base):
+            return tagged(value, name)
+    raise StateError(_refusal(value, name))
+
+
+def _encode_float(value: float, name: str) -> Any:
+    return value if math.isfinite(value) else {"$": "float", "v": repr(value)}
+
+
+def _encode_list(value: list[Any], name: str) -> Any:
+    return [_encode(item, name) for item in value]
+
+
+def _encode_dict(value: dict[Any, Any], name: str) -> Any:
+    if all(type(key) is str for key in value) and "$" not in value:
+        return {key: _encode(item, f"{name}[{key!r}]") for key, item in value.items()}
+    return {"$": "dict", "v": [[_encode(key, name), _encode(item, name)] for key, item in value.items()]}
+
+
+def _encode_set(value: set[Any], name: str) -> Any:
+    # Sorted, so that equal sets have equal texts.
+    return {"$": "set", "v": sorted((_encode(item, name) for item in value), key=json.dumps)}
+
+
+def _encode_model(value: Model, name: str) -> Any:
+    if value.pk is None:
+        raise StateError(f"{name} is an unsaved {value._meta.label}. Save it first, or keep its fields instead.")
+    return {"$": "model", "t": value._meta.label_lower, "v": _encode(value.pk, name)}
+
+
+def _encode_enum(value: Enum, name: str) -> Any:
+    kind = type(value)
+    path = f"{kind.__module__}:{kind.__qualname__}"
+    if _enum_class(path) is not kind:
+        raise StateError(
+            f"{name} is a member of {path}, which cannot be found by that name. Define it at module level."
+        )
+    return {"$": "enum", "t": path, "v": value.name}
+
+
+def _refusal(value: Any, name: str) -> str:
+    kind = f"{type(value).__module__}.{type(value).__qualname__}"
+    if isinstance(value, QuerySet):
+        return f"{name} is a QuerySet, which a record cannot keep. Return it from get_context_data(), or keep a list."
+    if callable(value):
+        return f"{name} is a {kind}: code cannot be kept in a record. Make it a method of the view."
+    return (
+        f"{name} is a {kind}, which a record cannot keep. Keep its parts as None, bool, int, float, str, list, dict, "
+        "tuple, set, date, time, datetime, timedelta, Decimal, UUID, Enum or saved model instances, "
+        "or compute it in get_context_data()."
+    )
+
+
+def _tagged(tag: str, text: Callable[[Any], Any]) -> Callable[[Any, str], Any]:
+    return lambda value, name: {"$": tag, "v": text(value)}
+
+
+_PLAIN = frozenset({type(None), bool, int, str})
+_ENCODERS: dict[type, Callable[[Any, str], Any]] = {
+    float: _encode_float,
+    list: _encode_list,
+    dict: _encode_dict,
+    set: _encode_set,
+    frozenset: lambda value, name: _encode_set(value, name) | {"$": "frozenset"},
+    tuple: lambda value, name: {"$": "tuple", "v": _encode_list(value, name)},
+    SafeString: _tagged("safe", str.__str__),
+    dt.datetime: _tagged("datetime", dt.datetime.isoformat),
+    dt.date: _tagged("date", dt.date.isoformat),
+    dt.time: _tagged("time", dt.time.isoformat),
+    dt.timedelta: _tagged("timedelta", lambda value: [value.days, value.seconds, value.microseconds]),
+    Decimal: _tagged("decimal", str),
+    uuid.UUID: _tagged("uuid", str),
+}
+# Types with subclasses of the user's own, in the order in which they are tried.
+_FAMILIES: tuple[tuple[type, Callable[[Any, str], Any]], ...] = (
+    (Enum, _encode_enum),
+    (Model, _encode_model),
+    (Promise, lambda value, name: str(value)),
+)
+
+_MISSING = object()  # a model row that is gone
+
+
+class _Rows:
+    """The model rows that encoded values refer to, one query per model."""
+
+    def __init__(self, values: Iterable[Any]) -> None:
+        wanted: dict[str, list[Any]] = {}
+        for value in values:
+            _collect(value, wanted)
+        self._found = {label: _fetch(label, pks) for label, pks in wanted.items()}
+
+    def get(self, label: str, pk: Any) -> Any:
+        return self._found[label].get(pk, _MISSING)
+
+
+def _collect(value: Any, wanted: dict[str, list[Any]]) -> None:
+    if isinstance(value, list):
+        for item in value:
+            _collect(item, wanted)
+    elif isinstance(value, dict):
+        if value.get("$") == "model":
+            wanted.setdefault(value["t"], []).append(_decode_plain(value["v"]))
+        else:
+            for item in value.values():
+                _collect(item, wanted)
+
+
+def _fetch(label: str, pks: list[Any]) -> dict[Any, Model]:
+    try:
+        model = apps.get_model(label)
+    except LookupError:
+        return {}
+    return {row.pk: row for row in model._base_manager.filter(pk__in=set(pks))}
+
+
+def _decode(value: Any, rows: _Rows) -> Any:
+    if isinstance(value, list):
+        return _decode_items(value, rows)
+    if not isinstance(value, dict):
+        return value
+    tag = value.get("$")
+    if tag is None:
+        return {key: _or_none(_decode(item, rows)) for key, item in value.items()}
+    if tag == "model":
+        return _or_none(rows.get(value["t"], _decode_plain(value["v"])))
+    if tag in _CONTAINERS:
+        return _CONTAINERS[tag](_decode_items(value["v"], rows))
+    if tag == "dict":
+        return {_decode(key, rows): _or_none(_decode(item, rows)) for key, item in value["v"]}
+    return _decode_plain(value)
+
+
+def _decode_items(values: list[Any], rows: _Rows) -> list[Any]:
+    items = []
+    for value in values:
+        if isinstance(value, dict) and value.get("$") == "model":
+            row = rows.get(value["t"], _decode_plain(value["v"]))
+            if row is not _MISSING:
+                items.append(row)
+        else:
+            items.append(_decode(value, rows))
+    return items
+
+
+def _or_none(value: Any) -> Any:
+    return None if value is _MISSING else value
+
+
+def _decode_plain(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    if value["$"] == "enum":
+        kind = _enum_class(value["t"])
+        if kind is None:
+            raise StateError(f"The enum {value['t']} of a kept value is gone.")
+        return kind[value["v"]]
+    try:
+        decoder = _DECODERS[value["$"]]
+    except KeyError:
+        raise StateError(f"A kept value has the unknown tag {value['$']!r}.") from None
+    return decoder(value["v"])
+
+
+def _enum_class(path: str) -> type[Enum] | None:
+    """The Enum at ``module:Qualified.Name``, among modules that are loaded already: a record never imports one."""
+    module, _, name = path.partition(":")
+    found: Any = sys.modules.get(module)
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    return found if isinstance(found, type) and issubclass(found, Enum) else None
+
+
+_CONTAINERS: dict[str, Callable[[list[Any]], Any]] = {"tuple": tuple, "set": set, "frozenset": frozenset}
+_DECODERS: dict[str, Callable[[Any], Any]] = {
+    "float": float,
+    "safe": mark_safe,
+    "datetime": dt.datetime.fromisoformat,
+    "date": dt.date.fromisoformat,
+    "time": dt.time.fromisoformat,
+    "timedelta": lambda value: dt.timedelta(*value),
+    "decimal": Decimal,
+    "uuid": uuid.UUID,
+}

@@ -1,0 +1,77 @@
+"""The store port: where records live between turns.
+
+A store knows keys and JSON, not views.  Beside each record it keeps a mailbox of texts, and a lease that one turn
+holds at a time.  All durations are seconds on the store's own clock.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from htmx_live.records import Owner, Record
+
+__all__ = ["Lease", "Loaded", "Store"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """The right to the next turn of one instance; ``token`` proves it."""
+
+    instance: str
+    token: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """A record and what waits in its mailbox, oldest first, read in one step."""
+
+    record: Record
+    mail: tuple[str, ...]
+
+
+class Store(Protocol):
+    """Every method may raise ``StoreUnavailable``.
+
+    ``epoch`` changes when the store has lost its records.
+    """
+
+    epoch: str
+
+    def create(self, record: Record) -> None:
+        """Add a record; beyond a cap the one of the same owner, or of all, that was used longest ago goes."""
+
+    def load(self, instance: str) -> Loaded | None:
+        """The record and its mail, or None when it is gone; counts as use."""
+
+    def save(self, record: Record, *, lease: Lease, taken: int = 0) -> bool:
+        """Replace the record and remove the ``taken`` oldest letters of its mail, in one step.
+
+        False, and nothing is changed, when the lease was lost, the record is gone or its rev is not ``record.rev - 1``.
+        """
+
+    def delete(self, instance: str) -> None:
+        """Remove a record with its mail; harmless when it is gone."""
+
+    def post(self, instance: str, letter: str) -> bool:
+        """Add to the mailbox; False when the record is gone."""
+
+    def acquire(self, instance: str, *, wait: float) -> Lease | None:
+        """The lease, waiting up to ``wait`` for it, first come, first served; None when it took longer.
+
+        Background turns do not wait (0): who holds the lease learns of their mail when releasing it.
+        """
+
+    def release(self, lease: Lease) -> bool:
+        """Hand the lease to whoever waits.  True when mail is left and nobody waits: somebody should look after it."""
+
+    def show(self, page: str, *, present: float, kept: float) -> None:
+        """A page says that it is shown: present for so long, its records kept for so long beyond their TTL."""
+
+    def is_present(self, page: str) -> bool:
+        """Whether somebody looks at the page, as far as ``show`` tells."""
+
+    def members(self, page: str) -> Iterable[str]:
+        """The ids of the instances that the page shows."""
+
+    def count(self, owner: Owner) -> int:
+        """How many records an owner has."""

@@ -1,0 +1,219 @@
+"""``MemoryStore``: records in this process, for a site that runs as one process.
+
+One short mutex guards all tables; nobody waits while holding it.  A lease has no time limit, for its holder cannot
+die without the process: it is handed from turn to turn, first come, first served.
+"""
+
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from itertools import islice
+
+from htmx_live.conf import settings
+from htmx_live.grants import random_id
+from htmx_live.records import Owner, Record
+from htmx_live.stores.base import Lease, Loaded
+
+__all__ = ["MemoryStore"]
+
+_SWEEP_INTERVAL = 5.0  # seconds between two looks for expired records
+_SWEEP_SIZE = 1000  # records looked at each time, so that no request pays for all
+
+
+@dataclass(slots=True)
+class _Waiter:
+    token: str
+    granted: threading.Event = field(default_factory=threading.Event)
+
+
+@dataclass(slots=True)
+class _Queue:
+    """The lease of one instance: who holds it, and who waits."""
+
+    holder: str
+    waiters: deque[_Waiter] = field(default_factory=deque)
+
+
+@dataclass(slots=True)
+class _Entry:
+    record: Record
+    used: float
+    mail: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Page:
+    members: dict[str, None] = field(default_factory=dict)  # an ordered set
+    present_until: float = 0.0
+    kept_until: float = 0.0
+
+
+class MemoryStore:
+    """See ``htmx_live.stores.base.Store``; ``clock`` gives seconds that never run backwards."""
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.epoch = random_id()[:8]
+        self._clock = clock
+        self._mutex = threading.Lock()
+        self._entries: OrderedDict[str, _Entry] = OrderedDict()  # least recently used first
+        self._owners: dict[str, OrderedDict[str, None]] = {}
+        self._pages: dict[str, _Page] = {}
+        self._queues: dict[str, _Queue] = {}
+        self._swept_at = clock()
+
+    # Records
+
+    def create(self, record: Record) -> None:
+        limits = settings()
+        with self._mutex:
+            self._sweep()
+            mine = self._owners.setdefault(record.owner.key, OrderedDict())
+            if len(mine) >= limits.MAX_INSTANCES_PER_OWNER:
+                self._remove(next(iter(mine)))
+            if len(self._entries) >= limits.MAX_RECORDS:
+                self._remove(next(iter(self._entries)))
+            self._owners.setdefault(record.owner.key, OrderedDict())[record.instance] = None
+            self._entries[record.instance] = _Entry(record=record, used=self._clock())
+            self._link(record)
+
+    def load(self, instance: str) -> Loaded | None:
+        with self._mutex:
+            entry = self._entries.get(instance)
+            if entry is None or self._is_expired(entry):
+                return None
+            self._use(entry)
+            return Loaded(record=entry.record, mail=tuple(entry.mail))
+
+    def save(self, record: Record, *, lease: Lease, taken: int = 0) -> bool:
+        with self._mutex:
+            entry = self._entries.get(record.instance)
+            queue = self._queues.get(record.instance)
+            if entry is None or queue is None or queue.holder != lease.token or entry.record.rev != record.rev - 1:
+                return False
+            if entry.record.pages != record.pages:
+                self._link(record)
+                self._unlink(record.instance, set(entry.record.pages) - set(record.pages))
+            entry.record = record
+            del entry.mail[:taken]
+            self._use(entry)
+            return True
+
+    def delete(self, instance: str) -> None:
+        with self._mutex:
+            self._remove(instance)
+
+    def post(self, instance: str, letter: str) -> bool:
+        with self._mutex:
+            entry = self._entries.get(instance)
+            if entry is None:
+                return False
+            entry.mail.append(letter)
+            return True
+
+    def count(self, owner: Owner) -> int:
+        with self._mutex:
+            return len(self._owners.get(owner.key, ()))
+
+    # Leases
+
+    def acquire(self, instance: str, *, wait: float) -> Lease | None:
+        waiter = _Waiter(random_id())
+        with self._mutex:
+            queue = self._queues.get(instance)
+            if queue is None:
+                self._queues[instance] = _Queue(holder=waiter.token)
+                return Lease(instance=instance, token=waiter.token)
+            if wait <= 0:
+                return None
+            queue.waiters.append(waiter)
+        if not waiter.granted.wait(wait):
+            with self._mutex:
+                if not waiter.granted.is_set():  # it may have been granted in between
+                    queue.waiters.remove(waiter)
+                    return None
+        return Lease(instance=instance, token=waiter.token)
+
+    def release(self, lease: Lease) -> bool:
+        with self._mutex:
+            queue = self._queues.get(lease.instance)
+            if queue is None or queue.holder != lease.token:
+                return False
+            if queue.waiters:
+                heir = queue.waiters.popleft()
+                queue.holder = heir.token
+                heir.granted.set()
+                return False
+            del self._queues[lease.instance]
+            entry = self._entries.get(lease.instance)
+            return entry is not None and bool(entry.mail)
+
+    # Pages
+
+    def show(self, page: str, *, present: float, kept: float) -> None:
+        with self._mutex:
+            shown = self._pages.get(page)
+            if shown is None:
+                return
+            now = self._clock()
+            shown.present_until = now + present
+            shown.kept_until = max(shown.kept_until, now + kept)
+
+    def is_present(self, page: str) -> bool:
+        with self._mutex:
+            shown = self._pages.get(page)
+            return shown is not None and shown.present_until > self._clock()
+
+    def members(self, page: str) -> tuple[str, ...]:
+        with self._mutex:
+            shown = self._pages.get(page)
+            return tuple(shown.members) if shown else ()
+
+    # Below, the mutex is held.
+
+    def _use(self, entry: _Entry) -> None:
+        entry.used = self._clock()
+        self._entries.move_to_end(entry.record.instance)
+        self._owners[entry.record.owner.key].move_to_end(entry.record.instance)
+
+    def _is_expired(self, entry: _Entry) -> bool:
+        now = self._clock()
+        if entry.record.jobs or now <= entry.used + settings().STATE_TTL:
+            return False
+        pages = (self._pages.get(page) for page in entry.record.pages)
+        return not any(page and max(page.present_until, page.kept_until) > now for page in pages)
+
+    def _sweep(self) -> None:
+        now = self._clock()
+        if now - self._swept_at < _SWEEP_INTERVAL:
+            return
+        self._swept_at = now
+        oldest = list(islice(self._entries.values(), _SWEEP_SIZE))
+        for entry in oldest:
+            if self._is_expired(entry):
+                self._remove(entry.record.instance)
+            elif now > entry.used + settings().STATE_TTL:
+                self._entries.move_to_end(entry.record.instance)  # kept by its page: look at others first next time
+
+    def _remove(self, instance: str) -> None:
+        entry = self._entries.pop(instance, None)
+        if entry is None:
+            return
+        mine = self._owners[entry.record.owner.key]
+        del mine[instance]
+        if not mine:
+            del self._owners[entry.record.owner.key]
+        self._unlink(instance, entry.record.pages)
+
+    def _link(self, record: Record) -> None:
+        for page in record.pages:
+            self._pages.setdefault(page, _Page()).members[record.instance] = None
+
+    def _unlink(self, instance: str, pages: Iterable[str]) -> None:
+        for page in pages:
+            shown = self._pages.get(page)
+            if shown:
+                shown.members.pop(instance, None)
+                if not shown.members:
+                    del self._pages[page]
