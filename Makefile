@@ -1,0 +1,84 @@
+# make demo    the demo shop on http://127.0.0.1:8000/   (PORT=9000 make demo: on another port)
+# make test    everything: style, types, layers, tests in Python and in a browser
+# make lint    style, types and layers alone
+# make bench   the benchmarks, as ratios
+
+MAKEFLAGS += --no-print-directory
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench needs newest
+
+PORT ?= 8000
+PYTHON ?= $(shell command -v python3 || command -v python)
+VENV := $(or $(VIRTUAL_ENV),.venv)
+BIN := $(VENV)/bin
+PIP := -m pip install --quiet --disable-pip-version-check --root-user-action=ignore
+
+# The newest Python and Django that we support run the tests a second time, where such a Python is found.
+NEWEST := $(shell for python in $$(command -v python3.13) $(wildcard $(HOME)/.pyenv/versions/3.13*/bin/python); do \
+	"$$python" -c "import sys; sys.exit(sys.version_info[:2] != (3, 13))" 2>/dev/null && echo "$$python" && break; done)
+NEWEST_VENV := .venv-newest
+
+help:
+	@sed -n '/^# make/s/^# //p' Makefile
+
+demo: $(VENV)/.demo
+	@$(BIN)/python demo/manage.py migrate --verbosity 0
+	@$(BIN)/python demo/manage.py sampledata
+	@echo "The demo is on http://127.0.0.1:$(PORT)/ (end it with Ctrl+C)"
+	@$(BIN)/python -m uvicorn demo.asgi:application --host 127.0.0.1 --port $(PORT) --log-level warning
+
+test: $(VENV)/.test needs lint
+	@$(BIN)/python -m pytest -q
+	@$(if $(NEWEST),$(MAKE) newest,echo "No Python 3.13 here: the second run, with Django 6, is left out.")
+
+lint: $(VENV)/.test
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --quiet . || { $(BIN)/ruff format --check .; exit 1; }
+	@$(BIN)/mypy --no-error-summary
+	@layers=$$($(BIN)/lint-imports --no-logo 2>&1) || { echo "$$layers"; exit 1; }
+	@if command -v node >/dev/null; then for script in static/*/*.js; do node --check "$$script" || exit 1; done; fi
+
+bench: $(VENV)/.test needs
+	@$(BIN)/python -m pytest -q -s -m benchmark -p no:randomly
+
+newest: $(NEWEST_VENV)/.test
+	@$(NEWEST_VENV)/bin/python -c "import django, sys; print('Once more, Python', sys.version.split()[0], 'and Django', django.__version__)"
+	@$(NEWEST_VENV)/bin/python -m pytest -q -m "not browser"
+
+# What the tests run beside Python: a browser, a Redis server.
+needs:
+	@missing=""; \
+	command -v chromium >/dev/null || missing="$$missing chromium"; \
+	command -v redis-server >/dev/null || missing="$$missing redis-server"; \
+	[ -z "$$missing" ] && exit 0; \
+	if [ "$$(id -u)" = 0 ] && [ -f /etc/debian_version ]; then \
+		echo "Installing$$missing"; export DEBIAN_FRONTEND=noninteractive; \
+		apt-get update -qq && apt-get install -y -qq $$missing >/dev/null; \
+	else \
+		echo "The tests need$$missing on the PATH. On Debian or Ubuntu: sudo apt-get install$$missing"; exit 1; \
+	fi
+
+# Environments.  A stamp file tells that one has what pyproject.toml asks for.
+$(VENV)/.demo: pyproject.toml | $(BIN)/python
+	@echo "Installing the demo's packages into $(VENV)"
+	@$(BIN)/python $(PIP) --upgrade "pip>=25.1"
+	@$(BIN)/python $(PIP) --editable . --group demo
+	@touch $@
+
+$(VENV)/.test: pyproject.toml | $(BIN)/python
+	@echo "Installing the tests' packages into $(VENV)"
+	@$(BIN)/python $(PIP) --upgrade "pip>=25.1"
+	@$(BIN)/python $(PIP) --editable ".[redis,celery]" --group demo --group test
+	@touch $@ $(VENV)/.demo
+
+$(NEWEST_VENV)/.test: pyproject.toml
+	@echo "Installing the tests' packages into $(NEWEST_VENV)"
+	@$(NEWEST) -m venv $(NEWEST_VENV)
+	@$(NEWEST_VENV)/bin/python $(PIP) --upgrade "pip>=25.1"
+	@$(NEWEST_VENV)/bin/python $(PIP) --editable ".[redis,celery]" "django>=6" --group demo --group test
+	@touch $@
+
+$(BIN)/python:
+	@$(PYTHON) -c "import sys; sys.exit('Python 3.11 or newer is needed, $(PYTHON) is ' + sys.version.split()[0]) if sys.version_info < (3, 11) else None"
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "No virtual environment could be made. On Debian or Ubuntu: apt-get install python3-venv"; exit 1; }

@@ -1,0 +1,7 @@
+"""The stranger's app."""
+
+from django.apps import AppConfig
+
+
+class CounterConfig(AppConfig):
+    name = "counter"
