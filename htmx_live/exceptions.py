@@ -4,8 +4,11 @@
     ├── StateError          a value that cannot be kept in a record, or a name that cannot be assigned
     ├── UnknownHandler      an event names a method that the view does not offer
     ├── ArgumentError       an event's arguments do not fit the handler
+    │   └── MalformedArguments      they are no JSON object or array, or are nested too deeply
+    │       └── ArgumentsTooLarge   they are larger than MAX_ARGUMENT_SIZE
     ├── GrantError          a signed grant is missing, forged or expired
     ├── InstanceGone        no such instance, or not yours
+    ├── InstanceExpired     an instance that cannot be brought back
     ├── Busy                another turn of the instance took too long
     ├── TurnError           the code of a view asked for what a turn cannot do
     ├── StoreUnavailable    the store did not answer
@@ -14,19 +17,23 @@
 
     Cancelled (BaseException)   raised inside a job that was cancelled
 
-Each keeps its facts as attributes.  Developers read the text in the log; a browser gets a status and no names.
+Each keeps its facts as attributes.  Developers read the text in the log; a browser gets ``status`` and no names.
 """
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import ClassVar
 
 __all__ = [
     "ArgumentError",
+    "ArgumentsTooLarge",
     "Busy",
     "Cancelled",
     "GrantError",
     "HtmxLiveError",
+    "InstanceExpired",
     "InstanceGone",
+    "MalformedArguments",
     "RunnerUnavailable",
     "StateError",
     "StoreUnavailable",
@@ -37,7 +44,9 @@ __all__ = [
 
 
 class HtmxLiveError(Exception):
-    """Root of the package's errors."""
+    """Root of the package's errors; ``status`` is the HTTP status that answers it."""
+
+    status: ClassVar[int] = 500
 
 
 class StateError(HtmxLiveError):
@@ -47,23 +56,46 @@ class StateError(HtmxLiveError):
 class UnknownHandler(HtmxLiveError):
     """An event named a method that the view does not offer."""
 
+    status = 404
+
     def __init__(self, view: str, name: str, offered: Iterable[str]) -> None:
         self.view, self.name, self.offered = view, name, sorted(offered)
         close = get_close_matches(name, self.offered, n=1)
         hint = f"Did you mean {close[0]!r}?" if close else f"It offers: {', '.join(self.offered) or 'none'}."
-        super().__init__(f"{view} offers no handler {name!r}. {hint} Decorate the method with @event_handler to offer it.")
+        super().__init__(
+            f"{view} offers no handler {name!r}. {hint} Decorate the method with @event_handler to offer it."
+        )
 
 
 class ArgumentError(HtmxLiveError):
     """An event's arguments do not fit its handler; ``parameter`` is the name of the one that does not."""
+
+    status = 422
 
     def __init__(self, handler: str, parameter: str, reason: str) -> None:
         self.handler, self.parameter, self.reason = handler, parameter, reason
         super().__init__(f"{handler}(): {parameter}: {reason}")
 
 
+class MalformedArguments(ArgumentError):
+    """An event's ``_args`` are no JSON object or array within the limits of depth and digits."""
+
+    status = 400
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("event", "_args", reason)
+
+
+class ArgumentsTooLarge(MalformedArguments):
+    """An event's ``_args`` are larger than ``MAX_ARGUMENT_SIZE``."""
+
+    status = 413
+
+
 class GrantError(HtmxLiveError):
     """A signed grant is missing, forged or expired; ``expired`` tells the last from the others."""
+
+    status = 404
 
     def __init__(self, reason: str, *, expired: bool = False) -> None:
         self.expired = expired
@@ -73,9 +105,19 @@ class GrantError(HtmxLiveError):
 class InstanceGone(HtmxLiveError):
     """There is no such instance, or it is somebody else's; a browser cannot tell which."""
 
+    status = 404
+
+
+class InstanceExpired(HtmxLiveError):
+    """The instance is gone, and mounting it again would lose it again: processes share nothing but a memory store."""
+
+    status = 410
+
 
 class Busy(HtmxLiveError):
     """The instance was busy with another turn for longer than ``BUSY_TIMEOUT``."""
+
+    status = 409
 
 
 class TurnError(HtmxLiveError):
@@ -85,13 +127,19 @@ class TurnError(HtmxLiveError):
 class StoreUnavailable(HtmxLiveError):
     """The store did not answer in time."""
 
+    status = 503
+
 
 class RunnerUnavailable(HtmxLiveError):
     """A job could not be handed to the runner: its queue is full, or its broker is away."""
 
+    status = 503
+
 
 class UserError(HtmxLiveError):
     """Raise it in a handler or a job with a text that the user may read."""
+
+    status = 422
 
 
 class Cancelled(BaseException):

@@ -1,0 +1,288 @@
+"""Handlers: the methods that a view offers to browsers, and how an event's arguments reach their parameters.
+
+The decorators only mark a function.  ``registry`` collects the marked ones of a class into a closed table, which is
+the only way from a name on the wire to a method; ``bind`` turns what was sent into keyword arguments.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any, Never, TypeVar, overload
+
+from asgiref.sync import iscoroutinefunction
+from django.core.files.uploadedfile import UploadedFile
+
+from htmx_live.arguments import parse_arguments
+from htmx_live.coercion import Rejected, check
+from htmx_live.conf import settings
+from htmx_live.exceptions import ArgumentError, UnknownHandler
+from htmx_live.intervals import milliseconds
+from htmx_live.signatures import Parameter, check_function, declared, label, parameters_of, takes_rest
+
+__all__ = [
+    "Handler",
+    "Parameter",
+    "background",
+    "bind",
+    "debounce",
+    "event_handler",
+    "parse_arguments",
+    "registry",
+    "throttle",
+]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_MARKS = "_htmx_live_marks"
+_MAX_NAME = 100  # characters of a field's name that reaches **kwargs
+_PRINTABLE = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handler:
+    """One method that a browser may call, as ``function(view, **arguments)``.
+
+    ``takes_rest``: it has ``**kwargs``.  ``key`` is the parameter that tells its background jobs apart.
+    ``modifier`` is what ``hx-trigger`` gets: ``"delay:500ms"``, ``"throttle:1000ms"`` or ``""``.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    is_async: bool
+    parameters: tuple[Parameter, ...] = ()
+    takes_rest: bool = False
+    background: bool = False
+    key: str | None = None
+    modifier: str = ""
+
+
+# Marking
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Marks:
+    offered: bool = False
+    background: bool = False
+    key: str | None = None
+    modifier: str | None = None
+
+
+@overload
+def event_handler(function: F) -> F: ...
+@overload
+def event_handler() -> Callable[[F], F]: ...
+def event_handler(function: Any = None) -> Any:
+    """Offer a method to browsers, under its name and with its declared parameters."""
+    return _mark_with(function, "@event_handler", offered=True)
+
+
+@overload
+def background(function: F) -> F: ...
+@overload
+def background(*, key: str | None = None) -> Callable[[F], F]: ...
+def background(function: Any = None, *, key: str | None = None) -> Any:
+    """Run the whole handler as a background job named after it.
+
+    A job that runs is replaced by the next one; with ``key="pk"`` only by one with an equal argument ``pk``.
+    """
+    return _mark_with(function, "@background", background=True, key=key)
+
+
+def debounce(wait: float | str) -> Callable[[F], F]:
+    """Call the handler once ``wait`` seconds (or ``"500ms"``) have passed without another event."""
+    return _paced("debounce(wait=0.5)", "delay", wait)
+
+
+def throttle(interval: float | str) -> Callable[[F], F]:
+    """Call the handler at most once in ``interval`` seconds (or ``"500ms"``)."""
+    return _paced("throttle(interval=1)", "throttle", interval)
+
+
+def _paced(usage: str, word: str, seconds: Any) -> Callable[[F], F]:
+    if callable(seconds):
+        raise TypeError(f"@{usage.partition('(')[0]} needs an interval in seconds: write @{usage}.")
+    length = milliseconds(seconds, unit="s")
+
+    def mark(function: F) -> F:
+        if _marks_of(function).modifier is not None:
+            raise TypeError(f"{label(function)} is debounced or throttled already. Choose one of the two.")
+        return _mark(function, f"@{usage}", modifier=f"{word}:{length}ms" if length else "")
+
+    return mark
+
+
+def _mark_with(function: Any, decorator: str, **changes: Any) -> Any:
+    if function is None:
+        return lambda function: _mark(function, decorator, **changes)
+    return _mark(function, decorator, **changes)
+
+
+def _mark(function: F, decorator: str, **changes: Any) -> F:
+    check_function(function, decorator)
+    marks = replace(_marks_of(function), **changes)
+    if marks.key is not None and marks.key not in declared(function):
+        raise TypeError(
+            f"@background(key={marks.key!r}): {label(function)} has no parameter {marks.key!r}. "
+            f"It has: {', '.join(declared(function)) or 'none'}."
+        )
+    setattr(function, _MARKS, marks)
+    return function
+
+
+def _marks_of(attribute: Any) -> _Marks:
+    try:  # not getattr: a lazy object in a class body must stay unevaluated
+        marks = object.__getattribute__(attribute, "__dict__").get(_MARKS)
+    except AttributeError:
+        marks = None
+    return marks if isinstance(marks, _Marks) else _Marks()
+
+
+# The registry
+
+
+class _Offered(dict[str, Handler]):
+    """A table that says what it offers when a name is not in it."""
+
+    def __init__(self, view: str) -> None:
+        self.view = view
+
+    def __missing__(self, name: str) -> Never:
+        raise UnknownHandler(self.view, str(name), self)
+
+
+def registry(cls: type) -> Mapping[str, Handler]:
+    """The handlers of ``cls`` by name, inherited ones included; read-only.  A lookup raises ``UnknownHandler``.
+
+    An override without ``@event_handler`` takes the name away.  ``TypeError`` says what is wrong with a handler.
+    """
+    offered = _Offered(cls.__qualname__)
+    for name, attribute in _visible_attributes(cls):
+        marks = _marks_of(attribute)
+        if marks.offered:
+            _check_name(cls, name)
+            offered[name] = _handler(cls, name, attribute)
+        elif marks != _Marks():
+            raise TypeError(
+                f"{cls.__qualname__}.{name} is marked with @background, @debounce or @throttle alone. "
+                "Add @event_handler to offer it, or start it with start_async() where it is not for browsers."
+            )
+    return MappingProxyType(offered)
+
+
+def _visible_attributes(cls: type) -> Iterator[tuple[str, Any]]:
+    seen: set[str] = set()
+    for base in cls.__mro__:
+        for name, attribute in vars(base).items():
+            if name not in seen:
+                seen.add(name)
+                yield name, attribute
+
+
+def _check_name(cls: type, name: str) -> None:
+    if name.startswith("_"):
+        raise TypeError(f"{cls.__qualname__}.{name} cannot be a handler: its name begins with an underscore.")
+    for base in cls.__mro__:
+        ours = base.__module__.partition(".")[0] in ("htmx_live", "django")
+        if ours and name in vars(base) and not _marks_of(vars(base)[name]).offered:
+            raise TypeError(
+                f"{cls.__qualname__}.{name} cannot be a handler: {base.__qualname__} has a method of that name, "
+                f"which a browser must not call. Choose another name, {name}_clicked for example."
+            )
+
+
+def _handler(cls: type, name: str, function: Any) -> Handler:
+    check_function(function, "@event_handler")
+    marks = _marks_of(function)
+    return Handler(
+        name=name,
+        function=function,
+        is_async=iscoroutinefunction(function),
+        parameters=parameters_of(function, names=dict(_visible_attributes(cls))),
+        takes_rest=takes_rest(function),
+        background=marks.background,
+        key=marks.key,
+        modifier=marks.modifier or "",
+    )
+
+
+# Arguments
+
+
+def bind(
+    handler: Handler,
+    *,
+    values: Mapping[str, Any] | Sequence[Any],
+    form: Mapping[str, Sequence[str]],
+    files: "Mapping[str, Sequence[UploadedFile[Any]]]",
+) -> dict[str, Any]:
+    """Keyword arguments for ``handler.function``; ``ArgumentError`` names the parameter that cannot take what was sent.
+
+    ``values`` are typed JSON, by name or in declared order, and win over ``form``.  What no parameter declares goes
+    to ``**kwargs`` if there is one (text, or a list where a field came more than once) and is dropped otherwise.  A
+    parameter that nothing was sent for, or an empty field that its type has no value for, keeps its default.
+    """
+    limit = settings().MAX_ARGUMENT_SIZE
+    named = values if isinstance(values, Mapping) else _by_name(handler, values)
+    arguments: dict[str, Any] = {}
+    for parameter in handler.parameters:
+        sent = _sent(parameter, named, form, files)
+        try:
+            if sent is not _NOTHING:
+                check(sent, limit=limit)
+                arguments[parameter.name] = parameter.reader.convert(sent)
+                continue
+            reason = "is missing"
+        except Rejected as rejected:
+            reason = str(rejected)
+        if sent is _NOTHING or sent == "":
+            if not parameter.required:
+                continue
+            if sent is _NOTHING and parameter.reader.absent is not None:
+                arguments[parameter.name] = parameter.reader.absent()
+                continue
+        raise ArgumentError(handler.name, parameter.name, reason)
+    if handler.takes_rest:
+        arguments.update(_rest(handler, named, form, limit))
+    return arguments
+
+
+_NOTHING = object()
+
+
+def _sent(parameter: Parameter, named: Mapping[str, Any], form: Mapping[str, Any], files: Mapping[str, Any]) -> Any:
+    name, read = parameter.name, parameter.reader
+    if name in named:
+        return named[name]
+    for source, reads in ((form, read.from_form), (files, read.from_files)):
+        items = list(source.get(name, ())) if reads else []
+        if items:
+            return items if read.many else items[-1]
+    return _NOTHING
+
+
+def _by_name(handler: Handler, values: Sequence[Any]) -> dict[str, Any]:
+    names = [parameter.name for parameter in handler.parameters if parameter.by_position]
+    if len(values) > len(names):
+        raise ArgumentError(handler.name, "_args", f"holds {len(values)} values for {len(names)} parameters")
+    return dict(zip(names, values, strict=False))
+
+
+def _rest(
+    handler: Handler, named: Mapping[str, Any], form: Mapping[str, Sequence[str]], limit: int
+) -> Iterator[tuple[str, Any]]:
+    declared = {parameter.name for parameter in handler.parameters} | {"self", "csrfmiddlewaretoken"}
+    for name in {**form, **named}:
+        if name in declared or name.startswith("_"):
+            continue
+        if not _PRINTABLE.fullmatch(name) or len(name) > _MAX_NAME:
+            raise ArgumentError(handler.name, "kwargs", "a field has a name that is too long or cannot be printed")
+        items = list(form.get(name, ()))
+        if name not in named and not items:
+            continue
+        value = named[name] if name in named else items if len(items) > 1 else items[0]
+        try:
+            check(value, limit=limit)
+        except Rejected as rejected:
+            raise ArgumentError(handler.name, name, str(rejected)) from None
+        yield name, value
