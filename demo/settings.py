@@ -1,0 +1,74 @@
+"""Settings of the demo, a small shop's back office on this machine.  Not an example for production."""
+
+import os
+from pathlib import Path
+
+# Not the repository's root: django-components would import its `components/` a second time.
+BASE_DIR = Path(__file__).resolve().parent
+
+SECRET_KEY = "a demo on one machine keeps no secrets"
+DEBUG = True
+ALLOWED_HOSTS = ["127.0.0.1", "localhost"]
+ROOT_URLCONF = "demo.urls"
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "reports"
+STATIC_URL = "/static/"
+LANGUAGE_CODE = "en"
+TIME_ZONE = "Europe/Berlin"
+USE_TZ = True
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": os.environ.get("DEMO_DATABASE", BASE_DIR / "db.sqlite3"),
+        # A job writes while somebody reads: readers go on, and a second writer waits for its turn.
+        "OPTIONS": {"transaction_mode": "IMMEDIATE", "timeout": 20, "init_command": "PRAGMA journal_mode=WAL"},
+    }
+}
+
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.humanize",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django_htmx",
+    "django_components",
+    "django_eventstream",
+    "htmx_live",
+    "demo",
+    "demo.shop",
+    "demo.reports",
+]
+
+MIDDLEWARE = [
+    "demo.middleware.strict_csp",
+    "django.middleware.security.SecurityMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "htmx_live.middleware.LiveMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+# The demo's orders are few and computers are fast: background jobs rest this many seconds after each
+# chunk of real work, so that there is something to see.  0 shows how fast they are.
+DEMO_PACE = float(os.environ.get("DEMO_PACE", "0.35"))
