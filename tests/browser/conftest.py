@@ -1,0 +1,106 @@
+"""One Chromium for the session; one page and one scripted server for each test."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import django_htmx
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.browser.markup import document
+from tests.browser.scripted_server import Exchange, ScriptedServer
+
+FLAGS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+BUNDLED = Path(django_htmx.__file__).parent / "static/django_htmx/htmx-4.js"
+RELEASE = "4.0.1"
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        chromium = shutil.which("chromium")
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def released_htmx(tmp_path_factory: pytest.TempPathFactory) -> Path | str:
+    """htmx as npm has it, or the reason why it cannot be had."""
+    npm = shutil.which("npm")
+    if npm is None:
+        return "npm is not installed"
+    folder = tmp_path_factory.mktemp("npm")
+    fetched = subprocess.run([npm, "pack", f"htmx.org@{RELEASE}"], cwd=folder, capture_output=True, text=True)
+    if fetched.returncode:
+        return f"npm pack failed: {fetched.stderr.strip().splitlines()[-1]}"
+    shutil.unpack_archive(next(folder.glob("*.tgz")), folder, "gztar", filter="data")
+    return folder / "package/dist/htmx.js"
+
+
+@pytest.fixture(scope="session")
+def server_of_session(released_htmx: Path | str) -> Iterator[ScriptedServer]:
+    released = {"/htmx-released.js": released_htmx} if isinstance(released_htmx, Path) else {}
+    server = ScriptedServer({"/htmx.js": BUNDLED, **released})
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def server(server_of_session: ScriptedServer) -> ScriptedServer:
+    server_of_session.reset()
+    return server_of_session
+
+
+@pytest.fixture(params=["bundled", "released"])
+def htmx(request: pytest.FixtureRequest, released_htmx: Path | str) -> str:
+    """The path of htmx 4: django-htmx's copy, then the release."""
+    if request.param == "bundled":
+        return "/htmx.js"
+    if isinstance(released_htmx, str):
+        pytest.skip(released_htmx)
+    return "/htmx-released.js"
+
+
+@pytest.fixture
+def page(browser: Browser, server: ScriptedServer) -> Iterator[Page]:
+    """A page on which no script may fail and nothing may break the strict content security policy."""
+    context = browser.new_context(color_scheme="light")
+    page = context.new_page()
+    page.set_default_timeout(10_000)
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    yield page
+    context.close()
+    assert errors == []
+    assert server.violations == []
+
+
+class LivePage:
+    """A page that stands, its stream open."""
+
+    def __init__(self, page: Page, server: ScriptedServer, htmx: str) -> None:
+        self.page, self.server, self.htmx = page, server, htmx
+        self.stream: Exchange
+
+    def open(self, body: str, **meta: object) -> None:
+        """Shows ``body`` and waits until the script has read the stream's hello."""
+        self.server.pages["/"] = document(body, **{"htmx": self.htmx, **meta})
+        self.page.add_init_script("window.seen = []; addEventListener('live:connected', () => seen.push('connected'))")
+        self.page.goto(self.server.url + "/")
+        self.stream = self.server.next("stream")
+        self.page.wait_for_function("seen.includes('connected')")
+
+    def event(self) -> Exchange:
+        """The next event's request."""
+        return self.server.next("event")
+
+
+@pytest.fixture
+def live(page: Page, server: ScriptedServer, htmx: str) -> LivePage:
+    return LivePage(page, server, htmx)
