@@ -41,7 +41,7 @@ def months_of(year: int) -> Iterator[dict[str, Any]]:
                 revenue += line.amount
                 sold[line.product.name] += line.quantity
         if count:
-            best, _ = sold.most_common(1)[0]
+            best = sold.most_common(1)[0][0].partition(",")[0]  # without the size of the pack
             yield {"name": calendar.month_name[month], "orders": count, "revenue": revenue, "best": best}
             pace()
 

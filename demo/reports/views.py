@@ -78,7 +78,7 @@ class StockCheck(LiveView):
     def check(self):
         self.stream_text("log", "", mode="replace")
         for line in numbers.stock_lines():
-            self.stream_text("log", line + "\n")  # one line goes out, not the whole view
+            self.stream_text("log", line + "\n")  # sends this line only
 
 
 class Forecast(LiveView):

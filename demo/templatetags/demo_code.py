@@ -1,8 +1,9 @@
-"""``{% code view %}``: a live view's class and template, side by side with what they do."""
+"""``{% code "reports.views.ReportView" %}``: a live view's class and template, beside what they do."""
 
 from typing import Any
 
 from django import template
+from django.utils.module_loading import import_string
 
 from demo.source import python_of, template_of
 from htmx_live import LiveView
@@ -11,7 +12,8 @@ register = template.Library()
 
 
 @register.inclusion_tag("demo/code.html")
-def code(view: type[LiveView]) -> dict[str, Any]:
+def code(path: str) -> dict[str, Any]:
+    view: type[LiveView] = import_string(path)
     return {
         "slug": view.__name__.lower(),
         "files": [

@@ -1,0 +1,103 @@
+"""A real uvicorn for tests: started on a free port, stopped, killed, started again on the same port."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+
+__all__ = ["Server", "free_port"]
+
+ROOT = Path(__file__).resolve().parent.parent
+PATIENCE = 30.0  # seconds until a server that does not answer, or does not end, fails the test
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Server:
+    """One ASGI application in a process of its own, on 127.0.0.1.
+
+    ``app`` is what uvicorn takes ("demo.asgi:application"), ``env`` is added to this process's environment, and what
+    the server writes ends up in the file ``log``.  Use it as a context manager, or ``start()`` and ``stop()``.
+    """
+
+    def __init__(self, app: str, *, log: Path, env: Mapping[str, str] | None = None, port: int | None = None) -> None:
+        self.app = app
+        self.log = log
+        self.env = {**os.environ, **(env or {})}
+        self.port = port or free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "The server is not running: call start()."
+        return self._process.pid
+
+    def start(self) -> "Server":
+        """Start, or start again on the same port; returns when it answers."""
+        command = [sys.executable, "-m", "uvicorn", self.app, "--host", "127.0.0.1", "--port", str(self.port)]
+        with self.log.open("ab") as out:
+            self._process = subprocess.Popen(
+                [*command, "--log-level", "warning"], cwd=ROOT, env=self.env, stdout=out, stderr=subprocess.STDOUT
+            )
+        self._wait_until_it_answers()
+        return self
+
+    def stop(self) -> float:
+        """SIGTERM, as a deployment does it; the seconds that it took to end."""
+        return self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """SIGKILL: the process is gone without a word."""
+        self._end(signal.SIGKILL)
+
+    def __enter__(self) -> "Server":
+        return self.start()
+
+    def __exit__(self, *exc: object) -> None:
+        if self._process is not None:
+            self.stop()
+
+    def _end(self, number: signal.Signals) -> float:
+        process, self._process = self._process, None
+        assert process is not None, "The server is not running: call start()."
+        began = time.monotonic()
+        process.send_signal(number)
+        try:
+            process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise AssertionError(f"{self.app} did not end {PATIENCE:.0f} s after {number.name}.") from None
+        return time.monotonic() - began
+
+    def _wait_until_it_answers(self) -> None:
+        assert self._process is not None
+        give_up = time.monotonic() + PATIENCE
+        while time.monotonic() < give_up:
+            if self._process.poll() is not None:
+                raise AssertionError(f"{self.app} ended at once:\n{self.log.read_text()[-3000:]}")
+            try:
+                urllib.request.urlopen(self.url, timeout=5).close()
+            except urllib.error.HTTPError:
+                return  # an error page is an answer too
+            except (urllib.error.URLError, TimeoutError, ConnectionError):
+                time.sleep(0.05)
+            else:
+                return
+        self.kill()
+        raise AssertionError(f"{self.app} did not answer within {PATIENCE:.0f} s:\n{self.log.read_text()[-3000:]}")
