@@ -1,0 +1,188 @@
+"""The tags that stand in a start tag or a form: ``{% on %}``, ``{% loading %}``, ``{% live_fields %}``.
+
+They stand in the loops of tables, so what does not change from row to row is built once per node: a node keeps the
+last text that it built and what that was built from.  Nodes are shared by threads: it is one tuple, replaced whole.
+"""
+
+from collections.abc import Callable, Sequence
+from html import escape
+from typing import Any
+
+from django.template import Context, Library, Node, TemplateSyntaxError, VariableDoesNotExist
+from django.template.base import FilterExpression, Parser, Token, Variable, token_kwargs
+from django.template.defaulttags import CsrfTokenNode
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString, mark_safe
+
+from htmx_live.loading import check_options, flatten, key_text, loading
+from htmx_live.rendering import current_rendering
+from htmx_live.triggers import Trigger, present_rendering
+from htmx_live.values import plain, write
+
+__all__ = ["register_attributes"]
+
+Resolve = Callable[[Context], Any]
+
+
+def register_attributes(register: Library) -> None:
+    """Add the tags to ``{% load htmx_live %}``."""
+    register.tag("on", _on_tag)
+    register.tag("loading", _loading_tag)
+    register.tag("live_fields", _live_fields_tag)
+
+
+class _Value:
+    """One value of a tag: a constant, known while the template is compiled, or looked up at each render."""
+
+    def __init__(self, expression: FilterExpression) -> None:
+        self.expression = expression
+        source = expression.var
+        literal = isinstance(source, Variable) and source.lookups is None and not source.translate
+        self.is_constant = not expression.filters and (type(source) in (str, SafeString) or literal)
+        self.constant = expression.resolve(Context()) if self.is_constant else None
+        is_plain_lookup = not expression.filters and isinstance(source, Variable)
+        self.look_up: Resolve = source.resolve if is_plain_lookup else expression.resolve
+
+    def resolve(self, context: Context) -> Any:
+        """The value; ``TemplateSyntaxError`` where a variable is missing, for a handler must not get "" instead."""
+        if self.is_constant:
+            return self.constant
+        try:
+            return self.look_up(context)
+        except VariableDoesNotExist:
+            raise TemplateSyntaxError(
+                f"{self.expression.token} is not there. Correct the name, or give a default: "
+                f"{self.expression.token}|default:None"
+            ) from None
+
+
+class _On(Node):
+    def __init__(self, positional: list[_Value], keywords: dict[str, _Value]) -> None:
+        self.event, self.handler, *positional = positional
+        self.positional, self.keywords = len(positional), list(keywords)
+        self.values = [*positional, *keywords.values()]
+        self.is_constant = all(value.is_constant for value in self.values)
+        self.built: _Built | None = None
+
+    def render(self, context: Context) -> SafeString:
+        rendering = current_rendering.get() or present_rendering("on")
+        event, name = str(self.event.resolve(context)), str(self.handler.resolve(context))
+        built = self.built
+        if (
+            built is None
+            or built.trigger.instance != rendering.instance
+            or built.trigger.handler is not rendering.handlers.get(name)
+            or built.trigger.event != event
+            or built.trigger.url != rendering.event_url(name)
+        ):
+            built = self.built = _Built(self, Trigger.find(rendering, event, name))
+        return built.text if self.is_constant else built.with_values(self.values, context)
+
+
+class _Built:
+    """The text of an ``{% on %}`` for one trigger, complete but for the values that change."""
+
+    def __init__(self, node: _On, trigger: Trigger) -> None:
+        self.trigger = trigger
+        self.names = trigger.names(node.positional, node.keywords)
+        constants = {}
+        if node.is_constant:
+            constants = {name: plain(value.constant, name) for name, value in zip(self.names, node.values, strict=True)}
+        attributes = trigger.attributes(constants)
+        self.text = flatten(attributes)
+        self.is_form = "action" in attributes
+        self.has_key = trigger.handler.key in self.names
+
+    def with_values(self, values: Sequence[_Value], context: Context) -> SafeString:
+        given = {name: plain(value.resolve(context), name) for name, value in zip(self.names, values)}  # noqa: B905
+        if self.is_form:
+            return flatten(self.trigger.attributes(given))
+        text = f'{self.text} data-live-args="{escape(write(given))}"'
+        if self.has_key and (key := self.trigger.key(given)):
+            text += f' data-live-key="{escape(key)}"'
+        return mark_safe(text)
+
+
+class _Loading(Node):
+    """``constant`` is the whole text, or the text but for the key where only the key changes, or None."""
+
+    def __init__(self, directives: list[_Value], options: dict[str, _Value]) -> None:
+        self.directives, self.options = directives, options
+        self.key = None if "key" not in options or options["key"].is_constant else options["key"]
+        fixed = {name: value for name, value in options.items() if value is not self.key}
+        self.constant: SafeString | None = None
+        if all(value.is_constant for value in [*directives, *fixed.values()]):
+            self.constant = flatten(_loading_attributes(directives, fixed))
+
+    def render(self, context: Context) -> SafeString:
+        if self.constant is None:
+            return flatten(_loading_attributes(self.directives, self.options, context))
+        if self.key is None or not (key := key_text(self.key.expression.resolve(context))):
+            return self.constant
+        return mark_safe(f'{self.constant} data-live-key="{escape(key)}"')
+
+
+def _loading_attributes(
+    directives: list[_Value], options: dict[str, _Value], context: Context | None = None
+) -> dict[str, str]:
+    at = context or Context()
+    return loading(
+        *(value.expression.resolve(at) for value in directives),
+        **{name: value.expression.resolve(at) for name, value in options.items()},
+    )
+
+
+class _LiveFields(Node):
+    def render(self, context: Context) -> SafeString:
+        fields = present_rendering("live_fields").hidden_fields
+        return mark_safe(CsrfTokenNode().render(context)) + format_html_join(
+            "", '<input type="hidden" name="{}" value="{}">', fields.items()
+        )
+
+
+def _on_tag(parser: Parser, token: Token) -> Node:
+    """``{% on EVENT HANDLER value… name=value… %}``: call a handler when the element hears an event.
+
+    EVENT is an hx-trigger specification.  Values by position go to the handler's parameters in declared order; they
+    reach it with their types, and win over form fields.  On a form, ``{% on "submit" … %}`` also writes ``method`` and
+    ``action``.
+    """
+    positional, keywords = _read(parser, token)
+    if len(positional) < 2:
+        raise TemplateSyntaxError(f'{{% {token.contents} %}}: write {{% on "click" "handler" name=value %}}.')
+    return _On(positional, keywords)
+
+
+def _loading_tag(parser: Parser, token: Token) -> Node:
+    """``{% loading "show" "disable" display= class= remove_class= for= key= delay= min= %}``: change while it works.
+
+    Without ``for`` while the nearest enclosing trigger works; ``for="save export"`` names handlers or jobs of this live
+    view and ``for="*:save"`` of any.  ``delay`` and ``min`` are milliseconds, or "0.5s".
+    """
+    directives, options = _read(parser, token)
+    check_options(options)
+    return _Loading(directives, options)
+
+
+def _live_fields_tag(parser: Parser, token: Token) -> Node:
+    """``{% live_fields %}``: the hidden fields by which a form works without JavaScript, CSRF token included."""
+    if len(token.split_contents()) > 1:
+        raise TemplateSyntaxError("{% live_fields %} takes no arguments.")
+    return _LiveFields()
+
+
+def _read(parser: Parser, token: Token) -> tuple[list[_Value], dict[str, _Value]]:
+    """The values of a tag by position and by name; ``for=`` and ``class=`` are names here."""
+    positional: list[_Value] = []
+    keywords: dict[str, _Value] = {}
+    for bit in token.split_contents()[1:]:
+        named = token_kwargs([bit], parser)
+        if not named and keywords:
+            raise TemplateSyntaxError(f"{{% {token.contents} %}}: {bit} stands after a named value. Put it before.")
+        for name, expression in named.items():
+            if name in keywords:
+                raise TemplateSyntaxError(f"{{% {token.contents} %}}: {name}= is given twice.")
+            keywords[name] = _Value(expression)
+        if not named:
+            positional.append(_Value(parser.compile_filter(bit)))
+    return positional, keywords

@@ -1,0 +1,10 @@
+"""``{% load htmx_live %}``: the tags of the package, from the modules beside this one."""
+
+from django.template import Library
+
+from htmx_live.templatetags._attributes import register_attributes
+from htmx_live.templatetags._views import register_views
+
+register = Library()
+register_attributes(register)
+register_views(register)
