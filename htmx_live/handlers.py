@@ -226,28 +226,32 @@ def bind(
     named = values if isinstance(values, Mapping) else _by_name(handler, values)
     arguments: dict[str, Any] = {}
     for parameter in handler.parameters:
-        sent = _sent(parameter, named, form, files)
-        try:
-            if sent is not _NOTHING:
-                check(sent, limit=limit)
-                arguments[parameter.name] = parameter.reader.convert(sent)
-                continue
-            reason = "is missing"
-        except Rejected as rejected:
-            reason = str(rejected)
-        if sent is _NOTHING or sent == "":
-            if not parameter.required:
-                continue
-            if sent is _NOTHING and parameter.reader.absent is not None:
-                arguments[parameter.name] = parameter.reader.absent()
-                continue
-        raise ArgumentError(handler.name, parameter.name, reason)
+        value = _argument(handler, parameter, _sent(parameter, named, form, files), limit)
+        if value is not _NOTHING:
+            arguments[parameter.name] = value
     if handler.takes_rest:
         arguments.update(_rest(handler, named, form, limit))
     return arguments
 
 
 _NOTHING = object()
+
+
+def _argument(handler: Handler, parameter: Parameter, sent: Any, limit: int) -> Any:
+    """The parameter's value; ``_NOTHING`` leaves it to its default."""
+    reason = "is missing"
+    if sent is not _NOTHING:
+        try:
+            check(sent, limit=limit)
+            return parameter.reader.convert(sent)
+        except Rejected as rejected:
+            reason = str(rejected)
+    is_empty = sent is _NOTHING or (isinstance(sent, str) and not sent)
+    if is_empty and not parameter.required:
+        return _NOTHING
+    if sent is _NOTHING and parameter.reader.absent is not None:
+        return parameter.reader.absent()
+    raise ArgumentError(handler.name, parameter.name, reason)
 
 
 def _sent(parameter: Parameter, named: Mapping[str, Any], form: Mapping[str, Any], files: Mapping[str, Any]) -> Any:
