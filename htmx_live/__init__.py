@@ -1,1 +1,47 @@
-"""Live Django pages without writing JavaScript."""
+"""Live Django pages without writing JavaScript.
+
+The names that a project's views need.  They are loaded when first used: this package is imported before Django's apps
+are ready.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from htmx_live.exceptions import Cancelled, UserError
+    from htmx_live.fragments import Fragment
+    from htmx_live.handlers import background, debounce, event_handler, throttle
+    from htmx_live.live import AsyncWorkMixin, StreamingMixin
+    from htmx_live.views import LiveView
+
+__all__ = [
+    "AsyncWorkMixin",
+    "Cancelled",
+    "Fragment",
+    "LiveView",
+    "StreamingMixin",
+    "UserError",
+    "background",
+    "debounce",
+    "event_handler",
+    "throttle",
+]
+
+_HOMES = {
+    "AsyncWorkMixin": "live",
+    "Cancelled": "exceptions",
+    "Fragment": "fragments",
+    "LiveView": "views",
+    "StreamingMixin": "live",
+    "UserError": "exceptions",
+    "background": "handlers",
+    "debounce": "handlers",
+    "event_handler": "handlers",
+    "throttle": "handlers",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'htmx_live' has no attribute {name!r}. It offers: {', '.join(__all__)}.")
+    return getattr(import_module(f"htmx_live.{_HOMES[name]}"), name)

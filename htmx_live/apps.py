@@ -1,4 +1,4 @@
-"""The Django app."""
+"""The Django app: wires the parts together once all apps are loaded."""
 
 from django.apps import AppConfig
 
@@ -8,3 +8,14 @@ __all__ = ["HtmxLiveConfig"]
 class HtmxLiveConfig(AppConfig):
     name = "htmx_live"
     verbose_name = "htmx live"
+
+    def ready(self) -> None:
+        # Imported here because they need the app registry.
+        from htmx_live import checks, signals
+        from htmx_live.runtime import jobs
+        from htmx_live.transport import eventstream
+
+        assert jobs.perform  # importing it hands `perform` to the runners
+        checks.register()
+        signals.connect()
+        eventstream.install()

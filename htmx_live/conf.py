@@ -4,15 +4,15 @@
 No other module of the package reads ``django.conf.settings``.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from typing import Any
 
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 
-__all__ = ["Settings", "settings"]
+__all__ = ["Settings", "installed_middleware", "session_cookie_name", "session_engine", "settings"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +61,9 @@ class Settings:
     LOG_TTL: float = 3600.0  # how long messages of a page without a stream are kept
     HIDDEN_CLOSE: float = 60.0  # a hidden tab closes its stream after this time
 
+    # Layouts
+    LAYOUTS: Mapping[str, Any] = field(default_factory=dict)  # keys of htmx_live.layouts.conf.LayoutSettings
+
 
 def settings() -> Settings:
     """The project's ``HTMX_LIVE``.  A misspelt key raises ``ImproperlyConfigured`` that guesses the right one."""
@@ -69,6 +72,21 @@ def settings() -> Settings:
         return Settings(**given)
     except TypeError:
         raise ImproperlyConfigured(_unknown_keys(given)) from None
+
+
+def installed_middleware() -> Sequence[str]:
+    """Django's ``MIDDLEWARE``."""
+    return tuple(django_settings.MIDDLEWARE)
+
+
+def session_engine() -> str:
+    """Django's ``SESSION_ENGINE``."""
+    return str(django_settings.SESSION_ENGINE)
+
+
+def session_cookie_name() -> str:
+    """Django's ``SESSION_COOKIE_NAME``."""
+    return str(django_settings.SESSION_COOKIE_NAME)
 
 
 def _unknown_keys(given: dict[str, Any]) -> str:

@@ -21,9 +21,9 @@ __all__ = [
     "CancelJobs",
     "Effect",
     "EndText",
+    "Event",
     "JobEnd",
     "JobFailure",
-    "Refresh",
     "Mail",
     "Merge",
     "Notice",
@@ -141,13 +141,6 @@ class Adopt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refresh:
-    """Render again, for whoever asks, without changing anything."""
-
-    request: HttpRequest | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Merge:
     """A running job hands over what it changed so far (``flush()``), and what it asks for.
 
@@ -176,6 +169,7 @@ class JobEnd:
 
 
 Mail = Merge | JobEnd
+Event = Call | Adopt | Mail
 
 _MAIL: dict[str, type[Mail]] = {kind.__name__: kind for kind in (Merge, JobEnd)}
 _EFFECTS: dict[str, type[Effect]] = {

@@ -43,6 +43,8 @@ class ViewGrant:
     owner: Owner
     epoch: str
     key: str = ""
+    tag: str = ""
+    css: str = ""
     remounts: int = 0
     issued: int = 0
 
@@ -72,6 +74,8 @@ def sign_view(grant: ViewGrant) -> str:
         owner.user,
         grant.epoch,
         grant.key,
+        grant.tag,
+        grant.css,
         grant.remounts,
         grant.issued,
     ]
@@ -80,7 +84,7 @@ def sign_view(grant: ViewGrant) -> str:
 
 def unsign_view(text: str, *, max_age: int) -> ViewGrant:
     """The view grant in ``text``; ``GrantError`` when it is forged, expired or of another kind."""
-    instance, view, kwargs, token, user, epoch, key, remounts, issued = _unsign(text, _VIEW_SALT, max_age)
+    instance, view, kwargs, token, user, epoch, key, tag, css, remounts, issued = _unsign(text, _VIEW_SALT, max_age)
     return ViewGrant(
         instance=instance,
         view=view,
@@ -88,6 +92,8 @@ def unsign_view(text: str, *, max_age: int) -> ViewGrant:
         owner=Owner(token=token, user=user),
         epoch=epoch,
         key=key,
+        tag=tag,
+        css=css,
         remounts=remounts,
         issued=issued,
     )

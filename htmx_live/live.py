@@ -5,8 +5,11 @@ What a subclass assigns on ``self`` is its state.  Everything that the library k
 """
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from importlib import import_module
 from typing import Any, ClassVar, Literal, Protocol
 
 from asgiref.sync import sync_to_async
@@ -22,7 +25,10 @@ from htmx_live.handlers import Handler, registry
 from htmx_live.records import JobRow, Record
 from htmx_live.state import encode
 
-__all__ = ["Inner", "Live", "Outlet", "safe_url"]
+__all__ = ["Inner", "Live", "Outlet", "Streams", "callback_path", "import_view", "job_start", "safe_url", "state_of"]
+
+
+_STREAM_NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
 class Outlet(Protocol):
@@ -80,7 +86,7 @@ class Live:
     def __setattr__(self, name: str, value: Any) -> None:
         if name in type(self)._guarded:
             raise StateError(
-                f"{type(self).__name__}.{name} is {_OWN_NAMES.get(name, 'a method of the view')} and cannot be assigned. "
+                f"{type(self).__name__}.{name} is {_OWN_NAMES.get(name, 'a method of the view')}, not to be assigned. "
                 f"Choose another name for your state, {name}_ for example."
             )
         self.__dict__[name] = value
@@ -151,24 +157,7 @@ class Live:
         keep.  A job of the same explicit ``name`` and ``key`` that runs is replaced.  ``retries``: how often it may
         be run again after its process died.
         """
-        path, label = callback_path(self, callback)
-        ref = random_id()
-        row = JobRow(
-            ref=ref,
-            handler=self._live.starter or label,
-            name=name or f"{label}-{ref[:8]}",
-            key="" if key is None else str(key),
-            page=self._live.page,
-        )
-        effect = StartJob(
-            row=row,
-            callback=path,
-            args=[encode(value, f"argument {number} of {label}()") for number, value in enumerate(args, 1)],
-            kwargs={word: encode(value, f"argument {word} of {label}()") for word, value in kwargs.items()},
-            is_async=inspect.iscoroutinefunction(callback),
-            retries=retries,
-        )
-        self._live.outlet.ask(effect)
+        self._live.outlet.ask(job_start(self, callback, args=args, kwargs=kwargs, name=name, key=key, retries=retries))
 
     def cancel_async(self, name: str, key: Any = None) -> None:
         """Cancel the jobs of this name, and those that the handler of this name started; without any, do nothing."""
@@ -191,6 +180,8 @@ class Live:
         """Write to a text stream, shown by ``{% stream "name" %}``; from a job it appears while the job runs."""
         if mode not in ("append", "replace"):
             raise TurnError(f"stream_text(mode={mode!r}): expected 'append' or 'replace'.")
+        if not _STREAM_NAME.fullmatch(stream):
+            raise TurnError(f"stream_text({stream!r}): the name of a stream consists of letters, digits, - and _.")
         self._live.outlet.ask(WriteText(stream=stream, text=str(text), replace=mode == "replace"))
 
     async def astream_text(self, stream: str, text: str, mode: Literal["append", "replace"] = "append") -> None:
@@ -251,6 +242,55 @@ def state_of(view: Live) -> dict[str, Any]:
     }
 
 
+@lru_cache(maxsize=1024)
+def import_view(path: str) -> type[Live]:
+    """The live view at a dotted path that we signed or stored ourselves; ``ImportError`` when there is none."""
+    parts = path.split(".")
+    for cut in range(len(parts) - 1, 0, -1):
+        try:
+            found: Any = import_module(".".join(parts[:cut]))
+        except ModuleNotFoundError as error:
+            if error.name and not ".".join(parts[:cut]).startswith(error.name):
+                raise  # the module is there, and what it imports is not
+            continue
+        for part in parts[cut:]:
+            found = getattr(found, part, None)
+        if isinstance(found, type) and issubclass(found, Live):
+            return found
+        break
+    raise ImportError(f"{path!r} is not a live view. Give the dotted path of a LiveView subclass at module level.")
+
+
+def job_start(
+    view: Live,
+    callback: Callable[..., Any],
+    *,
+    args: Iterable[Any] = (),
+    kwargs: Mapping[str, Any],
+    name: str | None = None,
+    key: Any = None,
+    retries: int = 0,
+) -> StartJob:
+    """The effect that starts ``callback``; see ``Live.start_async``."""
+    path, label = callback_path(view, callback)
+    ref = random_id()
+    row = JobRow(
+        ref=ref,
+        handler=view._live.starter or label,
+        name=name or f"{label}-{ref[:8]}",
+        key="" if key is None else str(key),
+        page=view._live.page,
+    )
+    return StartJob(
+        row=row,
+        callback=path,
+        args=[encode(value, f"argument {number} of {label}()") for number, value in enumerate(args, 1)],
+        kwargs={word: encode(value, f"argument {word} of {label}()") for word, value in kwargs.items()},
+        is_async=inspect.iscoroutinefunction(callback),
+        retries=retries,
+    )
+
+
 def callback_path(view: Live, callback: Callable[..., Any]) -> tuple[str, str]:
     """``method:name`` or ``module:qualified.name`` of a callback, and its plain name."""
     name = getattr(callback, "__name__", "")
@@ -300,3 +340,11 @@ def _plain_attributes(cls: type[Live]) -> Iterator[tuple[str, Any]]:
             for name, value in vars(base).items():
                 if not name.startswith("_") and not callable(value) and not hasattr(value, "__get__"):
                     yield name, value
+
+
+class AsyncWorkMixin:
+    """Empty: every live view has ``start_async``.  It lets a class line from elsewhere work as it stands."""
+
+
+class StreamingMixin:
+    """Empty: every live view has ``stream_text``.  It lets a class line from elsewhere work as it stands."""

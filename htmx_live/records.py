@@ -9,7 +9,7 @@ __all__ = ["JobRow", "Owner", "Record"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owner:
-    """Who an instance belongs to: ``token`` is a digest of a random value in the session, ``user`` the user's pk as text.
+    """Who an instance belongs to: ``token`` digests a random value in the session, ``user`` is the pk as text.
 
     Both are empty for a visitor without a session.
     """

@@ -1,6 +1,6 @@
 """``ImmediateRunner``: jobs wait in a list until somebody says ``run_all``; for tests."""
 
-import asyncio
+from asgiref.sync import async_to_sync
 
 from htmx_live.runners.base import Job, Perform
 
@@ -33,13 +33,16 @@ class ImmediateRunner:
         """Run what waits, and what that starts, until nothing is left; how many ran."""
         count = 0
         while self.waiting:
-            job = self.waiting.pop(0)
+            self.run(self.waiting.pop(0))
             count += 1
-            if job.is_async:
-                asyncio.run(self._arun(job))
-            else:
-                self._perform.run(job)
         return count
+
+    def run(self, job: Job) -> None:
+        """Run one job to its end."""
+        if job.is_async:
+            async_to_sync(self._arun)(job)
+        else:
+            self._perform.run(job)
 
     async def _arun(self, job: Job) -> None:
         await self._perform.arun(job)

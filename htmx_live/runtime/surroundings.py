@@ -107,11 +107,11 @@ def after_commit(call: Callable[[], None]) -> bool:
 
 
 def _user(pk: str) -> Any:
-    from django.contrib.auth.models import AnonymousUser  # noqa: PLC0415  (a model module: importable once apps are ready)
+    from django.contrib.auth.models import AnonymousUser
 
     if not pk or not apps.is_installed("django.contrib.auth"):
         return AnonymousUser()
-    from django.contrib.auth import get_user_model  # noqa: PLC0415
+    from django.contrib.auth import get_user_model
 
     users = get_user_model()._default_manager
     user = users.filter(pk=pk).first()

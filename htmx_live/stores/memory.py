@@ -69,6 +69,7 @@ class MemoryStore:
         limits = settings()
         with self._mutex:
             self._sweep()
+            self._remove(record.instance)  # mounted again under its id
             mine = self._owners.setdefault(record.owner.key, OrderedDict())
             if len(mine) >= limits.MAX_INSTANCES_PER_OWNER:
                 self._remove(next(iter(mine)))

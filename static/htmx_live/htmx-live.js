@@ -178,12 +178,12 @@
     if (flight.skip) return new Response(null, { status: 204 }); // a newer one of the same control is waiting
     ctx.requestTimeout = setTimeout(() => ctx.request.abort("timeout"),
       win.htmx.parseInterval(ctx.request.timeout ?? win.htmx.config.defaultTimeout));
-    const grant = rootOf(flight.root)?.dataset.live || flight.headers?.["X-Live"];
+    const root = rootOf(flight.root)?.dataset, grant = root?.live || flight.headers?.["X-Live"];
     flight.action ||= url;
     flight.body ||= init.body;
     flight.sent = !init.signal.aborted;
     return fetch(flight.action, { ...init, body: flight.body, headers: {
-      ...init.headers, ...flight.headers, "X-Live": grant, "X-CSRFToken": page.csrf } });
+      ...init.headers, ...flight.headers, "X-Live": grant, "X-Live-Rev": root?.liveRev || "0", "X-CSRFToken": page.csrf } });
   }
 
   /** @param {Flight} flight */
@@ -482,7 +482,7 @@
       body: JSON.stringify({ number: everything ? "" : page.number, adopt, poll: !up, hidden: doc.hidden,
         roots: all(ROOT).map((elt) => ({ live: elt.dataset.live, rev: +(elt.dataset.liveRev || 0) })),
         streams: Object.fromEntries(all("[data-live-stream]").map((elt) => [elt.id, elt.dataset.liveAt])) }) });
-    const text = await answer.text(), header = (/** @type {string} */ name) => answer.headers.get("X-Live-" + name);
+    const [text, messages] = (await answer.text()).split(/<script[^>]* data-live-messages>|<\/script>/), header = (/** @type {string} */ name) => answer.headers.get("X-Live-" + name);
     if (SIGNED_OUT.includes(answer.status)) return refuse(answer.status);
     if (!answer.ok || answer.redirected) return;
     state.idle = answer.status === 204 ? state.idle + 1 : 0;
@@ -490,7 +490,7 @@
     state.adopt = [];
     if (text) await apply(text);
     if (!state.up && header("Number")) page.number = header("Number") || "";
-    for (const one of JSON.parse(header("Messages") || "[]")) receive(one.event, one.data);
+    for (const one of JSON.parse(messages || "[]")) receive(one.event, one.data);
     if (+(header("Remounted") || 0)) tell("remounted");
   }
 

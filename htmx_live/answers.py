@@ -1,0 +1,137 @@
+"""Answers: what came of a request, as an HTTP response.
+
+The script reads statuses and headers, and swaps nothing but partials.  Without JavaScript the same outcome is a
+redirect back to the page, or a page that says in words what went wrong.
+"""
+
+import json
+import logging
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import Any
+
+from django.contrib.messages import add_message, get_messages
+from django.contrib.messages import constants as message_levels
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.core.signals import got_request_exception
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.template.loader import render_to_string
+
+from htmx_live.embed import complete
+from htmx_live.events import Notice
+from htmx_live.exceptions import ArgumentError, GrantError, HtmxLiveError, UserError
+from htmx_live.fragments import Fragment, join
+from htmx_live.grants import random_id
+from htmx_live.pages import sign_reference
+from htmx_live.runtime.outcome import Turned
+from htmx_live.words import words
+
+__all__ = ["answered", "is_scripted", "partials", "respond"]
+
+logger = logging.getLogger("htmx_live.endpoints")
+
+Endpoint = Callable[..., HttpResponseBase]
+
+
+def is_scripted(request: HttpRequest) -> bool:
+    """Whether the request comes from our script; a form posted without JavaScript has no such headers."""
+    return "X-Live" in request.headers or "X-Live-Page" in request.headers
+
+
+def answered(endpoint: Endpoint) -> Endpoint:
+    """Turn what ``endpoint`` raises into its status; nothing of the error but an id reaches the browser."""
+
+    @wraps(endpoint)
+    def answering(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        try:
+            return endpoint(request, *args, **kwargs)
+        except Exception as error:  # a boundary: the page is told a status and an id, the log the rest
+            return _failure(request, error)
+
+    return answering
+
+
+def partials(fragments: Iterable[Fragment]) -> HttpResponse:
+    """200 with the fragments, or 204 without any."""
+    body = complete(join(fragments))
+    return HttpResponse(body) if body else HttpResponse(status=204)
+
+
+def respond(request: HttpRequest, turned: Turned, *, is_remounted: bool = False) -> HttpResponse:
+    """The answer to a user's event."""
+    if not is_scripted(request):
+        return _redirect_back(request, turned, is_remounted=is_remounted)
+    if turned.redirect:
+        response = HttpResponse(status=204)
+        response["HX-Redirect"] = turned.redirect
+        return response
+    response = partials([] if turned.fragment is None else [turned.fragment])
+    notices = [{"message": notice.message, "level": notice.level} for notice in turned.notices]
+    notices += [{"message": str(message), "level": message.level_tag} for message in get_messages(request)]
+    if notices:
+        response["X-Live-Notices"] = json.dumps(notices)
+    if turned.resets_forms:
+        response["X-Live-Reset-Forms"] = "1"
+    if is_remounted:
+        response["X-Live-Remounted"] = "1"
+    return response
+
+
+def _redirect_back(request: HttpRequest, turned: Turned, *, is_remounted: bool) -> HttpResponse:
+    """303 to the page, which takes the records over by a signed reference; messages wait there."""
+    record = turned.record
+    for notice in turned.notices:
+        _add_message(request, notice)
+    if is_remounted:
+        _add_message(request, Notice(message=words(410)[1], level="warning"))
+    response = HttpResponse(status=303)
+    if turned.redirect:
+        response["Location"] = turned.redirect
+    else:
+        query = "&".join(part for part in (_without_reference(record.query), sign_reference(record.pages[-1])) if part)
+        response["Location"] = f"{record.path}?{query}"
+    return response
+
+
+def _without_reference(query: str) -> str:
+    return "&".join(part for part in query.split("&") if part and not part.startswith("_live="))
+
+
+def _add_message(request: HttpRequest, notice: Notice) -> None:
+    level = getattr(message_levels, notice.level.upper(), message_levels.INFO)
+    add_message(request, level, notice.message, fail_silently=True)
+
+
+def _failure(request: HttpRequest, error: Exception) -> HttpResponse:
+    status, headers = _status(error), {}
+    if status == 500:
+        headers["X-Live-Error"] = error_id = random_id()[:8]
+        logger.error("%s failed (error %s)", request.path, error_id, exc_info=error)
+        got_request_exception.send(sender=None, request=request)
+    else:
+        logger.warning("%s answered %d: %s", request.path, status, error)
+    if isinstance(error, ArgumentError):
+        headers["X-Live-Field"] = error.parameter.encode("ascii", "replace").decode()
+    if isinstance(error, UserError):
+        headers["X-Live-Notices"] = json.dumps([{"message": str(error), "level": "error"}])
+    if is_scripted(request):
+        return HttpResponse(status=status, headers=headers)
+    title, text = words(status)
+    context = {"title": title, "text": str(error) if isinstance(error, UserError) else text, "back": _back(request)}
+    return HttpResponse(render_to_string("htmx_live/error.html", context, request), status=status, headers=headers)
+
+
+def _status(error: Exception) -> int:
+    if isinstance(error, GrantError):
+        return 401 if error.expired else 404
+    if isinstance(error, HtmxLiveError):
+        return error.status
+    if isinstance(error, PermissionDenied):
+        return 403
+    if isinstance(error, SuspiciousOperation):
+        return 413 if isinstance(error, RequestDataTooBig) else 400
+    return 500
+
+
+def _back(request: HttpRequest) -> str:
+    return request.META.get("HTTP_REFERER", "") if request.META.get("HTTP_REFERER", "").startswith("http") else "/"

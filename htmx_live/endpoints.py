@@ -1,0 +1,98 @@
+"""The HTTP endpoints: a user's event, a page's question what it has missed, and its stream."""
+
+from typing import Any
+
+from django.db import transaction
+from django.http import HttpRequest, HttpResponseBase
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_POST
+
+from htmx_live.answers import answered, respond
+from htmx_live.conf import settings
+from htmx_live.events import Call
+from htmx_live.exceptions import InstanceGone, MalformedArguments
+from htmx_live.gate import StreamGate
+from htmx_live.grants import ViewGrant
+from htmx_live.handlers import bind, parse_arguments
+from htmx_live.live import import_view
+from htmx_live.ownership import find, view_grant
+from htmx_live.pages import owner_of, page_of
+from htmx_live.records import Record
+from htmx_live.runtime.dispatch import dispatch
+from htmx_live.runtime.mount import mount_again
+from htmx_live.sync import answer_sync, read_question
+from htmx_live.transport.stream import stream_response
+
+__all__ = ["event", "stream", "sync"]
+
+
+# The turn opens its own transaction, which must have ended before anything is saved or sent.
+@transaction.non_atomic_requests
+@require_POST
+@never_cache
+@answered
+def event(request: HttpRequest, handler: str) -> HttpResponseBase:
+    """A user's event; see docs/wire.md."""
+    grant = view_grant(request.headers.get("X-Live") or request.POST.get("_live", ""))
+    record = find(grant, owner_of(request))
+    if record is None:
+        return _mounted_again(request, grant)
+    try:
+        turned = dispatch(grant.instance, _call(request, record, handler))
+    except InstanceGone:
+        return _mounted_again(request, grant)
+    assert turned is not None
+    return respond(request, turned)
+
+
+@transaction.non_atomic_requests
+@require_POST
+@never_cache
+@answered
+def sync(request: HttpRequest) -> HttpResponseBase:
+    """A page's question; see docs/wire.md."""
+    return answer_sync(request, page_of(request), read_question(request.body))
+
+
+@require_GET
+@answered
+def stream(request: HttpRequest) -> HttpResponseBase:
+    """The stream, where ``live_asgi`` does not answer before Django does."""
+    return stream_response(request, StreamGate())
+
+
+def _call(request: HttpRequest, record: Record, name: str) -> Call:
+    handler = import_view(record.view).handlers[name]  # UnknownHandler for what is not there
+    form = {name: request.POST.getlist(name) for name in request.POST}
+    page = page_of(request)
+    return Call(
+        handler=handler,
+        arguments=bind(handler, values=_values(request), form=form, files=_files(request)),
+        request=request,
+        nonce=request.headers.get("X-Live-Nonce", "")[:64],
+        page=page.id if page.is_joined else record.pages[-1],
+    )
+
+
+def _values(request: HttpRequest) -> Any:
+    limits = settings()
+    text = request.POST.get("_args") or request.GET.get("_args") or "{}"
+    return parse_arguments(text, max_size=limits.MAX_ARGUMENT_SIZE, max_depth=limits.MAX_ARGUMENT_DEPTH)
+
+
+def _files(request: HttpRequest) -> dict[str, Any]:
+    return {name: request.FILES.getlist(name) for name in request.FILES}
+
+
+def _mounted_again(request: HttpRequest, grant: ViewGrant) -> HttpResponseBase:
+    """The event is not run on a state that its user never saw: the fresh render is the answer."""
+    page = page_of(request)
+    mounted = mount_again(grant, page.visit(), rev=_rev(request))
+    return respond(request, mounted.turned, is_remounted=True)
+
+
+def _rev(request: HttpRequest) -> int:
+    try:
+        return max(0, min(int(request.headers.get("X-Live-Rev", "0")), 2**53))
+    except ValueError:
+        raise MalformedArguments("the header X-Live-Rev is not a number") from None

@@ -1,0 +1,82 @@
+"""``StreamGate``: who may open a page's stream, and what it carries.
+
+The stream's endpoint stands outside of Django's handler, so the session and the user are read here as the
+middlewares would.
+"""
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+from django.contrib.auth import get_user
+from django.http import HttpRequest, parse_cookie
+
+from htmx_live.conf import session_cookie_name, session_engine, settings
+from htmx_live.exceptions import GrantError
+from htmx_live.grants import unsign_page
+from htmx_live.pages import owner_of, session_hash
+from htmx_live.records import Owner
+from htmx_live.runtime.parts import parts
+from htmx_live.runtime.turn import Turn
+from htmx_live.transport.channels import page_channel, user_channel
+from htmx_live.transport.stream import Access, Refusal
+
+__all__ = ["StreamGate"]
+
+_GRACE = 10.0  # seconds that a page whose stream has ended still counts as present: it reconnects, or is reloaded
+
+
+class StreamGate:
+    """See ``htmx_live.transport.stream.Gate``."""
+
+    def open(self, headers: Mapping[str, str]) -> Access | Refusal:
+        try:
+            grant = unsign_page(headers.get("x-live-page", ""), max_age=settings().GRANT_MAX_AGE)
+        except GrantError as error:
+            return Refusal(status=401 if error.expired else 404)
+        request = _request(headers)
+        owner = owner_of(request)
+        if grant.owner not in (owner, Owner()):
+            return Refusal(status=404)
+        if not _is_allowed(grant.page, owner):
+            return Refusal(status=403)
+        channels = [page_channel(grant.page)]
+        if owner.user:
+            channels.append(user_channel(owner.user))
+        return Access(
+            page=grant.page,
+            owner=owner.key,
+            session=session_hash(request.COOKIES.get(session_cookie_name())),
+            channels=tuple(channels),
+        )
+
+    def opened(self, access: Access) -> None:
+        self.renewed(access)
+
+    def renewed(self, access: Access) -> None:
+        parts().store.show(access.page, present=3 * settings().HEARTBEAT, kept=0)
+
+    def closed(self, access: Access) -> None:
+        parts().store.show(access.page, present=_GRACE, kept=0)
+
+
+def _request(headers: Mapping[str, str]) -> HttpRequest:
+    """The session and the user of a request that no middleware has seen."""
+    request = HttpRequest()
+    request.COOKIES = parse_cookie(headers.get("cookie", ""))
+    engine: Any = import_module(session_engine())
+    request.session = engine.SessionStore(request.COOKIES.get(session_cookie_name()))
+    request.user = get_user(request)
+    return request
+
+
+def _is_allowed(page: str, owner: Owner) -> bool:
+    """Whether every view on the page still lets its user in."""
+    store = parts().store
+    for instance in store.members(page):
+        loaded = store.load(instance)
+        if loaded is None or loaded.record.owner not in (owner, Owner()):
+            continue
+        if not Turn(loaded.record).view.has_permission():
+            return False
+    return True

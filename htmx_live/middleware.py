@@ -1,0 +1,46 @@
+"""``LiveMiddleware``: notes where the bus stands when a request begins, and signs the page's grant when it ends.
+
+What is published while a page renders has a later number than the page, and is sent when its stream opens.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
+from django.http import HttpRequest, HttpResponseBase
+
+from htmx_live.pages import finish
+from htmx_live.runtime.parts import parts
+
+__all__ = ["LiveMiddleware"]
+
+Answer = HttpResponseBase | Awaitable[HttpResponseBase]
+
+
+class LiveMiddleware:
+    """Put it after the session, authentication and htmx middlewares."""
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
+        self._get_response = get_response
+        if iscoroutinefunction(get_response):
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> Answer:
+        request._htmx_live_position = parts().bus.position()  # type: ignore[attr-defined]
+        if iscoroutinefunction(self):
+            return self._acall(request)
+        response = self._get_response(request)
+        finish(request, response)
+        return response  # type: ignore[no-any-return]
+
+    async def _acall(self, request: HttpRequest) -> HttpResponseBase:
+        response = await self._get_response(request)
+        if getattr(request, "_htmx_live_page", None) is not None:
+            # Reads the session and the user: in the request's own thread.
+            await sync_to_async(finish)(request, response)
+        else:
+            finish(request, response)
+        return response  # type: ignore[no-any-return]

@@ -1,0 +1,34 @@
+"""Ownership: which record a grant still opens, for whom."""
+
+from htmx_live.conf import settings
+from htmx_live.exceptions import GrantError, InstanceGone
+from htmx_live.grants import ViewGrant, unsign_view
+from htmx_live.records import Owner, Record
+from htmx_live.runtime.parts import parts
+
+__all__ = ["find", "view_grant"]
+
+
+def view_grant(text: str) -> ViewGrant:
+    """The grant in ``text``; ``GrantError`` when it is none of ours or too old."""
+    if not text:
+        raise GrantError("The request names no live view. It comes in the header X-Live, or in the field _live.")
+    return unsign_view(text, max_age=settings().GRANT_MAX_AGE)
+
+
+def find(grant: ViewGrant, owner: Owner) -> Record | None:
+    """The record that ``grant`` names, None when it must be mounted again; ``InstanceGone`` when it is not ``owner``'s.
+
+    A grant opens the record of exactly its owner.  The same user in another session, and a visitor who has logged in
+    since, may mount the view again and never read the old record.  A visitor without a session owns by the grant.
+    """
+    if grant.owner in (owner, Owner()):
+        store = parts().store
+        loaded = store.load(grant.instance) if grant.epoch == store.epoch else None
+        is_it = loaded is not None and loaded.record.owner == grant.owner and loaded.record.view == grant.view
+        return loaded.record if loaded is not None and is_it else None
+    if grant.owner.user == owner.user != "":
+        return None
+    if grant.owner.user == "" and grant.owner.token == owner.token:
+        return None
+    raise InstanceGone(f"Instance {grant.instance} belongs to somebody else.")

@@ -1,0 +1,156 @@
+"""Pages: one page load in one tab, from the request that renders it to those that it makes.
+
+A page is the address of what the server has to say.  It has an id once a live view asks for one; its grant is signed
+at the end of the request, for a view in the page's body may have made the session that it names.
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.core import signing
+from django.http import HttpRequest, HttpResponseBase
+from django.middleware.csrf import get_token
+from django.utils.cache import patch_cache_control
+from django.utils.crypto import salted_hmac
+from django.utils.html import format_html
+
+from htmx_live.conf import settings
+from htmx_live.exceptions import GrantError
+from htmx_live.grants import PageGrant, random_id, sign_page, unsign_page
+from htmx_live.records import Owner
+from htmx_live.runtime.mount import Visit
+from htmx_live.runtime.parts import parts
+
+__all__ = ["PAGE_SLOT", "Page", "finish", "owner_of", "page_of", "session_hash", "sign_reference"]
+
+PAGE_SLOT = "\x04page\x04"  # what {% htmx_live %} writes where the page's grant will stand
+
+_SESSION_KEY = "_htmx_live"
+_REFERENCE_SALT = "htmx_live.reference"
+_REFERENCE_AGE = 60  # seconds between a form's 303 and the page that it leads to
+_REFERENCE = "_live"
+
+
+@dataclass(slots=True)
+class Page:
+    """``position`` is the bus's at the start of the request; ``is_joined``: the page was there before this request."""
+
+    request: HttpRequest
+    id: str
+    position: str
+    is_joined: bool = False
+    is_live: bool = False  # something live was rendered
+    adoptable: list[str] = field(default_factory=list)  # instances that a form without JavaScript came from
+
+    def visit(self) -> Visit:
+        """The page as mounting sees it; from now on it is live."""
+        self.is_live = True
+        return Visit(request=self.request, page=self.id, owner=lambda create: owner_of(self.request, create=create))
+
+    def grant(self) -> str:
+        return sign_page(PageGrant(page=self.id, owner=owner_of(self.request)))
+
+
+def page_of(request: HttpRequest) -> Page:
+    """The page that ``request`` renders or comes from."""
+    page: Page | None = getattr(request, "_htmx_live_page", None)
+    if page is None:
+        page = _begin(request)
+        request._htmx_live_page = page  # type: ignore[attr-defined]
+    return page
+
+
+def owner_of(request: HttpRequest, *, create: bool = False) -> Owner:
+    """Whose this request is.  A session is made only with ``create``; one that is there already gets our token.
+
+    The token lives in the session's data: it survives the rotation of the session's key at login, and is gone after
+    logout and after another user's login.
+    """
+    session: Any = getattr(request, "session", None)
+    user: Any = getattr(request, "user", None)
+    pk = str(user.pk) if user is not None and user.is_authenticated else ""
+    if session is None:
+        return Owner(user=pk)
+    token = session.get(_SESSION_KEY)
+    if token is None and (create or pk):
+        token = session[_SESSION_KEY] = random_id()
+    return Owner(token=salted_hmac("htmx_live.owner", token).hexdigest()[:32] if token else "", user=pk)
+
+
+def session_hash(key: str | None) -> str:
+    """What a stream remembers of the session cookie that opened it."""
+    return salted_hmac("htmx_live.session", key).hexdigest()[:32] if key else ""
+
+
+def sign_reference(page: str) -> str:
+    """A short signed name of a page, under which the next GET adopts what that page showed."""
+    return f"{_REFERENCE}={signing.dumps(page, salt=_REFERENCE_SALT)}"
+
+
+def finish(request: HttpRequest, response: HttpResponseBase) -> None:
+    """Put the page's grant into a response that holds something live, and keep shared caches away from it."""
+    page: Page | None = getattr(request, "_htmx_live_page", None)
+    is_live = page is not None and page.is_live
+    if is_live:
+        patch_cache_control(response, private=True)
+    if not response.get("Content-Type", "").startswith("text/html"):
+        return
+    has_slot = _fill_slot(response, _attributes(page) if page is not None and is_live else "")
+    if page is not None and is_live and not has_slot and not page.is_joined:
+        # An htmx response brings the first live view into a page that had none.
+        response["X-Live-Page"] = page.grant()
+        response["X-Live-Number"] = page.position
+        response["X-Live-CSRF"] = get_token(request)
+
+
+def _fill_slot(response: Any, attributes: str) -> bool:
+    """Whether ``response`` has a slot for a page's grant, or may have one later."""
+    slot, filling = PAGE_SLOT.encode(), attributes.encode()
+    if response.streaming:
+        chunks = response.streaming_content
+        response.streaming_content = (
+            _afilled(chunks, filling) if response.is_async else (chunk.replace(slot, filling) for chunk in chunks)
+        )
+        return True
+    if slot not in response.content:
+        return False
+    response.content = response.content.replace(slot, filling)
+    if response.has_header("Content-Length"):
+        response["Content-Length"] = str(len(response.content))
+    return True
+
+
+async def _afilled(chunks: AsyncIterator[bytes], filling: bytes) -> AsyncIterator[bytes]:
+    async for chunk in chunks:
+        yield chunk.replace(PAGE_SLOT.encode(), filling)
+
+
+def _begin(request: HttpRequest) -> Page:
+    position: str = getattr(request, "_htmx_live_position", "") or parts().bus.position()
+    text = request.headers.get("X-Live-Page", "")
+    if text:
+        try:
+            grant = unsign_page(text, max_age=settings().GRANT_MAX_AGE)
+        except GrantError:
+            grant = None
+        if grant is not None and grant.owner in (owner_of(request), Owner()):
+            return Page(request=request, id=grant.page, position=position, is_joined=True)
+    return Page(request=request, id=random_id(), position=position, adoptable=_adoptable(request))
+
+
+def _adoptable(request: HttpRequest) -> list[str]:
+    text = request.GET.get(_REFERENCE, "") if request.method == "GET" else ""
+    if not text:
+        return []
+    try:
+        page: str = signing.loads(text, salt=_REFERENCE_SALT, max_age=_REFERENCE_AGE)
+    except signing.BadSignature:
+        return []
+    return list(parts().store.members(page))
+
+
+def _attributes(page: Page) -> str:
+    return format_html(
+        ' data-page="{}" data-number="{}" data-csrf="{}"', page.grant(), page.position, get_token(page.request)
+    )

@@ -1,0 +1,18 @@
+"""The pytest plugin: the fixture ``live``, a ``LiveClient`` factory on a stage of its own."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+__all__ = ["live"]
+
+
+@pytest.fixture
+def live() -> Iterator[Any]:
+    """``live(ReportView, year=2026)`` mounts a view; see ``htmx_live.testing.LiveClient``."""
+    from htmx_live.testing.client import LiveClient  # Django's settings are ready only now
+    from htmx_live.testing.stage import stage
+
+    with stage():
+        yield LiveClient

@@ -1,0 +1,168 @@
+"""``dispatch``: the one function through which an instance changes.
+
+    lease ▸ load ▸ [transaction: events ▸ render] ▸ save ▸ send ▸ release ▸ start and cancel jobs
+
+A user's event waits for the lease, is applied alone and answers.  A background event is put into the mailbox; whoever
+gets the lease next takes all that waits, applies each and renders once.  Nobody waits for a lease but users: who
+releases one and finds mail left has it looked after by the pool of turns.
+
+Messages are sent before the lease is released: in the other order, a later turn's message could be numbered before an
+earlier one's, and the log would keep the older render.
+"""
+
+import logging
+from functools import partial
+
+from django.http import HttpRequest
+
+from htmx_live.conf import settings
+from htmx_live.events import Adopt, Call, Event, JobEnd, JobFailure, Mail, StartJob, read_mail, write_mail
+from htmx_live.exceptions import Busy, InstanceGone, RunnerUnavailable, StateError
+from htmx_live.fragments import Fragment
+from htmx_live.grants import random_id
+from htmx_live.records import Record
+from htmx_live.runners.base import Job
+from htmx_live.runtime import render as rendering
+from htmx_live.runtime.grant import granted
+from htmx_live.runtime.outcome import Turned, answer, rendered, send
+from htmx_live.runtime.parts import parts
+from htmx_live.runtime.surroundings import around, atomic_where_asked
+from htmx_live.runtime.turn import Turn
+from htmx_live.stores.base import Lease, Loaded
+
+__all__ = ["dispatch", "drain", "end", "present", "start_jobs"]
+
+logger = logging.getLogger("htmx_live.runtime")
+
+
+def dispatch(instance: str, event: Event) -> Turned | None:
+    """Apply ``event``; the answer to a user's event, None for a background one.
+
+    Raises ``Busy``, ``InstanceGone``, ``PermissionDenied`` and whatever the handler raised; then nothing has changed.
+    """
+    store = parts().store
+    if isinstance(event, Mail):
+        if store.post(instance, write_mail(event)):
+            drain(instance)
+        return None
+    lease = store.acquire(instance, wait=settings().BUSY_TIMEOUT)
+    if lease is None:
+        raise Busy(f"Instance {instance} was busy for more than {settings().BUSY_TIMEOUT} s.")
+    return _hold(lease, event)
+
+
+def drain(instance: str) -> None:
+    """Apply what waits in a mailbox, unless a turn is running: whoever runs it sees to the mailbox afterwards."""
+    lease = parts().store.acquire(instance, wait=0)
+    if lease is not None:
+        try:
+            _hold(lease, None)
+        except InstanceGone:
+            logger.debug("Mail for instance %s, which is gone, was dropped", instance)
+
+
+def present(record: Record) -> Fragment:
+    """The instance as it is now, for whoever missed something; changes nothing."""
+    turn = Turn(record)
+    with around(record):
+        return rendering.fragment(record, rendering.render(turn.view, record, turn.stand_in))
+
+
+def end(instance: str) -> None:
+    """Remove an instance for good: its jobs are cancelled, its text streams forgotten.  Harmless when it is gone."""
+    here = parts()
+    loaded = here.store.load(instance)
+    if loaded is None:
+        return
+    here.store.delete(instance)
+    for row in loaded.record.jobs:
+        here.runner.cancel(row.ref)
+
+
+def _hold(lease: Lease, event: Call | Adopt | None) -> Turned:
+    """One turn under ``lease``, which is released in any case."""
+    store = parts().store
+    is_good = False
+    try:
+        loaded = store.load(lease.instance)
+        if loaded is None:
+            raise InstanceGone(f"There is no instance {lease.instance}.")
+        turn, turned = _run(lease, loaded, event)
+        is_good = True
+    finally:
+        # Mail whose own turn failed waits for the next one: looked after at once, it could fail for ever.
+        if store.release(lease) and (is_good or event is not None):
+            parts().turns.submit(partial(drain, lease.instance))
+    start_jobs(turn)
+    return turned
+
+
+def _run(lease: Lease, loaded: Loaded, event: Call | Adopt | None) -> tuple[Turn, Turned]:
+    request = event.request if event else None
+    turn = _begin(loaded.record, request)
+    is_repeated = isinstance(event, Call) and event.nonce != "" and event.nonce in loaded.record.nonces
+    letters = loaded.mail if event is None else ()
+    with around(turn.record), atomic_where_asked():
+        if isinstance(event, Call) and not is_repeated:
+            turn.call(event)
+        elif event is not None:
+            turn.adopt(event) if isinstance(event, Adopt) else turn.allow()
+        for letter in letters:
+            _receive(turn, letter)
+        record, fragment = rendered(turn, is_background=event is None)
+    if not parts().store.save(record, lease=lease, taken=len(letters)):
+        raise InstanceGone(f"Instance {record.instance} ended while its turn was running.")
+    send(record, turn.asked, fragment, to_user=event is not None)
+    wanted = fragment
+    if wanted is None and (is_repeated or isinstance(event, Adopt)):
+        wanted = present(record)
+    return turn, answer(record, wanted, turn.asked)
+
+
+def _begin(record: Record, request: HttpRequest | None) -> Turn:
+    try:
+        return Turn(granted(record), request=request)
+    except (StateError, ImportError):
+        # A deploy took away what the state was made of: as good as gone, and mounted again.
+        logger.exception("The state of instance %s (%s) cannot be read; it will be mounted again", *_names(record))
+        parts().store.delete(record.instance)
+        raise InstanceGone(f"The state of instance {record.instance} cannot be read.") from None
+
+
+def _names(record: Record) -> tuple[str, str]:
+    return record.instance, record.view
+
+
+def _receive(turn: Turn, letter: str) -> None:
+    try:
+        mail = read_mail(letter)
+    except (ValueError, KeyError, TypeError):
+        logger.exception("A letter for instance %s cannot be read and is dropped", turn.record.instance)
+        return
+    turn.receive(mail)
+
+
+def start_jobs(turn: Turn) -> None:
+    """Cancel and start what the turn asked for, once it is saved."""
+    runner = parts().runner
+    for ref in turn.dropped:
+        runner.cancel(ref)
+    for start in turn.starts:
+        try:
+            runner.submit(_job(turn.record.instance, start))
+        except RunnerUnavailable:
+            error = random_id()[:8]
+            logger.exception("%s could not be started (error %s)", start.row.name, error)
+            dispatch(turn.record.instance, JobEnd(ref=start.row.ref, failure=JobFailure(id=error, kind="refused")))
+
+
+def _job(instance: str, start: StartJob) -> Job:
+    return Job(
+        ref=start.row.ref,
+        instance=instance,
+        callback=start.callback,
+        args=start.args,
+        kwargs=start.kwargs,
+        is_async=start.is_async,
+        retries=start.retries,
+    )

@@ -1,0 +1,173 @@
+"""Mounting: the first turn of an instance, and mounting it again when its record is gone."""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+
+from htmx_live.conf import settings
+from htmx_live.events import Adopt
+from htmx_live.exceptions import Busy, InstanceExpired, InstanceGone
+from htmx_live.grants import ViewGrant, random_id
+from htmx_live.live import Live, import_view
+from htmx_live.records import Owner, Record
+from htmx_live.runtime import render as rendering
+from htmx_live.runtime.dispatch import dispatch, drain, present, start_jobs
+from htmx_live.runtime.grant import granted
+from htmx_live.runtime.outcome import Turned, answer, rendered, send
+from htmx_live.runtime.parts import parts
+from htmx_live.runtime.surroundings import after_commit, around, atomic_where_asked, facts_of
+from htmx_live.runtime.turn import Turn
+from htmx_live.state import encode
+
+__all__ = ["Mounted", "Visit", "adopt", "adopt_into", "mount", "mount_again"]
+
+logger = logging.getLogger("htmx_live.runtime")
+
+_CONNECT_TIME = 30.0  # seconds that a page counts as present before its stream opens
+_QUICK = 60  # seconds: a grant of another epoch that is younger than this was not made before a restart
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """A user's request as mounting sees it.  ``owner(create)`` says whose it is; with ``create`` a session is made."""
+
+    request: HttpRequest
+    page: str
+    owner: Callable[[bool], Owner]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mounted:
+    """A live view on a page; ``turned.fragment`` is None only when ``mount()`` asked to go elsewhere."""
+
+    view: Live
+    turned: Turned
+
+
+def mount(
+    cls: type[Live], visit: Visit, *, kwargs: dict[str, Any], key: str = "", tag: str = "", css: str = ""
+) -> Mounted:
+    """A new instance of ``cls``, stored, with its jobs started.
+
+    Raises ``PermissionDenied``, and ``StateError`` for kwargs or state that cannot be kept.
+    """
+    record = _record(cls, visit, kwargs=kwargs, key=key, tag=tag, css=css)
+    return _first_turn(record, visit)
+
+
+def mount_again(grant: ViewGrant, visit: Visit, *, rev: int) -> Mounted:
+    """The instance that ``grant`` tells of, whose record is gone, under the same id and with the next rev.
+
+    Two requests may ask for it at once: the second finds what the first has made.  Raises ``InstanceExpired`` when
+    processes seem to share nothing but a memory store.
+    """
+    store = parts().store
+    _check_epoch(grant)
+    lease = store.acquire(grant.instance, wait=settings().BUSY_TIMEOUT)
+    if lease is None:
+        raise Busy(f"Instance {grant.instance} was being mounted for more than {settings().BUSY_TIMEOUT} s.")
+    try:
+        loaded = store.load(grant.instance)
+        if loaded is not None and loaded.record.owner == visit.owner(False) and loaded.record.rev > rev:
+            return _present(loaded.record)
+        cls = import_view(grant.view)
+        record = Record(
+            instance=grant.instance,
+            view=grant.view,
+            owner=visit.owner(False),
+            kwargs=grant.kwargs,
+            key=grant.key,
+            rev=rev,
+            pages=(visit.page,),
+            tag=grant.tag or cls.root_tag,
+            css_class=grant.css,
+            remounts=grant.remounts + 1,
+            **facts_of(visit.request),
+        )
+        with atomic_where_asked():
+            return _first_turn(record, visit)
+    finally:
+        if store.release(lease):
+            parts().turns.submit(partial(drain, grant.instance))
+
+
+def adopt(instance: str, visit: Visit, *, like: Record) -> Turned | None:
+    """Show an instance of another page load on this page; None unless it is the user's, and the same as ``like``.
+
+    The same means: of the same view, with the same kwargs and key.
+    """
+    loaded = parts().store.load(instance)
+    if loaded is None or _identity(loaded.record) != _identity(like):
+        return None
+    try:
+        return dispatch(instance, Adopt(page=visit.page, request=visit.request))
+    except (InstanceGone, Busy, PermissionDenied):
+        return None
+
+
+def adopt_into(cls: type[Live], visit: Visit, instance: str, *, kwargs: dict[str, Any], key: str) -> Mounted | None:
+    """See ``adopt()``: what a page that is being rendered would mount, but for an instance that is there."""
+    turned = adopt(instance, visit, like=_record(cls, visit, kwargs=kwargs, key=key))
+    return None if turned is None else Mounted(view=Turn(turned.record).view, turned=turned)
+
+
+def _record(cls: type[Live], visit: Visit, *, kwargs: dict[str, Any], key: str, tag: str = "", css: str = "") -> Record:
+    return Record(
+        instance=random_id(),
+        view=rendering.view_path(cls),
+        owner=visit.owner(False),
+        kwargs={name: encode(value, f"the argument {name} of {cls.__name__}") for name, value in kwargs.items()},
+        key=key,
+        pages=(visit.page,),
+        tag=tag or cls.root_tag,
+        css_class=css,
+        **facts_of(visit.request),
+    )
+
+
+def _identity(record: Record) -> tuple[Any, ...]:
+    return record.owner, record.view, record.kwargs, record.key
+
+
+def _first_turn(record: Record, visit: Visit) -> Mounted:
+    turn = Turn(record, request=visit.request)
+    with around(record):
+        turn.mount(visit.request, visit.page)
+        is_used = bool(type(turn.view).handlers or turn.starts)
+        turn.record = granted(replace(record, owner=visit.owner(is_used)))
+        early = answer(turn.record, None, turn.asked)
+        if early.redirect:
+            return Mounted(view=turn.view, turned=early)
+        saved, fragment = rendered(turn, is_background=False)
+    store = parts().store
+    store.create(saved)
+    store.show(visit.page, present=_CONNECT_TIME, kept=0)
+    send(saved, turn.asked, None, to_user=True)
+    after_commit(lambda: start_jobs(turn))
+    fragment = fragment or rendering.fragment(saved, SafeString())  # mount() skipped the render: an empty root
+    return Mounted(view=turn.view, turned=answer(saved, fragment, turn.asked))
+
+
+def _present(record: Record) -> Mounted:
+    turn = Turn(record)
+    return Mounted(view=turn.view, turned=answer(record, present(record), []))
+
+
+def _check_epoch(grant: ViewGrant) -> None:
+    is_foreign = grant.epoch != parts().store.epoch
+    if is_foreign and grant.remounts and time.time() - grant.issued < _QUICK:
+        logger.error(
+            "Instance %s (%s) was mounted %d s ago by another process that shares no store with this one. Run one "
+            "process, or set HTMX_LIVE['REDIS_URL'] so that all processes share their records.",
+            grant.instance,
+            grant.view,
+            time.time() - grant.issued,
+        )
+        raise InstanceExpired(f"Instance {grant.instance} lives in another process.")

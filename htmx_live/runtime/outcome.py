@@ -1,0 +1,93 @@
+"""What a turn comes to: the record to be saved, what is sent to pages, and what belongs into the answer to a user."""
+
+import json
+import logging
+from dataclasses import dataclass, replace
+
+from django.utils.safestring import SafeString
+
+from htmx_live.events import EndText, JobFailure, Notice, Redirect, ResetForms, WriteText
+from htmx_live.fragments import Fragment
+from htmx_live.grants import random_id
+from htmx_live.records import Record
+from htmx_live.runtime import render as rendering
+from htmx_live.runtime.parts import parts
+from htmx_live.runtime.turn import Asked, Turn, text_target
+from htmx_live.transport.channels import page_channel
+
+__all__ = ["Turned", "answer", "rendered", "send"]
+
+logger = logging.getLogger("htmx_live.runtime")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turned:
+    """What a user's event came to: the saved record, and what belongs into the answer.
+
+    ``fragment`` is None when the HTML is what was sent last, or the handler skipped rendering.
+    """
+
+    record: Record
+    fragment: Fragment | None
+    redirect: str = ""
+    notices: tuple[Notice, ...] = ()
+    resets_forms: bool = False
+
+
+def rendered(turn: Turn, *, is_background: bool) -> tuple[Record, Fragment | None]:
+    """The record to be saved, and its fragment if that differs from the last."""
+    skips = turn.view.__dict__.pop("_skip_render", False)
+    record = replace(turn.record, rev=turn.record.rev + 1, state=turn.state, jobs=tuple(turn.rows))
+    if skips and record.jobs == turn.record.jobs:
+        return record, None
+    try:
+        inner = rendering.render(turn.view, record, turn.stand_in)
+    except Exception:  # a boundary: a job that has ended must end on the page too, whatever the template does
+        if not is_background:
+            raise
+        inner = _failed(record)
+    digest = rendering.digest(record, inner)
+    if digest == record.digest:
+        return record, None
+    record = replace(record, digest=digest)
+    return record, rendering.fragment(record, inner)
+
+
+def _failed(record: Record) -> SafeString:
+    error = random_id()[:8]
+    logger.exception("The template of %s failed in a background turn (error %s)", record.view, error)
+    return rendering.failure(JobFailure(id=error))
+
+
+def send(record: Record, asked: list[Asked], fragment: Fragment | None, *, to_user: bool) -> None:
+    """Publish what the turn has to say.  What belongs into a user's answer is left to it."""
+    bus = parts().bus
+    channels = [page_channel(page) for page in record.pages]
+    for entry in asked:
+        effect = entry.effect
+        if isinstance(effect, WriteText):
+            target = text_target(record.instance, effect.stream)
+            bus.append(channels, target, effect.text, replace=effect.replace)
+        elif isinstance(effect, EndText):
+            bus.end_texts([text_target(record.instance, effect.stream)])
+        elif isinstance(effect, Notice) and not to_user:
+            notice = {"message": effect.message, "level": effect.level}
+            bus.publish(channels, f"notice-{random_id()}", json.dumps([notice]), event="notice")
+        elif isinstance(effect, Redirect) and not to_user and entry.page:
+            where = json.dumps({"url": effect.url, "page": entry.page})
+            bus.publish([page_channel(entry.page)], "redirect", where, event="redirect")
+    if fragment is not None:
+        # The script fills a new form's token in; what many pages get holds none.
+        bus.publish(channels, fragment.target, str(fragment.__html__()).replace(rendering.CSRF_SLOT, ""))
+
+
+def answer(record: Record, fragment: Fragment | None, asked: list[Asked]) -> Turned:
+    effects = [entry.effect for entry in asked]
+    redirects = [effect.url for effect in effects if isinstance(effect, Redirect)]
+    return Turned(
+        record=record,
+        fragment=fragment,
+        redirect=redirects[-1] if redirects else "",
+        notices=tuple(effect for effect in effects if isinstance(effect, Notice)),
+        resets_forms=any(isinstance(effect, ResetForms) for effect in effects),
+    )

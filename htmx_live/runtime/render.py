@@ -1,0 +1,101 @@
+"""Rendering: a view's template as HTML, and the root element around it.
+
+Every render of an instance is made the same way, the first included, so that nothing changes at the first push.
+"""
+
+import re
+from collections.abc import Iterable
+from functools import lru_cache, partial
+from hashlib import blake2b
+
+from django.core.exceptions import ImproperlyConfigured
+from django.http import HttpRequest
+from django.template.loader import get_template, render_to_string
+from django.urls import get_script_prefix, get_urlconf, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
+
+from htmx_live.fragments import Fragment
+from htmx_live.live import Live, state_of
+from htmx_live.loading import pending_word
+from htmx_live.records import JobRow, Record
+from htmx_live.rendering import Rendering, current_rendering
+
+__all__ = ["CSRF_SLOT", "digest", "failure", "fragment", "render", "root", "view_path"]
+
+# In the place of a CSRF token: each page has its own, and a render is the same for all of them.
+CSRF_SLOT = "\x04csrf\x04"
+
+# What django-components adds at random to each render.
+_COMPONENT_NOISE = re.compile(r'\s+data-djc-id-\w+(?:="")?|<!-- _RENDERED [^>]*-->')
+
+
+def view_path(cls: type[Live]) -> str:
+    """The dotted path by which a view is found again."""
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def render(view: Live, record: Record, request: HttpRequest) -> SafeString:
+    """The template's output, with ``request`` (a stand-in) for context processors."""
+    if not view.template_name:
+        raise ImproperlyConfigured(f"{view_path(type(view))} has no template_name. Set it to the path of its template.")
+    rendering = Rendering(
+        instance=record.instance,
+        view=record.view,
+        handlers=type(view).handlers,
+        event_url=partial(_event_url, get_script_prefix(), get_urlconf()),
+        hidden_fields={"_live": record.grant},
+        live=view,
+    )
+    token = current_rendering.set(rendering)
+    try:
+        html = get_template(view.template_name).render(_context(view), request)
+    finally:
+        current_rendering.reset(token)
+    return mark_safe(_COMPONENT_NOISE.sub("", html) if "djc" in html or "_RENDERED" in html else html)
+
+
+def pending(rows: Iterable[JobRow]) -> str:
+    """The value of ``data-live-pending``."""
+    return " ".join(sorted({pending_word(row.handler, row.name, row.key) for row in rows}))
+
+
+def root(record: Record, inner: SafeString) -> SafeString:
+    """The root element of an instance around the output of its template."""
+    return format_html(
+        '<{tag} id="live-{instance}"{css} data-live="{grant}" data-live-rev="{rev}" data-live-pending="{pending}">'
+        "{inner}</{tag}>",
+        tag=record.tag,
+        instance=record.instance,
+        css=format_html(' class="{}"', record.css_class) if record.css_class else "",
+        grant=record.grant,
+        rev=record.rev,
+        pending=pending(record.jobs),
+        inner=inner,
+    )
+
+
+def fragment(record: Record, inner: SafeString) -> Fragment:
+    """The whole root, as it is sent."""
+    return Fragment(target=f"live-{record.instance}", html=root(record, inner))
+
+
+def failure(error: object) -> SafeString:
+    """What stands in the place of a view whose template failed in the background."""
+    return mark_safe(render_to_string("htmx_live/failure.html", {"error": error}))
+
+
+def digest(record: Record, inner: str) -> str:
+    """A hash of all that a browser sees of a render, but for its rev."""
+    return blake2b("\0".join((record.grant, pending(record.jobs), inner)).encode(), digest_size=16).hexdigest()
+
+
+def _context(view: Live) -> dict[str, object]:
+    shown = {name: value for name, value in state_of(view).items() if not name.startswith("_")}
+    return {**type(view)._defaults, **shown, **view.get_context_data(), "view": view, "csrf_token": CSRF_SLOT}
+
+
+@lru_cache(maxsize=4096)
+def _event_url(prefix: str, urlconf: str | None, handler: str) -> str:
+    # The script prefix is part of the key because reverse() reads it.
+    return reverse("htmx_live:event", args=[handler], urlconf=urlconf)

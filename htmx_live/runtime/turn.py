@@ -1,0 +1,249 @@
+"""``Turn``: the working copy of one instance while its events are applied.
+
+The view's code runs on ``turn.view`` and asks through the turn, which is the view's outlet.  Nothing here is stored or
+sent: what is asked for is collected, what is assigned is encoded (``keep``), and what fails is put back (``restore``).
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from asgiref.sync import async_to_sync, iscoroutinefunction
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest
+from django.http.response import HttpResponseRedirectBase
+
+from htmx_live.conf import settings
+from htmx_live.events import (
+    Adopt,
+    Call,
+    CancelJobs,
+    Effect,
+    JobEnd,
+    JobFailure,
+    Mail,
+    Merge,
+    Notice,
+    Redirect,
+    StartJob,
+)
+from htmx_live.exceptions import StateError, TurnError
+from htmx_live.grants import random_id
+from htmx_live.live import Inner, Live, import_view, job_start, safe_url, state_of
+from htmx_live.records import JobRow, Record
+from htmx_live.runtime.parts import parts
+from htmx_live.runtime.surroundings import stand_in
+from htmx_live.state import decode, decode_state, encode_state
+
+__all__ = ["Asked", "Turn", "invoke", "text_target"]
+
+logger = logging.getLogger("htmx_live.runtime")
+
+_NONCES_KEPT = 16
+_PAGES_KEPT = 4  # pages that show one instance: a reload leaves its old page behind, a duplicated tab adds one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """An effect, and the page of the user who caused it ("" when nobody did)."""
+
+    effect: Effect
+    page: str
+
+
+class Turn:
+    """See the module.  ``request`` is the user's, where there is one."""
+
+    def __init__(self, record: Record, *, request: HttpRequest | None = None) -> None:
+        self.record = record
+        self.rows: list[JobRow] = list(record.jobs)
+        self.state = record.state  # the last that was good, encoded
+        self.asked: list[Asked] = []
+        self.starts: list[StartJob] = []
+        self.dropped: list[str] = []  # refs of jobs that were cancelled or replaced
+        self.page = ""
+        self.stand_in = stand_in(record)
+        self.view = self._revive(request or self.stand_in)
+
+    # The view's outlet
+
+    def ask(self, effect: Effect) -> None:
+        if isinstance(effect, StartJob):
+            self._start(effect)
+        elif isinstance(effect, CancelJobs):
+            self._drop(
+                lambda row: effect.name in (row.name, row.handler) and (effect.key is None or effect.key == row.key)
+            )
+        else:
+            self.asked.append(Asked(effect=effect, page=self.page))
+
+    def flush(self) -> None:
+        """In a turn there is nothing to do: its end shows what is set."""
+
+    def text(self, stream: str) -> str | None:
+        text = parts().bus.text(text_target(self.record.instance, stream))
+        return None if text is None else text.text
+
+    @property
+    def cancelled(self) -> bool:
+        return False
+
+    def _start(self, effect: StartJob) -> None:
+        row = effect.row
+        self._drop(lambda other: (other.name, other.key) == (row.name, row.key))
+        if len(self.rows) >= settings().MAX_JOBS_PER_INSTANCE:
+            raise TurnError(
+                f"{self.record.view} already runs {len(self.rows)} jobs, which is HTMX_LIVE['MAX_JOBS_PER_INSTANCE']. "
+                "Give start_async() a name, so that a new start replaces the old one."
+            )
+        self.rows.append(row)
+        self.starts.append(effect)
+
+    def _drop(self, is_meant: Any) -> None:
+        for row in [row for row in self.rows if is_meant(row)]:
+            self.rows.remove(row)
+            self.dropped.append(row.ref)
+            self.starts = [start for start in self.starts if start.row.ref != row.ref]
+
+    # State
+
+    def keep(self) -> None:
+        """Encode what the view holds now; ``StateError`` when it cannot be kept."""
+        state = encode_state(state_of(self.view))
+        size = sum(map(len, state.values()))
+        if size > settings().MAX_RECORD_SIZE:
+            largest = max(state, key=lambda name: len(state[name]))
+            raise StateError(
+                f"The state of {self.record.view} is {size} characters long; HTMX_LIVE['MAX_RECORD_SIZE'] allows "
+                f"{settings().MAX_RECORD_SIZE}. Its largest attribute is {largest!r}: keep ids and query in "
+                "get_context_data(), or raise the limit."
+            )
+        self.state = state
+
+    def merge(self, changes: dict[str, str], removed: list[str]) -> None:
+        """Take over what a job changed."""
+        self.view.__dict__.update(decode_state(changes))
+        for name in removed:
+            self.view.__dict__.pop(name, None)
+        self.keep()
+
+    @contextmanager
+    def guarded(self, what: str) -> Iterator[None]:
+        """Run one background event of the view's own code: when it fails, it is logged and its changes are put back."""
+        rows, asked, starts, dropped = list(self.rows), list(self.asked), list(self.starts), list(self.dropped)
+        try:
+            yield
+            self.keep()
+        except Exception:  # a boundary: one background event that fails must not keep the others from their turn
+            error = random_id()[:8]
+            logger.exception("%s of %s failed (error %s)", what, self.record.view, error)
+            self.rows, self.starts, self.dropped = rows, starts, dropped
+            self.asked = [
+                *asked,
+                Asked(effect=Notice(message=str(JobFailure(id=error)), level="error"), page=self.page),
+            ]
+            self.view = self._revive(self.stand_in)
+
+    def _revive(self, request: HttpRequest) -> Live:
+        record = self.record
+        inner = Inner(record=record, kwargs=decode(record.kwargs), request=request, outlet=self)
+        view = import_view(record.view)(inner)
+        view.__dict__.update(decode_state(self.state))
+        return view
+
+    # Events
+
+    def call(self, event: Call) -> None:
+        """A user's event; whatever goes wrong is raised, and the turn ends without a trace."""
+        inner = self.view._live
+        inner.request, inner.page, inner.starter = event.request, event.page, event.handler.name
+        self.page = event.page
+        self.allow()
+        if event.nonce:
+            nonces = (*self.record.nonces, event.nonce)[-_NONCES_KEPT:]
+            self.record = replace(self.record, nonces=nonces)
+        if event.handler.background:
+            self._call_in_background(event)
+        else:
+            self._heed(invoke(event.handler.function, self.view, **event.arguments), event.handler.name)
+        self.keep()
+
+    def adopt(self, event: Adopt) -> None:
+        """Show the instance on another page."""
+        self.view._live.request = event.request
+        self.allow()
+        others = tuple(page for page in self.record.pages if page != event.page)
+        self.record = replace(self.record, pages=(*others, event.page)[-_PAGES_KEPT:])
+
+    def mount(self, request: HttpRequest, page: str) -> None:
+        """The first event of all."""
+        inner = self.view._live
+        inner.page, inner.starter = page, "mount"
+        self.page = page
+        self.allow()
+        self._heed(invoke(type(self.view).mount, self.view, request, **inner.kwargs), "mount")
+        self.keep()
+
+    def receive(self, mail: Mail) -> None:
+        """A background event.  It never raises: a job that ends has ended, whatever its view's code does."""
+        row = next((row for row in self.rows if row.ref == mail.ref), None)
+        if row is None:
+            return  # cancelled or replaced in the meantime, or ended before
+        self.view._live.page = self.page = row.page
+        self.view._live.starter = row.handler
+        if isinstance(mail, Merge):
+            with self.guarded(f"A flush of {row.name}"):
+                self.merge(mail.changes, mail.removed)
+                for effect in mail.effects:
+                    self.ask(effect)
+        else:
+            self.rows.remove(row)
+            self._end(row, mail)
+        self.page = ""
+
+    def allow(self) -> None:
+        if not self.view.has_permission():
+            raise PermissionDenied(f"{self.record.view}.has_permission() said no.")
+
+    def _end(self, row: JobRow, end: JobEnd) -> None:
+        with self.guarded(f"The end of {row.name}"):
+            self.merge(end.changes, end.removed)
+        if end.cancelled:
+            return
+        receive = getattr(self.view, "handle_async_result", None)
+        if receive is not None:
+            with self.guarded(f"handle_async_result({row.name!r})"):
+                result = decode(end.result) if end.failure is None else None
+                self._heed(invoke(receive, row.name, result=result, error=end.failure), "handle_async_result")
+        elif end.failure is not None:
+            self.ask(Notice(message=str(end.failure), level="error"))
+
+    def _call_in_background(self, event: Call) -> None:
+        handler = event.handler
+        key = None if handler.key is None else event.arguments.get(handler.key)
+        callback = getattr(self.view, handler.name)
+        self.ask(job_start(self.view, callback, kwargs=event.arguments, name=handler.name, key=key))
+
+    def _heed(self, answer: Any, name: str) -> None:
+        """What a handler returns: nothing, or a redirect."""
+        if isinstance(answer, HttpResponseRedirectBase):
+            self.ask(Redirect(url=safe_url(answer.url, self.view._live.request)))
+        elif answer is not None:
+            raise TypeError(
+                f"{self.record.view}.{name}() returned {type(answer).__name__}; a handler returns None or a redirect. "
+                "Set attributes on self, and the template shows them."
+            )
+
+
+def invoke(function: Any, *args: Any, **kwargs: Any) -> Any:
+    """Call a sync or async function of the view from a thread."""
+    if iscoroutinefunction(function):
+        return async_to_sync(function)(*args, **kwargs)
+    return function(*args, **kwargs)
+
+
+def text_target(instance: str, stream: str) -> str:
+    """The id of a text stream's element."""
+    return f"live-{instance}-s-{stream}"

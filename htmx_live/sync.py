@@ -1,0 +1,178 @@
+"""Sync: a page tells what it has, and is told what it lacks.
+
+A root is lacking when its record has a newer rev, is gone (it is mounted again), or is the one that an earlier load of
+the same page showed (it is taken over).  A page that has no stream also reads its messages here.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+
+from htmx_live.conf import settings
+from htmx_live.embed import complete
+from htmx_live.exceptions import ArgumentsTooLarge, GrantError, InstanceGone, MalformedArguments
+from htmx_live.fragments import Fragment, join
+from htmx_live.grants import ViewGrant
+from htmx_live.ownership import find, view_grant
+from htmx_live.pages import Page, owner_of
+from htmx_live.records import Record
+from htmx_live.runtime.dispatch import end, present
+from htmx_live.runtime.mount import Visit, adopt, mount_again
+from htmx_live.runtime.parts import parts
+from htmx_live.runtime.turn import Turn
+from htmx_live.transport.bus import Message
+from htmx_live.transport.channels import page_channel, user_channel
+from htmx_live.transport.messages import APPEND
+from htmx_live.transport.texts import append_data
+
+__all__ = ["Question", "answer_sync", "read_question"]
+
+_MAX_ROOTS = 2000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What a page says it has; see docs/wire.md."""
+
+    number: str = ""
+    roots: list[tuple[str, int]] = field(default_factory=list)  # view grant, rev
+    streams: dict[str, str] = field(default_factory=dict)  # id of a text stream's element -> GENERATION.OFFSET
+    adopt: list[str] = field(default_factory=list)  # view grants
+    poll: bool = False
+    hidden: bool = False
+
+
+def read_question(body: bytes) -> Question:
+    """The question in a request's body; ``MalformedArguments`` when it is none."""
+    if len(body) > 4096 * _MAX_ROOTS:
+        raise ArgumentsTooLarge(f"the question is {len(body)} bytes long")
+    try:
+        given = json.loads(body)
+        roots = [(str(root["live"]), int(root["rev"])) for root in given.get("roots", [])]
+        return Question(
+            number=str(given.get("number", "")),
+            roots=roots[:_MAX_ROOTS],
+            streams={str(target): str(at) for target, at in given.get("streams", {}).items()},
+            adopt=[str(grant) for grant in given.get("adopt", [])][:_MAX_ROOTS],
+            poll=bool(given.get("poll")),
+            hidden=bool(given.get("hidden")),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
+        raise MalformedArguments("the question is not the JSON object that docs/wire.md describes") from None
+
+
+def answer_sync(request: HttpRequest, page: Page, question: Question) -> HttpResponse:
+    """The answer to ``question``.  Raises what an event of a view that may not be seen would."""
+    # Read before the roots: what happens in between is then sent twice, and dropped by its rev, never lost.
+    catchup = parts().bus.read(_channels(page), question.number) if question.poll else None
+    answers = _Answers(page.visit())
+    earlier = [record for record in (_mine(request, text) for text in question.adopt) if record]
+    for text, rev in question.roots:
+        answers.add_root(view_grant(text), rev, owner_of(request), earlier)
+    for target, at in question.streams.items():
+        answers.add_text(target, at)
+    if catchup:
+        answers.add_messages(catchup.messages)
+    _keep_alive(page, question)
+    response = answers.response()
+    if catchup is not None:
+        response["X-Live-Number"] = catchup.position
+    return response
+
+
+class _Answers:
+    """The fragments of one answer, as they are found."""
+
+    def __init__(self, visit: Visit) -> None:
+        self._visit = visit
+        self._fragments: list[Fragment] = []
+        self._roots: set[str] = set()  # ids of the roots that are the asking page's
+        self._partials: list[str] = []  # of messages
+        self._messages: list[dict[str, str]] = []
+        self._remounts = 0
+
+    def add_root(self, grant: ViewGrant, rev: int, owner: Any, earlier: list[Record]) -> None:
+        record = find(grant, owner)
+        self._roots.add(f"live-{grant.instance}")
+        if record is None:
+            turned = mount_again(grant, self._visit, rev=rev).turned
+            self._remounts += 1
+            if turned.fragment is not None:
+                self._fragments.append(turned.fragment)
+            return
+        if self._take_over(record, earlier):
+            return
+        if not Turn(record).view.has_permission():
+            raise PermissionDenied(f"{record.view}.has_permission() said no.")
+        if record.rev > rev:
+            self._fragments.append(present(record))
+
+    def add_text(self, target: str, at: str) -> None:
+        """The part of a text stream that an element which stands at ``at`` lacks."""
+        root, _, _ = target.partition("-s-")
+        text = parts().bus.text(target) if root in self._roots else None
+        if text is None:
+            return
+        generation, _, offset = at.rpartition(".")
+        start = int(offset) if generation == text.generation and offset.isdecimal() else 0
+        if generation != text.generation or start < len(text.text):
+            self._add_message(APPEND, append_data(target, text.generation, start, text.text[start:]))
+
+    def add_messages(self, messages: Iterable[Message]) -> None:
+        """What was published to a page that has no stream."""
+        shown = {fragment.target for fragment in self._fragments}
+        for message in messages:
+            if message.event:
+                self._add_message(message.event, message.data)
+            elif message.target not in shown:
+                self._partials.append(message.data)
+
+    def response(self) -> HttpResponse:
+        body = "\n".join([complete(join(self._fragments)), *self._partials]).strip()
+        if self._messages:
+            # Script text is not parsed as HTML, so that only "<" could end it early.
+            text = json.dumps(self._messages).replace("<", "\\u003c")
+            body += f'\n<script type="application/json" data-live-messages>{text}</script>'
+        response = HttpResponse(body) if body else HttpResponse(status=204)
+        if self._remounts:
+            response["X-Live-Remounted"] = str(self._remounts)
+        return response
+
+    def _add_message(self, event: str, data: str) -> None:
+        self._messages.append({"event": event, "data": data})
+
+    def _take_over(self, fresh: Record, earlier: list[Record]) -> bool:
+        """Put an instance of an earlier load in the place of the one that was mounted for this load."""
+        for record in earlier:
+            turned = None if record.instance == fresh.instance else adopt(record.instance, self._visit, like=fresh)
+            if turned is not None and turned.fragment is not None:
+                earlier.remove(record)
+                end(fresh.instance)
+                html = turned.fragment.html
+                self._fragments.append(Fragment(target=f"live-{fresh.instance}", html=html, swap="outerHTML"))
+                return True
+        return False
+
+
+def _mine(request: HttpRequest, text: str) -> Record | None:
+    try:
+        return find(view_grant(text), owner_of(request))
+    except (GrantError, InstanceGone):
+        return None  # from before a logout: nothing to take over
+
+
+def _channels(page: Page) -> list[str]:
+    owner = owner_of(page.request)
+    return [page_channel(page.id), *([user_channel(owner.user)] if owner.user else [])]
+
+
+def _keep_alive(page: Page, question: Question) -> None:
+    limits = settings()
+    if question.poll:
+        parts().store.show(page.id, present=3 * limits.POLL_INTERVAL, kept=0)
+    if question.hidden:
+        parts().store.show(page.id, present=0, kept=limits.HIDDEN_TTL)

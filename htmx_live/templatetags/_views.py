@@ -1,0 +1,91 @@
+"""The tags that put live views into a page: ``{% htmx_live %}``, ``{% live %}`` and ``{% stream %}``."""
+
+import re
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.template import Context, Library, TemplateSyntaxError
+from django.template.loader import render_to_string
+from django.templatetags.static import static
+from django.urls import reverse
+from django.utils.safestring import SafeString, mark_safe
+
+from htmx_live.conf import settings
+from htmx_live.embed import embed
+from htmx_live.exceptions import TurnError
+from htmx_live.fragments import text_slot
+from htmx_live.live import Live, import_view
+from htmx_live.pages import PAGE_SLOT, page_of
+from htmx_live.rendering import current_rendering
+from htmx_live.runtime.turn import text_target
+
+__all__ = ["register_views"]
+
+_TAG_NAME = re.compile(r"[a-z][a-z0-9-]*")
+_STREAM_NAME = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def register_views(register: Library) -> None:
+    """Add the tags to ``{% load htmx_live %}``."""
+    register.simple_tag(htmx_live, takes_context=True)
+    register.simple_tag(live, takes_context=True)
+    register.simple_tag(stream)
+
+
+def htmx_live(context: Context, htmx: bool = True) -> SafeString:
+    """What a page needs in ``<head>``: htmx, the script, the style sheet and the page's grant.
+
+    ``htmx=False`` leaves htmx to the page.
+    """
+    chosen = settings()
+    source = chosen.HTMX_SRC or "django_htmx/htmx-4.min.js"
+    return mark_safe(
+        render_to_string(
+            "htmx_live/head.html",
+            {
+                "htmx": (source if "//" in source or source.startswith("/") else static(source)) if htmx else "",
+                "slot": mark_safe(PAGE_SLOT),
+                "url": reverse("htmx_live:sync").removesuffix("sync/"),
+                "heartbeat": chosen.HEARTBEAT,
+                "poll": chosen.POLL_INTERVAL,
+                "hidden_close": chosen.HIDDEN_CLOSE,
+                "groups": " ".join(chosen.LOADING_GROUPING_CLASSES),
+            },
+        )
+    )
+
+
+def live(context: Context, view: str | type[Live], **options: Any) -> SafeString:
+    """A live view: ``{% live "app.views.ReportView" year=2026 key=None tag="div" class="" %}``.
+
+    What is no option is passed to ``mount()``.  A user without permission sees nothing in its place.
+    """
+    request = context.get("request")
+    if request is None:
+        raise TurnError(
+            "{% live %} needs the request in the template's context. Render with a request, or add "
+            "'django.template.context_processors.request' to the context processors."
+        )
+    if current_rendering.get() is not None:
+        raise TurnError("{% live %} stands inside another live view. Nested live views are not supported yet.")
+    tag, css, key = str(options.pop("tag", "")), str(options.pop("class", "")), options.pop("key", None)
+    if tag and not _TAG_NAME.fullmatch(tag):
+        raise TemplateSyntaxError(f"{{% live tag={tag!r} %}}: expected the name of an element, such as 'tr'.")
+    cls = import_view(view) if isinstance(view, str) else view
+    try:
+        embedded = embed(cls, page_of(request), kwargs=options, key="" if key is None else str(key), tag=tag, css=css)
+    except PermissionDenied:
+        return mark_safe("")
+    return embedded.html
+
+
+def stream(name: str, tag: str = "span") -> SafeString:
+    """The place of a text stream that ``self.stream_text(name, …)`` writes to."""
+    rendering = current_rendering.get()
+    if rendering is None:
+        raise TurnError(f"{{% stream {name!r} %}} stands outside of a live view. Put it into a live view's template.")
+    if not _STREAM_NAME.fullmatch(name) or not _TAG_NAME.fullmatch(tag):
+        raise TemplateSyntaxError(
+            f"{{% stream {name!r} tag={tag!r} %}}: a stream's name consists of letters, digits, - and _."
+        )
+    return text_slot(text_target(rendering.instance, name), tag=tag, name=name)

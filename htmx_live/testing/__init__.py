@@ -1,0 +1,7 @@
+"""Testing live views without a browser."""
+
+from htmx_live.testing.client import LiveClient
+from htmx_live.testing.clock import ManualClock
+from htmx_live.testing.recording import RecordingTransport
+
+__all__ = ["LiveClient", "ManualClock", "RecordingTransport"]

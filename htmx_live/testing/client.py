@@ -1,0 +1,344 @@
+"""``LiveClient``: a page with one live view, as its user and its script would handle it.
+
+It speaks docs/wire.md with the real endpoints through Django's test client.  Jobs wait for ``run_jobs()``; what is
+pushed arrives at once while the page is connected, and by the rule of convergence when it reconnects.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from types import ModuleType
+from typing import Any, Literal
+from urllib.parse import unquote, urlsplit
+
+from django.http import HttpRequest, HttpResponse
+from django.test import Client
+from django.test.client import ClientHandler
+from django.urls import get_resolver
+from django.urls import path as route
+
+from htmx_live.grants import random_id
+from htmx_live.runtime.parts import parts
+from htmx_live.state import decode_state
+from htmx_live.testing.markup import Element, parse
+from htmx_live.testing.stage import current_stage
+from htmx_live.transport.channels import page_channel
+from htmx_live.transport.messages import Message
+from htmx_live.views import LiveView
+
+__all__ = ["LiveClient"]
+
+_PARTIAL = re.compile(r'<hx-partial hx-target="#([^"]+)" hx-swap="(\w+)">(.*?)</hx-partial>', re.DOTALL)
+_MESSAGES = re.compile(r"<script[^>]* data-live-messages>(.*?)</script>", re.DOTALL)
+
+
+class LiveClient:
+    """Mounts ``view`` with ``kwargs`` at ``path``, as ``user`` (None: a visitor).
+
+    ``raise_errors=False`` gives the statuses that a browser would get in the place of exceptions.
+    """
+
+    def __init__(
+        self, view: type[LiveView], *, user: Any = None, path: str = "/", raise_errors: bool = True, **kwargs: Any
+    ) -> None:
+        self._stage = current_stage()
+        self._raise_errors = raise_errors
+        self.http = _Client(view, path, kwargs, raise_request_exception=raise_errors)
+        if user is not None:
+            self.http.force_login(user)
+        self.fragments: list[str] = []
+        self.notices: list[dict[str, str]] = []
+        self.redirected_to = ""
+        self.status = 0
+        self.is_remounted = False
+        self.is_connected = False
+        self._path = path
+        self.reload(adopt=False)
+
+    # What a test reads
+
+    @property
+    def html(self) -> str:
+        """The root element as the page shows it."""
+        return self._html
+
+    @property
+    def text(self) -> str:
+        """The text of the root element, white space folded."""
+        return parse(self._html).text
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """The state in the store, by attribute."""
+        loaded = parts().store.load(self.instance)
+        if loaded is None:
+            raise LookupError(f"There is no record of {self._path} any more: it has expired, or was mounted anew.")
+        return decode_state(loaded.record.state)
+
+    @property
+    def rev(self) -> int:
+        """The rev that the page shows."""
+        return int(self._root.attributes.get("data-live-rev", "0"))
+
+    @property
+    def instance(self) -> str:
+        return self._root.attributes["id"].removeprefix("live-")
+
+    @property
+    def pending(self) -> list[tuple[str, ...]]:
+        """The running jobs that the page knows of: (handler, name) or (handler, name, key)."""
+        words = self._root.attributes.get("data-live-pending", "").split()
+        return [tuple(unquote(part) for part in word.split(":")) for word in words]
+
+    def is_loading(self, name: str, key: Any = None) -> bool:
+        """Whether the page shows loading for a handler's or a job's name, after what has arrived so far."""
+        wanted = None if key is None else str(key)
+        return any(
+            name in job[:2] and (wanted is None or wanted == (job[2] if len(job) > 2 else None)) for job in self.pending
+        )
+
+    # What a user does
+
+    def click(self, handler: str, **values: Any) -> "LiveClient":
+        """Click the element that calls ``handler`` with ``values``; it must be there and enabled."""
+        return self.trigger("click", handler, **values)
+
+    def change(self, handler: str, **values: Any) -> "LiveClient":
+        """Change the control that calls ``handler``; ``value=`` is its new value."""
+        return self.trigger("change", handler, **values)
+
+    def submit(self, handler: str, **values: Any) -> "LiveClient":
+        """Fill ``values`` into the form that calls ``handler``, and submit it."""
+        return self.trigger("submit", handler, **values)
+
+    def trigger(self, event: str, handler: str, **values: Any) -> "LiveClient":
+        """Let ``event`` happen on the element that calls ``handler``."""
+        element, left = self._find(event, handler, values)
+        form = element if element.tag == "form" else element.closest("form")
+        body: dict[str, Any] = dict(form.values() if form is not None and event == "submit" else element.values())
+        body.update(left)
+        if "data-live-args" in element.attributes:
+            body["_args"] = element.attributes["data-live-args"]
+        return self.send(handler, body)
+
+    def send(self, handler: str, body: dict[str, Any], *, nonce: str = "") -> "LiveClient":
+        """Post an event as it is, whether or not the page has a trigger for it."""
+        body = {name: value for name, value in body.items() if value is not None}
+        self.nonce = nonce or random_id()
+        headers = {
+            "X-Live": self._root.attributes["data-live"],
+            "X-Live-Rev": str(self.rev),
+            "X-Live-Nonce": self.nonce,
+        }
+        self._take(self.http.post(f"{self._url}event/{handler}/", body, headers={**headers, **self._page_headers()}))
+        return self
+
+    def run_jobs(self, *, raise_errors: bool | None = None) -> int:
+        """Run what waits in the background until nothing is left; how many jobs ran.
+
+        The last failure is raised, unless ``raise_errors`` is false here or at creation.
+        """
+        with _failures() as failures:
+            count = self._stage.runner.run_all()
+        if failures and (self._raise_errors if raise_errors is None else raise_errors):
+            raise failures[-1]
+        return count
+
+    def disconnect(self) -> "LiveClient":
+        """The page loses its stream: what is pushed does not arrive."""
+        if self.is_connected:
+            self._stage.transport.ignore(self._channel, self._receive)
+            self.is_connected = False
+        return self
+
+    def reconnect(self) -> "LiveClient":
+        """The stream opens again, and brings what was missed."""
+        if not self.is_connected:
+            self._stage.transport.listen(self._channel, self._receive)
+            self.is_connected = True
+            catchup = self._stage.transport.read([self._channel], self._number)
+            for message in catchup.messages:
+                self._receive(message)
+            self._number = catchup.position
+            if catchup.reset:
+                self.sync()
+        return self
+
+    def sync(self, *, adopt: Iterable[str] = (), poll: bool = False) -> "LiveClient":
+        """Ask what the page has missed."""
+        root = {"live": self._root.attributes["data-live"], "rev": self.rev}
+        streams = {
+            element.attributes["id"]: element.attributes["data-live-at"]
+            for element in self._root.all()
+            if "data-live-stream" in element.attributes
+        }
+        body = {"number": self._number, "roots": [root], "streams": streams, "adopt": list(adopt), "poll": poll}
+        self._take(
+            self.http.post(f"{self._url}sync/", body, content_type="application/json", headers=self._page_headers())
+        )
+        return self
+
+    def reload(self, *, adopt: bool = True) -> "LiveClient":
+        """Load the page again; with ``adopt`` it takes over what it showed before, as a browser's reload does."""
+        grants = [self._root.attributes["data-live"]] if adopt else []
+        self.disconnect()
+        response = self.http.get(self._path)
+        self.status = response.status_code
+        self.redirected_to = response.get("Location", "")
+        self._load(response.content.decode() if response.status_code == 200 else "")
+        if grants and self._html:
+            self.sync(adopt=grants)
+        return self
+
+    def advance(self, seconds: float) -> "LiveClient":
+        """Let time pass for the store and the messages."""
+        self._stage.clock.advance(seconds)
+        return self
+
+    # The script's part
+
+    def _load(self, html: str) -> None:
+        page = parse(html)
+        meta = next((one for one in page.all() if one.attributes.get("name") == "htmx-live"), None)
+        roots = [one for one in page.all() if "data-live" in one.attributes]
+        self._html = _outer(html, roots[0]) if roots else ""
+        if meta is None or not roots:
+            self._html = ""
+            return
+        self._url, self._page = meta.attributes["data-url"], meta.attributes["data-page"]
+        self._number = meta.attributes["data-number"]
+        loaded = parts().store.load(self.instance)
+        self._channel = page_channel(loaded.record.pages[-1]) if loaded else "page:unknown"
+        self.reconnect()
+
+    @property
+    def _root(self) -> Element:
+        roots = [one for one in parse(self._html).all() if "data-live" in one.attributes]
+        if not roots:
+            raise LookupError(f"{self._path} shows no live view: it answered {self.status}.")
+        return roots[0]
+
+    def _page_headers(self) -> dict[str, str]:
+        return {"X-Live-Page": self._page, "HX-Request": "true"}
+
+    def _find(self, event: str, handler: str, values: dict[str, Any]) -> tuple[Element, dict[str, Any]]:
+        """The trigger, and those of ``values`` that are not among its arguments."""
+        offered = [one for one in self._root.all() if one.attributes.get("data-live-event") == handler]
+        for element in offered:
+            words = re.split(r"[\s,\[]+", element.attributes.get("hx-trigger", ""))
+            given = json.loads(element.attributes.get("data-live-args", "{}"))
+            same = {name: value for name, value in values.items() if name in given}
+            if event in words and all(str(given[name]) == str(value) for name, value in same.items()):
+                if element.is_disabled():
+                    raise AssertionError(f"{element.opening()} is disabled: a user could not {event} it.")
+                return element, {name: value for name, value in values.items() if name not in given}
+        found = "\n  ".join(element.opening() for element in offered) or "none"
+        raise AssertionError(
+            f"The page has no trigger for {event} → {handler}({values}). Of that handler it has:\n  {found}"
+        )
+
+    def _receive(self, message: Message) -> None:
+        self._hear(message.event, message.data)
+        self._number = f"{self._stage.transport.epoch}.{message.number}"
+
+    def _hear(self, event: str, text: str) -> None:
+        if not event:
+            self.fragments.append(text)
+            self._swap(text)
+        elif event == "append":
+            self._append(json.loads(text))
+        elif event == "notice":
+            self.notices += json.loads(text)
+        elif event == "redirect":
+            self.redirected_to = json.loads(text)["url"]
+
+    def _take(self, response: HttpResponse) -> None:
+        self.status = response.status_code
+        self.notices += json.loads(response.get("X-Live-Notices", "[]"))
+        self.redirected_to = response.get("HX-Redirect", "") or self.redirected_to
+        self.is_remounted = "X-Live-Remounted" in response
+        if response.status_code == 200:
+            self._swap(response.content.decode())
+            for messages in _MESSAGES.findall(response.content.decode()):
+                for message in json.loads(messages):
+                    self._hear(message["event"], message["data"])
+
+    def _swap(self, text: str) -> None:
+        """Apply partials, as the script does: a root that is not newer than the page's is dropped."""
+        for target, _, html in _PARTIAL.findall(text):
+            rev = next(
+                (one.attributes.get("data-live-rev") for one in parse(html).all() if "data-live" in one.attributes),
+                None,
+            )
+            is_newer = target == f"live-{self.instance}" and rev is not None
+            if is_newer and (int(rev) > self.rev or html.find(f'id="{target}"') < 0):
+                self._html = html
+
+    def _append(self, message: dict[str, Any]) -> None:
+        pattern = re.compile(rf'(id="{re.escape(message["target"])}"[^>]*data-live-at=")([^"]*)("[^>]*>)([^<]*)')
+        found = pattern.search(self._html)
+        if found is None:
+            return
+        generation, _, offset = found[2].rpartition(".")
+        known = found[4] if generation == message["generation"] else ""
+        length = int(offset) if generation == message["generation"] else 0
+        if message["offset"] > length:
+            self.sync()
+            return
+        text = known + _escape(message["text"][length - message["offset"] :])
+        at = f"{message['generation']}.{max(length, message['offset'] + len(message['text']))}"
+        self._html = pattern.sub(lambda match: match[1] + at + match[3] + text, self._html, count=1)
+
+
+class _Client(Client):
+    """Django's test client on the project's URLs and one more."""
+
+    def __init__(self, view: type[LiveView], path: str, kwargs: dict[str, Any], **options: Any) -> None:
+        super().__init__(**options)
+        place = route(urlsplit(path).path.lstrip("/"), view.as_view(**kwargs))
+        urls = ModuleType("htmx_live_test_urls")
+        urls.urlpatterns = [place, *get_resolver().url_patterns]  # type: ignore[attr-defined]
+        self.handler = _Handler(urls)
+
+
+class _Handler(ClientHandler):
+    def __init__(self, urlconf: Any) -> None:
+        super().__init__(enforce_csrf_checks=False)
+        self._urlconf = urlconf
+
+    def get_response(self, request: HttpRequest) -> Any:
+        request.urlconf = self._urlconf  # type: ignore[attr-defined]
+        return super().get_response(request)
+
+
+class _failures:
+    """Collects what jobs raise while it is open; the log shows it as well."""
+
+    def __enter__(self) -> list[BaseException]:
+        from htmx_live.runtime import jobs
+
+        self._found: list[BaseException] = []
+        jobs.observers.append(self._found.append)
+        return self._found
+
+    def __exit__(self, *exc: object) -> Literal[False]:
+        from htmx_live.runtime import jobs
+
+        jobs.observers.remove(self._found.append)
+        return False
+
+
+def _outer(html: str, root: Element) -> str:
+    """The text of the root element: from its opening tag to the closing tag that balances it."""
+    start = html.index(f'id="{root.attributes["id"]}"')
+    start = html.rindex(f"<{root.tag}", 0, start)
+    depth = 0
+    for match in re.finditer(rf"<(/?){root.tag}\b[^>]*>", html[start:]):
+        depth += -1 if match[1] else 1
+        if depth == 0:
+            return html[start : start + match.end()]
+    raise ValueError(f"The root element {root.opening()} is not closed. Check the tags in the view's template.")
+
+
+def _escape(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

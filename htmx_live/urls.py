@@ -1,0 +1,13 @@
+"""URLs of the package: ``path("live/", include("htmx_live.urls"))``."""
+
+from django.urls import path
+
+from htmx_live import endpoints
+
+app_name = "htmx_live"
+
+urlpatterns = [
+    path("event/<str:handler>/", endpoints.event, name="event"),
+    path("stream/", endpoints.stream, name="stream"),
+    path("sync/", endpoints.sync, name="sync"),
+]

@@ -1,0 +1,163 @@
+"""Live views that tests share."""
+
+import threading
+from typing import Any
+
+from htmx_live import Cancelled, LiveView, UserError, background, event_handler
+
+
+class Counter(LiveView):
+    """Counts; nothing else."""
+
+    template_name = "views/counter.html"
+
+    def mount(self, request: Any, start: int = 0, **kwargs: Any) -> None:
+        self.count = start
+        self._secret = "kept, not shown"
+
+    @event_handler
+    def add(self, amount: int = 1) -> None:
+        self.count += amount
+
+    @event_handler
+    async def add_later(self) -> None:
+        self.count += 10
+
+    @event_handler
+    def nothing(self) -> None: ...
+
+    @event_handler
+    def quietly(self) -> None:
+        self.count += 1
+        self.skip_render()
+
+    @event_handler
+    def fail(self) -> None:
+        self.count += 100
+        raise RuntimeError("secret detail")
+
+    @event_handler
+    def refuse(self) -> None:
+        raise UserError("Not on a Sunday.")
+
+    @event_handler
+    def leave(self, to: str = "/elsewhere/") -> None:
+        self.redirect(to)
+
+    @event_handler
+    def say(self, text: str = "Saved.") -> None:
+        self.notify(text, "success")
+
+    def helper(self) -> None:
+        """No handler."""
+
+
+class Report(LiveView):
+    """Seed 000's view, and more kinds of jobs."""
+
+    template_name = "views/report.html"
+
+    def mount(self, request: Any, **kwargs: Any) -> None:
+        self.rows: list[int] = []
+        self.clicks = 0
+        self.error = ""
+        self.ended: list[str] = []
+
+    @event_handler
+    def generate(self, year: int = 2026) -> None:
+        self.error = ""
+        self.start_async(self._generate, year)
+
+    def _generate(self, year: int) -> int:
+        self.rows = [year, year + 1]
+        return len(self.rows)
+
+    @event_handler
+    def named(self, name: str = "export", text: str = "") -> None:
+        self.start_async(self._append, text, name=name)
+
+    def _append(self, text: str) -> None:
+        self.error += text
+
+    @event_handler
+    def stop(self, name: str = "export") -> None:
+        self.cancel_async(name)
+
+    @event_handler
+    def click(self) -> None:
+        self.clicks += 1
+
+    @event_handler
+    def breaks(self) -> None:
+        self.start_async(self._break, name="breaks")
+
+    def _break(self) -> None:
+        self.clicks += 7
+        raise RuntimeError("secret detail")
+
+    @event_handler
+    def refuses(self) -> None:
+        self.start_async(self._refuse, name="refuses")
+
+    def _refuse(self) -> None:
+        raise UserError("The file is empty.")
+
+    @event_handler
+    @background(key="pk")
+    def resend(self, pk: int) -> None:
+        self.rows = [*self.rows, pk]
+
+    @event_handler
+    @background
+    async def slowly(self) -> None:
+        self.clicks += 1000
+
+    @event_handler
+    @background
+    def write(self) -> None:
+        for line in ("one ", "two ", "<three>"):
+            self.stream_text("log", line)
+
+    @event_handler
+    @background
+    def in_steps(self) -> None:
+        self.rows = [1]
+        self.flush()
+        self.rows = [1, 2]
+
+    @event_handler
+    @background
+    def gives_up(self) -> None:
+        self.rows = [9]
+        raise Cancelled
+
+    def handle_async_result(self, name: str, result: Any = None, error: Any = None) -> None:
+        self.ended = [*self.ended, name.partition("-")[0]]
+        if error:
+            self.error = str(error)
+
+
+class Quiet(LiveView):
+    """Fails without saying what to do about it."""
+
+    template_name = "views/quiet.html"
+
+    @event_handler
+    @background
+    def fail(self) -> None:
+        raise RuntimeError("secret detail")
+
+
+class Private(LiveView):
+    template_name = "views/counter.html"
+    login_required = True
+
+    def mount(self, request: Any, **kwargs: Any) -> None:
+        self.count = 0
+
+    @event_handler
+    def add(self, amount: int = 1) -> None:
+        self.count += amount
+
+
+GATES: dict[str, threading.Event] = {}
