@@ -1,0 +1,146 @@
+"""The demo as a visitor's browser meets it, without a browser: pages, login, assets, headers."""
+
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from html.parser import HTMLParser
+from http.cookiejar import CookieJar
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.parse import urlencode, urljoin
+from urllib.request import HTTPCookieProcessor, OpenerDirector, build_opener
+
+import pytest
+
+from tests.server import Server, demo_server
+
+PAGES = ["/", "/login/", "/reports/", "/orders/", "/orders/?page=3", "/orders/?q=zoe", "/products/"]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with demo_server(tmp_path_factory.mktemp("demo")) as running:
+        yield running
+
+
+class Visitor:
+    """Somebody with a cookie jar."""
+
+    def __init__(self, server: Server) -> None:
+        self.url = server.url
+        self.jar = CookieJar()
+        self.opener: OpenerDirector = build_opener(HTTPCookieProcessor(self.jar))
+
+    def get(self, path: str) -> tuple[str, str]:
+        """The URL where this ended, and the page."""
+        with self.opener.open(urljoin(self.url, path), timeout=30) as answer:
+            return answer.url.removeprefix(self.url), answer.read().decode()
+
+    def post(self, path: str, **fields: str) -> tuple[str, str]:
+        body = urlencode({"csrfmiddlewaretoken": self.token, **fields}).encode()
+        with self.opener.open(urljoin(self.url, path), body, timeout=30) as answer:
+            return answer.url.removeprefix(self.url), answer.read().decode()
+
+    @property
+    def token(self) -> str:
+        return next((str(cookie.value) for cookie in self.jar if cookie.name == "csrftoken"), "")
+
+    def sign_in(self, name: str) -> "Visitor":
+        self.get("/login/")
+        self.post("/login/", user=name)
+        return self
+
+
+class Links(HTMLParser):
+    """Every address that a page names."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.assets: list[str] = []
+        self.styled: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        for name, value in attrs:
+            if name in ("src", "href", "action", "hx-get", "hx-post", "data-url"):
+                self.found.append(value or "")
+                if tag in ("script", "link", "img"):
+                    self.assets.append(value or "")
+            if name == "style" or name.startswith("on"):
+                self.styled.append(f"<{tag} {name}={value!r}>")
+
+
+@pytest.fixture
+def anna(server: Server) -> Visitor:
+    return Visitor(server).sign_in("anna")
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_answers_and_names_no_other_host(anna: Visitor, path: str) -> None:
+    links = Links(anna.get(path)[1])
+    assert [link for link in links.found if re.match(r"(?i)[a-z]+:|//", link)] == []
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_has_no_inline_styles_and_no_inline_handlers(anna: Visitor, path: str) -> None:
+    assert Links(anna.get(path)[1]).styled == []
+
+
+def test_every_asset_of_a_page_is_there_and_loads_nothing_from_outside(anna: Visitor) -> None:
+    for asset in Links(anna.get("/reports/")[1]).assets:
+        text = anna.get(asset)[1]
+        assert not re.search(r"url\(\s*[\"']?(?:[a-z]+:)?//|@import", text), asset
+
+
+def test_every_page_forbids_scripts_and_styles_from_elsewhere(anna: Visitor) -> None:
+    with anna.opener.open(anna.url + "/reports/") as answer:
+        policy = answer.headers["Content-Security-Policy"].split("; ")
+    assert {"default-src 'none'", "script-src 'self'", "style-src 'self'"} <= set(policy)
+
+
+@pytest.mark.parametrize("name", ["anna", "ben"])
+def test_a_prepared_user_signs_in_by_a_click_and_lands_where_they_wanted(server: Server, name: str) -> None:
+    visitor = Visitor(server)
+    where, page = visitor.get("/orders/")
+    assert where == "/login/?next=/orders/"
+    where, page = visitor.post("/login/", user=name, next="/orders/")
+    assert where == "/orders/"
+    assert "Sign out" in page
+
+
+def test_nobody_else_can_sign_in(server: Server) -> None:
+    visitor = Visitor(server)
+    visitor.get("/login/")
+    with pytest.raises(HTTPError) as refused:
+        visitor.post("/login/", user="root")
+    assert refused.value.code == 404
+    refused.value.close()
+
+
+def test_signing_in_never_leads_to_another_site(server: Server) -> None:
+    visitor = Visitor(server)
+    visitor.get("/login/")
+    assert visitor.post("/login/", user="anna", next="https://example.com/")[0] == "/reports/"
+
+
+def test_the_reports_page_holds_every_example_with_its_code(anna: Visitor) -> None:
+    page = anna.get("/reports/")[1]
+    views = Path("demo/reports/views.py").read_text(encoding="utf-8")
+    examples = re.findall(r"^class (\w+)\(LiveView\)", views, flags=re.MULTILINE)
+    assert len(re.findall(r'<div[^>]* data-live="', page)) == len(examples) == 6
+    assert re.findall(r'<span class="code-nc">(\w+)</span>', page) == examples
+
+
+def test_a_file_is_its_owners_alone(server: Server, anna: Visitor) -> None:
+    with closing(sqlite3.connect(server.env["DEMO_DATABASE"])) as database, database:
+        (owner,) = database.execute("SELECT id FROM auth_user WHERE username = 'anna'").fetchone()
+        row = (owner, "orders.csv", "number,total", "2026-01-01 00:00:00")
+        columns = "owner_id, name, content, created_at"
+        pk = database.execute(f"INSERT INTO shop_export ({columns}) VALUES (?, ?, ?, ?)", row).lastrowid
+    assert anna.get(f"/exports/{pk}/")[1] == "number,total"
+    with pytest.raises(HTTPError) as refused:
+        Visitor(server).sign_in("ben").get(f"/exports/{pk}/")
+    assert refused.value.code == 404
+    refused.value.close()
