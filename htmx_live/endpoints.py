@@ -5,7 +5,7 @@ from typing import Any
 from django.db import transaction
 from django.http import HttpRequest, HttpResponseBase
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_POST
 
 from htmx_live.answers import answered, respond
 from htmx_live.conf import settings
@@ -54,11 +54,9 @@ def sync(request: HttpRequest) -> HttpResponseBase:
     return answer_sync(request, page_of(request), read_question(request.body))
 
 
-@require_GET
-@answered
-def stream(request: HttpRequest) -> HttpResponseBase:
+async def stream(request: HttpRequest) -> HttpResponseBase:
     """The stream, where ``live_asgi`` does not answer before Django does."""
-    return stream_response(request, StreamGate())
+    return await stream_response(request, StreamGate())
 
 
 def _call(request: HttpRequest, record: Record, name: str) -> Call:

@@ -25,12 +25,13 @@ class LiveMiddleware:
 
     def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
         self._get_response = get_response
-        if iscoroutinefunction(get_response):
+        self._is_async = iscoroutinefunction(get_response)
+        if self._is_async:
             markcoroutinefunction(self)
 
     def __call__(self, request: HttpRequest) -> Answer:
         request._htmx_live_position = parts().bus.position()  # type: ignore[attr-defined]
-        if iscoroutinefunction(self):
+        if self._is_async:
             return self._acall(request)
         response = self._get_response(request)
         finish(request, response)

@@ -1,0 +1,1 @@
+"""Runners: where background jobs run."""

@@ -181,7 +181,8 @@ class _Run:
 
     def _changes(self) -> tuple[State, list[str], StateError | None]:
         """What is assigned, or unequal to the copy at the last hand-over; and why some of it cannot be kept."""
-        state, problem = {}, None
+        state: State = {}
+        problem = None
         for name, value in state_of(self._view).items():
             try:
                 state |= encode_state({name: value})

@@ -47,7 +47,7 @@ def stand_in(record: Record) -> HttpRequest:
     )
     request.user = SimpleLazyObject(lambda: _user(record.owner.user))  # type: ignore[assignment]
     request.htmx = HtmxDetails(request)  # type: ignore[attr-defined]
-    request.LANGUAGE_CODE = record.language  # type: ignore[attr-defined]
+    request.LANGUAGE_CODE = record.language
     request.resolver_match = SimpleLazyObject(lambda: _resolve(path_info))  # type: ignore[assignment]
     return request
 

@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.test import Client
 from django.test.client import ClientHandler
 from django.urls import get_resolver
@@ -53,6 +53,7 @@ class LiveClient:
         self.is_remounted = False
         self.is_connected = False
         self._path = path
+        self._channel = self._number = self._url = self._page = ""
         self.reload(adopt=False)
 
     # What a test reads
@@ -252,7 +253,7 @@ class LiveClient:
         elif event == "redirect":
             self.redirected_to = json.loads(text)["url"]
 
-    def _take(self, response: HttpResponse) -> None:
+    def _take(self, response: Any) -> None:
         self.status = response.status_code
         self.notices += json.loads(response.get("X-Live-Notices", "[]"))
         self.redirected_to = response.get("HX-Redirect", "") or self.redirected_to
@@ -270,8 +271,9 @@ class LiveClient:
                 (one.attributes.get("data-live-rev") for one in parse(html).all() if "data-live" in one.attributes),
                 None,
             )
-            is_newer = target == f"live-{self.instance}" and rev is not None
-            if is_newer and (int(rev) > self.rev or html.find(f'id="{target}"') < 0):
+            if rev is None or target != f"live-{self.instance}":
+                continue
+            if (int(rev) > self.rev or html.find(f'id="{target}"') < 0):
                 self._html = html
 
     def _append(self, message: dict[str, Any]) -> None:
@@ -297,7 +299,7 @@ class _Client(Client):
         super().__init__(**options)
         place = route(urlsplit(path).path.lstrip("/"), view.as_view(**kwargs))
         urls = ModuleType("htmx_live_test_urls")
-        urls.urlpatterns = [place, *get_resolver().url_patterns]  # type: ignore[attr-defined]
+        urls.__dict__["urlpatterns"] = [place, *get_resolver().url_patterns]
         self.handler = _Handler(urls)
 
 
@@ -307,7 +309,7 @@ class _Handler(ClientHandler):
         self._urlconf = urlconf
 
     def get_response(self, request: HttpRequest) -> Any:
-        request.urlconf = self._urlconf  # type: ignore[attr-defined]
+        request.urlconf = self._urlconf
         return super().get_response(request)
 
 

@@ -1,0 +1,1 @@
+"""The runtime: the only place where views, stores, runners and the transport meet."""
