@@ -1,0 +1,121 @@
+"""``live_asgi``: the project's ASGI application, with streams that do not pass through Django's handler.
+
+    application = live_asgi(get_asgi_application())
+
+It answers GETs of the stream's URL that ask for ``text/event-stream``, answers ``lifespan``, on which Django raises,
+and ends all streams when the server is told to stop: a server waits for open responses before it goes.
+"""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, MutableMapping
+from functools import cache
+from types import FrameType
+from typing import Any
+
+from django.core.handlers.asgi import get_script_prefix
+from django.urls import Resolver404, resolve
+from django.utils.module_loading import import_string
+
+from htmx_live.transport.access import Gate
+from htmx_live.transport.hub import Hub, current_hub
+from htmx_live.transport.stream import Receive, Scope, Send, serve
+
+__all__ = ["live_asgi"]
+
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+def live_asgi(app: Application, *, gate: Gate | None = None) -> Application:
+    """``app`` with streams.  ``gate`` decides who may have one; by default the package's own."""
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _Lifespan(app, scope).run(receive, send)
+        elif _asks_for_stream(scope):
+            _end_streams_on_signals()  # for servers without lifespan
+            await serve(scope, receive, send, gate=gate or _default_gate())
+        else:
+            await app(scope, receive, send)
+
+    return application
+
+
+@cache
+def _default_gate() -> Gate:
+    # Looked up at the first stream: the gate needs models, and this module is imported before apps are ready.
+    gate: Gate = import_string("htmx_live.gate.StreamGate")()
+    return gate
+
+
+def _asks_for_stream(scope: Scope) -> bool:
+    if scope["type"] != "http" or scope["method"] != "GET":
+        return False
+    if not any(name == b"accept" and b"text/event-stream" in value for name, value in scope["headers"]):
+        return False
+    try:
+        match = resolve(scope["path"].removeprefix(get_script_prefix(scope)) or "/")
+    except Resolver404:
+        return False
+    return match.url_name == "stream" and match.app_names[-1:] == ["htmx_live"]
+
+
+def _end_streams_on_signals() -> None:
+    """Put a handler that ends this loop's streams before the server's own; once, and only in the main thread."""
+    hub = current_hub()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        before = signal.getsignal(number)
+        if not callable(before) or before is signal.default_int_handler:
+            continue  # no server shuts down gracefully here
+        if getattr(before, "hub", None) is not hub:
+            handler = _ending(hub, before)
+            try:
+                signal.signal(number, handler)
+            except ValueError:  # not the main thread, and no signals here
+                return
+
+
+def _ending(hub: Hub, before: Callable[..., Any]) -> Callable[[int, FrameType | None], None]:
+    """A signal handler that ends the hub's streams and goes on to the one that was there ``before``."""
+
+    def handler(number: int, frame: FrameType | None) -> None:
+        if not hub.loop.is_closed():
+            hub.loop.call_soon_threadsafe(hub.close)
+        before(number, frame)
+
+    handler.hub = hub  # type: ignore[attr-defined]
+    return handler
+
+
+class _Lifespan:
+    """The server's lifespan conversation, held with the application too if that can have one.
+
+    An application that raises before it has answered the start-up has no lifespan (ASGI, "Lifespan Protocol").
+    """
+
+    def __init__(self, app: Application, scope: Scope) -> None:
+        self._to_app: asyncio.Queue[MutableMapping[str, Any]] = asyncio.Queue()
+        self._from_app: asyncio.Queue[MutableMapping[str, Any]] = asyncio.Queue()
+        self._app = asyncio.ensure_future(app(scope, self._to_app.get, self._from_app.put))
+
+    async def run(self, receive: Receive, send: Send) -> None:
+        try:
+            answer = await self._answer_of_app(await receive())
+            if not answer["type"].endswith(".failed"):
+                _end_streams_on_signals()
+            await send(answer)
+            ending = await receive()
+            current_hub().close()
+            await send(await self._answer_of_app(ending))
+        finally:
+            self._app.cancel()
+            await asyncio.gather(self._app, return_exceptions=True)
+
+    async def _answer_of_app(self, message: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        self._to_app.put_nowait(message)
+        answer = asyncio.ensure_future(self._from_app.get())
+        await asyncio.wait((answer, self._app), return_when=asyncio.FIRST_COMPLETED)
+        if answer.done() or not self._from_app.empty():
+            return await answer
+        answer.cancel()
+        return {"type": f"{message['type']}.complete"}

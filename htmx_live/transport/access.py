@@ -1,0 +1,54 @@
+"""Access to a stream: what the layer above says about a request for one."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+__all__ = ["Access", "Gate", "Refusal", "Refused"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """One page may listen on ``channels``, its own among them.
+
+    ``owner`` is whose streams are counted together; ``session`` is a hash of the session cookie that came with the
+    request, empty without one: a logout ends the streams with the same hash.
+    """
+
+    page: str
+    owner: str
+    session: str
+    channels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """No stream; ``status`` as in docs/wire.md."""
+
+    status: int
+
+
+class Refused(Exception):
+    """A stream is not opened; the answer has this status."""
+
+    def __init__(self, status: int) -> None:
+        self.status = status
+        super().__init__(f"The stream was refused with status {status}.")
+
+
+class Gate(Protocol):
+    """What the layer above decides and wants to know about streams.
+
+    Every method is called on a thread of the transport's own, whose database connections are closed afterwards.
+    For one stream ``opened`` comes first, ``closed`` last and once, and no two calls overlap.
+    """
+
+    def open(self, headers: Mapping[str, str]) -> Access | Refusal:
+        """Whether a request with these headers, of lower-case names, may have a stream."""
+
+    def opened(self, access: Access) -> None: ...
+
+    def renewed(self, access: Access) -> None:
+        """The stream is still open; said about every ``HEARTBEAT``."""
+
+    def closed(self, access: Access) -> None: ...

@@ -1,0 +1,116 @@
+"""One stream: the body of a response that lasts as long as its page.
+
+    opening ── gate refuses, too many, session closed, bus away ──▶ Refused: an ordinary answer, no stream
+       │ listen, then read (hello, what was missed)
+       ▼
+    waiting ── frames pending ──▶ send them
+       ▲ │──── beat due, or behind ──▶ read again: what was missed, or reset; then the beat with the new position
+       │ ▼
+       └─┴──── told to end (lifetime, logout, shutdown) ──▶ bye
+
+Listening comes before reading, so that nothing falls between; what both bring is dropped by its number.  A beat reads
+again even if nothing seems to be missing: a hand-over that was lost anywhere is made good within one heartbeat.
+"""
+
+import logging
+import random
+from collections.abc import AsyncGenerator, Callable, Mapping
+
+from htmx_live.conf import settings
+from htmx_live.exceptions import StoreUnavailable
+from htmx_live.transport import sse
+from htmx_live.transport.access import Gate, Refusal, Refused
+from htmx_live.transport.hub import Hub, current_hub
+from htmx_live.transport.listener import Listener
+from htmx_live.transport.messages import Catchup
+from htmx_live.transport.presence import Presence
+from htmx_live.transport.threads import at_beat, at_door
+
+__all__ = ["HEADERS", "stream"]
+
+logger = logging.getLogger("htmx_live.transport")
+
+# no-transform and identity keep proxies and middleware from compressing, which would hold events back.
+HEADERS = {
+    "Content-Type": "text/event-stream; charset=utf-8",
+    "Cache-Control": "no-cache, no-transform",
+    "X-Accel-Buffering": "no",
+    "Content-Encoding": "identity",
+}
+
+
+async def stream(gate: Gate, headers: Mapping[str, str], *, cut: Callable[[], None]) -> AsyncGenerator[bytes, None]:
+    """The chunks of a stream for a request with these headers, of lower-case names.
+
+    Raises ``Refused`` before the first chunk.  ``cut`` is called when the client does not take the end of the stream.
+    """
+    hub, since = current_hub(), headers.get("last-event-id", "")
+    listener = await _admit(hub, gate, headers, cut=cut)
+    del headers  # a stream lives long, and its memory counts
+    presence = Presence(gate, listener.access)
+    try:
+        yield await _first(hub, listener, presence, since)
+        while not listener.is_ending:
+            await listener.wait()
+            if listener.is_ending:
+                break
+            yield await _beat(hub, listener, presence) if listener.is_due else listener.take()
+        yield (listener.take() if listener.is_draining else b"") + sse.BYE
+    finally:
+        hub.leave(listener)
+        presence.close()
+
+
+async def _admit(hub: Hub, gate: Gate, headers: Mapping[str, str], *, cut: Callable[[], None]) -> Listener:
+    with hub.opening() as closed:
+        access = await at_door(lambda: gate.open(headers))
+        if isinstance(access, Refusal):
+            raise Refused(access.status)
+        if access.session in closed:
+            raise Refused(401)
+        return hub.listen(access, cut=cut)
+
+
+async def _first(hub: Hub, listener: Listener, presence: Presence, since: str) -> bytes:
+    """The greeting and what the client lacks.  Nothing is greeted that cannot be served: see ``hello`` in wire.md."""
+
+    def call() -> Catchup:
+        presence.opened()
+        return hub.bus.read(listener.channels, since)
+
+    listener.begin_reading()
+    try:
+        catchup = await at_door(call)
+    except StoreUnavailable:
+        raise Refused(503) from None
+    listener.have_read(catchup.epoch, catchup.number)
+    hello = sse.hello(heartbeat=settings().HEARTBEAT, retry=random.randint(1000, 3000))
+    return hello + _encoded(catchup) + sse.beat(catchup.position)
+
+
+async def _beat(hub: Hub, listener: Listener, presence: Presence) -> bytes:
+    """The rule of convergence, from where the listener stands."""
+    since = f"{listener.epoch}.{listener.number}"
+
+    def call() -> Catchup:
+        presence.renewed()
+        return hub.bus.read(listener.channels, since)
+
+    listener.begin_reading()
+    try:
+        catchup = await at_beat(call)
+    except StoreUnavailable as error:
+        listener.have_failed()
+        logger.warning("A stream could not catch up and will try again: %s", error)
+        return sse.beat()
+    listener.have_read(catchup.epoch, catchup.number)
+    return _encoded(catchup) + sse.beat(catchup.position)
+
+
+def _encoded(catchup: Catchup) -> bytes:
+    if catchup.reset:
+        return sse.reset(catchup.position)
+    return b"".join(
+        sse.event(message.data, name=message.event, position=f"{catchup.epoch}.{message.number}")
+        for message in catchup.messages
+    )

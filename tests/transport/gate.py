@@ -1,0 +1,39 @@
+"""A gate for tests: it believes what the request's headers say."""
+
+import threading
+from collections.abc import Mapping
+
+from htmx_live.transport.channels import page_channel
+from htmx_live.transport.stream import Access, Refusal
+
+__all__ = ["TrustingGate"]
+
+
+class TrustingGate:
+    """``calls`` are the gate's calls with the page of each, in order."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, str]] = []
+        self.closed_one = threading.Event()
+
+    def open(self, headers: Mapping[str, str]) -> Access | Refusal:
+        page = headers.get("x-live-page", "")
+        self.calls.append(("open", page))
+        if not page:
+            return Refusal(status=404)
+        return Access(
+            page=page,
+            owner=headers.get("x-owner", page),
+            session=headers.get("x-session", ""),
+            channels=(page_channel(page), *headers.get("x-channels", "").split()),
+        )
+
+    def opened(self, access: Access) -> None:
+        self.calls.append(("opened", access.page))
+
+    def renewed(self, access: Access) -> None:
+        self.calls.append(("renewed", access.page))
+
+    def closed(self, access: Access) -> None:
+        self.calls.append(("closed", access.page))
+        self.closed_one.set()
