@@ -100,12 +100,13 @@ def reader(annotation: Any) -> Reader:
         return _literal(arguments)
     if annotation is dict or origin is dict:
         return Reader(convert=_dict)
-    if annotation in _SCALARS:
-        return Reader(convert=_SCALARS[annotation], absent=bool if annotation is bool else None)
-    if isinstance(annotation, type) and issubclass(annotation, Enum):
-        return Reader(convert=_enum(annotation))
-    if isinstance(annotation, type) and issubclass(annotation, UploadedFile):
-        return Reader(convert=_file(annotation), from_files=True, from_form=False)
+    if isinstance(annotation, type):
+        if annotation in _SCALARS:
+            return Reader(convert=_SCALARS[annotation], absent=bool if annotation is bool else None)
+        if issubclass(annotation, Enum):
+            return Reader(convert=_enum(annotation))
+        if issubclass(annotation, UploadedFile):
+            return Reader(convert=_file(annotation), from_files=True, from_form=False)
     raise TypeError(f"{annotation!r} cannot be read from a browser. Annotate with {_ALLOWED}.")
 
 

@@ -131,7 +131,10 @@ def _mark(function: F, decorator: str, **changes: Any) -> F:
 
 
 def _marks_of(attribute: Any) -> _Marks:
-    try:  # not getattr: a lazy object in a class body must stay unevaluated
+    # Neither isinstance nor getattr: a lazy object in a class body must stay unevaluated.
+    if issubclass(type(attribute), staticmethod | classmethod):
+        attribute = attribute.__func__
+    try:
         marks = object.__getattribute__(attribute, "__dict__").get(_MARKS)
     except AttributeError:
         marks = None

@@ -1,5 +1,6 @@
 """Signatures: which parameters a handler declares, and which functions can be one."""
 
+import builtins
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -57,7 +58,7 @@ def check_function(function: Any, decorator: str) -> None:
 def parameters_of(function: Any, *, names: Mapping[str, Any]) -> tuple[Parameter, ...]:
     """The declared parameters with their readers; ``TypeError`` names the one whose annotation cannot be read.
 
-    ``names`` are those that an annotation written as text may use beside the function's module.
+    ``names`` are those of the function's class, which an annotation written as text may use beside the module's.
     """
     annotations = _annotations(function, names)
     return tuple(
@@ -108,11 +109,10 @@ def _annotations(function: Any, names: Mapping[str, Any]) -> dict[str, Any]:
         if parameter.annotation is not parameter.empty and parameter.kind is not parameter.VAR_KEYWORD
     }
     module = getattr(inspect.unwrap(function), "__globals__", {})
+    # A handler may be called `list` or `date`: what the module and Python call so comes first.
+    nested = {name: value for name, value in names.items() if name not in module and not hasattr(builtins, name)}
     try:
-        try:
-            return get_type_hints(bearer, module)
-        except NameError:  # a class nested in the view, for example
-            return get_type_hints(bearer, module, dict(names))
+        return get_type_hints(bearer, module, nested)
     except Exception as error:  # whatever evaluating text can raise, told with the handler's name
         raise TypeError(
             f"{label(function)}: an annotation cannot be evaluated: {error}. "
