@@ -72,7 +72,7 @@ def send(record: Record, asked: list[Asked], fragment: Fragment | None, *, to_us
             bus.end_texts([text_target(record.instance, effect.stream)])
         elif isinstance(effect, Notice) and not to_user:
             notice = {"message": effect.message, "level": effect.level}
-            bus.publish(channels, f"notice-{random_id()}", json.dumps([notice]), event="notice")
+            bus.publish(channels, f"notice-{random_id()}", json.dumps(notice), event="notice")
         elif isinstance(effect, Redirect) and not to_user and entry.page:
             where = json.dumps({"url": effect.url, "page": entry.page})
             bus.publish([page_channel(entry.page)], "redirect", where, event="redirect")
