@@ -249,7 +249,7 @@ class LiveClient:
         elif event == "append":
             self._append(json.loads(text))
         elif event == "notice":
-            self.notices += json.loads(text)
+            self.notices.append(json.loads(text))
         elif event == "redirect":
             self.redirected_to = json.loads(text)["url"]
 
