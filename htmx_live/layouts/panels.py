@@ -1,0 +1,139 @@
+"""``Panel``: where a named region of a layout gets its HTML from, and how it gets onto the page."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from functools import partial
+from typing import Any, Literal
+
+from django.template import Context, Variable
+from django.views import View
+
+from htmx_live.layouts.cache import CacheRule
+
+__all__ = ["ConditionalPanel", "Panel", "Source"]
+
+Lazy = Literal[False, True, "visible"]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One thing that gives HTML."""
+
+    kind: Literal["url", "literal", "call", "template"]
+    value: Any
+
+    def describe(self) -> str:
+        """A text that tells sources apart and is the same in every process."""
+        return f"{self.kind} {_describe(self.value)}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Panel:
+    """At most one source: ``source``, ``url_name``, ``literal`` or ``template_name``.
+
+    ``source`` is a URL name (a string with ":"), HTML (a string without), a callable that takes ``(request,
+    **context)``, a view class, a list of those (joined with ``join``) or ``None``.  ``context`` goes to the view and
+    wins over what its URL captured.
+
+    ``timeout`` is seconds; past it the panel is an error, or with ``lazy_on_timeout`` loads itself later.
+    ``lazy=True`` loads it after the page, ``lazy="visible"`` when it is scrolled to; ``stream=True`` sends it at the
+    end of the same response.  A panel that comes later gets the layout context without what the view wrote, except
+    for the keys in ``carry``, whose values must be JSON.
+    """
+
+    source: Any = None
+    _: KW_ONLY
+    url_name: str | None = None
+    literal: str | None = None
+    template_name: str | None = None
+    context: Mapping[str, Any] | None = None
+    cache: CacheRule | None = None
+    join: str = ""
+    timeout: float | None = None
+    lazy_on_timeout: bool = False
+    lazy: Lazy = False
+    stream: bool = False
+    carry: Sequence[str] = ()
+    sources: tuple[Source, ...] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        given = {"url_name": self.url_name, "literal": self.literal, "template_name": self.template_name}
+        named = [name for name in ("source", *given) if getattr(self, name) is not None]
+        if len(named) > 1:
+            raise TypeError(f"A panel has at most one source; {' and '.join(named)} were given.")
+        if self.lazy not in (False, True, "visible"):
+            raise TypeError(f'Panel(lazy={self.lazy!r}): expected True, False or "visible".')
+        if self.lazy and self.stream:
+            raise TypeError("A panel is either lazy or streamed: choose lazy=… or stream=True.")
+        if self.timeout is not None and not self.timeout > 0:
+            raise TypeError(f"Panel(timeout={self.timeout!r}): expected seconds above 0, or None.")
+        if isinstance(self.carry, str):
+            raise TypeError(f"Panel(carry={self.carry!r}): expected a list of keys.")
+        object.__setattr__(self, "sources", tuple(_sources(self)))
+
+    @property
+    def comes_later(self) -> bool:
+        """Whether the page may be sent without this panel."""
+        return bool(self.lazy or self.stream or self.lazy_on_timeout)
+
+    def declared_source(self) -> object:
+        """What the panel was declared with, for error reports."""
+        given = (self.source, self.url_name, self.literal, self.template_name)
+        return next((source for source in given if source is not None), None)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ConditionalPanel(Panel):
+    """A panel that is empty unless ``condition`` holds.
+
+    ``condition`` is a callable on the layout context, the dotted name of a variable in it, or a bool.  An exception
+    counts as False.  A skipped panel runs nothing and touches no cache.
+    """
+
+    _: KW_ONLY
+    condition: Callable[[Mapping[str, Any]], object] | str | bool = True
+
+    def holds(self, layout_context: Mapping[str, Any]) -> bool:
+        if isinstance(self.condition, bool):
+            return self.condition
+        try:
+            if callable(self.condition):
+                return bool(self.condition(layout_context))
+            return bool(Variable(self.condition).resolve(Context(dict(layout_context))))
+        except Exception:  # part of the panel's boundary: a condition that cannot be told leaves the panel out
+            return False
+
+
+def _sources(panel: Panel) -> list[Source]:
+    if panel.url_name is not None:
+        return [Source("url", panel.url_name)]
+    if panel.literal is not None:
+        return [Source("literal", panel.literal)]
+    if panel.template_name is not None:
+        return [Source("template", panel.template_name)]
+    given = panel.source if isinstance(panel.source, list | tuple) else [panel.source]
+    return [_source(entry) for entry in given if entry is not None]
+
+
+def _source(entry: object) -> Source:
+    if isinstance(entry, str):
+        return Source("url" if ":" in entry else "literal", entry)
+    if isinstance(entry, type) and issubclass(entry, View):
+        return Source("call", entry.as_view())
+    if callable(entry):
+        return Source("call", entry)
+    raise TypeError(f"A panel's source is a URL name, HTML, a callable or a list of those, not {entry!r}.")
+
+
+def _describe(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, partial):
+        return f"partial {_describe(value.func)} {value.args!r} {sorted(value.keywords.items())!r}"
+    function = getattr(value, "view_class", value)
+    if not hasattr(function, "__qualname__"):
+        function = type(function)
+    # Two lambdas, or two closures, of one function share a name: their line tells them apart.
+    code = getattr(function, "__code__", None)
+    line = f":{code.co_firstlineno}" if code is not None and "<" in function.__qualname__ else ""
+    return f"{function.__module__}.{function.__qualname__}{line}"

@@ -1,0 +1,106 @@
+"""What a panel sees of the request: a copy that says GET, with the page's user, session and frozen context.
+
+Attributes are shared with the page's request (a shallow copy); ``META`` is copied, so that a CSRF token that a
+panel asks for is noticed, and handed back by ``settle``.
+"""
+
+from collections.abc import Mapping
+from typing import Any, cast
+from urllib.parse import unquote
+
+from django.core.handlers.asgi import ASGIRequest
+from django.http import HttpRequest, QueryDict
+from django.middleware.csrf import CSRF_ALLOWED_CHARS, CSRF_SECRET_LENGTH
+from django.urls import ResolverMatch, get_script_prefix
+from django.utils.crypto import get_random_string
+from django.utils.datastructures import MultiValueDict
+
+from htmx_live.layouts.context import LayoutContext
+from htmx_live.layouts.queues import Queue
+
+__all__ = ["LayoutRequest", "is_panel"]
+
+# What CsrfViewMiddleware reads from META after the view.
+_CSRF_KEYS = ("CSRF_COOKIE", "CSRF_COOKIE_NEEDS_UPDATE")
+
+
+class LayoutRequest(HttpRequest):
+    """A request in a layout or a panel, as type checkers see it."""
+
+    layout_role: str  # "main" or "panel"
+    layout_key: str
+    is_layout_partial: bool
+    layout_context: LayoutContext
+    layout_queues: dict[str, Queue]
+
+
+def is_panel(request: HttpRequest) -> bool:
+    return getattr(request, "layout_role", None) == "panel"
+
+
+def panel_request(request: HttpRequest, context: Mapping[str, Any], queues: dict[str, Queue]) -> LayoutRequest:
+    """The request that one panel gets."""
+    clone = _clone(request)
+    clone.META = {**request.META, "REQUEST_METHOD": "GET"}
+    clone.META.pop("CSRF_COOKIE_NEEDS_UPDATE", None)
+    clone.method = "GET"
+    clone.POST = QueryDict()
+    clone.__dict__.update(_files=MultiValueDict(), _body=b"", _read_started=False)
+    if "FILES" in clone.__dict__:
+        clone.__dict__["FILES"] = MultiValueDict()
+    clone.layout_role = "panel"
+    clone.is_layout_partial = False
+    clone.layout_context = cast(LayoutContext, context)
+    clone.layout_queues = queues
+    return clone
+
+
+def page_request(request: HttpRequest, path: str, match: ResolverMatch | None) -> LayoutRequest:
+    """``request`` as it would have been for the page at ``path`` (with its query string)."""
+    path, _, query = path.partition("?")
+    clone = _clone(request)
+    clone.path, clone.path_info = unquote(path), "/" + unquote(path).removeprefix(get_script_prefix())
+    clone.META = {**request.META, "PATH_INFO": clone.path_info, "QUERY_STRING": query}
+    clone.__dict__["GET"] = QueryDict(query)
+    clone.resolver_match = match
+    return clone
+
+
+def settle(request: HttpRequest, panel: HttpRequest) -> bool:
+    """Tell the page's request about the CSRF token that the panel used; whether it used one."""
+    used = "CSRF_COOKIE_NEEDS_UPDATE" in panel.META
+    if used:
+        request.META.update({key: panel.META[key] for key in _CSRF_KEYS})
+    return used
+
+
+def share_csrf_secret(request: HttpRequest) -> None:
+    """One secret for all panels of a page: two that run side by side would each make their own.
+
+    Django sets the cookie only when a token is asked for, which this does not do.
+    """
+    request.META.setdefault("CSRF_COOKIE", get_random_string(CSRF_SECRET_LENGTH, CSRF_ALLOWED_CHARS))
+
+
+def can_stream(request: HttpRequest) -> bool:
+    """Whether panels can follow in the same response: under ASGI, for a page that the browser itself asked for."""
+    return isinstance(request, ASGIRequest) and request.method != "HEAD" and "HX-Request" not in request.headers
+
+
+def user_key(request: HttpRequest) -> str:
+    """The user's primary key as text, empty for anybody else.  May read the database."""
+    user = getattr(request, "user", None)
+    return str(user.pk) if user is not None and user.is_authenticated else ""
+
+
+def nonce_of(request: HttpRequest) -> str | None:
+    """The CSP nonce of this request, from Django 6's or django-csp's middleware."""
+    nonce = getattr(request, "csp_nonce", None) or getattr(request, "_csp_nonce", None)
+    return str(nonce) if nonce is not None else None
+
+
+def _clone(request: HttpRequest) -> LayoutRequest:
+    # Not copy.copy(): it leaves out what cannot be pickled, resolver_match among it.
+    clone = cast(LayoutRequest, request.__class__.__new__(request.__class__))
+    clone.__dict__.update(request.__dict__)
+    return clone
