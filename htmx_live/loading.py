@@ -20,6 +20,7 @@ from htmx_live.specifications import event_names, with_modifier
 from htmx_live.values import to_json
 
 __all__ = [
+    "DISPLAYS",
     "OPTIONS",
     "check_markup",
     "check_options",
@@ -33,6 +34,8 @@ __all__ = [
 ]
 
 _DIRECTIVES = ("show", "hide", "disable")
+# Those that the style sheet has a rule for; without display= an element shows as it would by itself.
+DISPLAYS = ("block", "flex", "grid", "inline", "inline-block", "inline-flex", "inline-grid", "contents")
 OPTIONS = ("display", "class", "remove_class", "for", "key", "delay", "min")
 
 
@@ -157,8 +160,8 @@ def _directives(directives: Iterable[str], display: str) -> dict[str, str]:
     if display:
         if "data-live-show" not in attributes:
             raise TemplateSyntaxError(f'{{% loading %}}: display={display!r} goes with "show".')
-        if not display.replace("-", "").isalpha():
-            raise TemplateSyntaxError(f"{{% loading %}}: display={display!r} is no value of CSS display, like 'flex'.")
+        if display not in DISPLAYS:
+            raise TemplateSyntaxError(f"{{% loading %}} has no display={display!r}. {guess(display, DISPLAYS)}")
         attributes["data-live-show"] = display
     return attributes
 

@@ -14,9 +14,9 @@ from django.template import TemplateSyntaxError
 
 __all__ = ["event_names", "with_modifier"]
 
-_MODIFIERS = ("delay", "throttle", "from", "target", "root", "rootMargin", "threshold")
+_GUESSED = ("delay", "throttle", "threshold", "rootMargin")
 _NESTED = re.compile(r"""\[[^\]]*\]|\([^)]*\)|"[^"]*"|'[^']*'|<[^>]*/>""")
-_WORD = re.compile(r"([\w-]+)\s*:")
+_WORD = re.compile(r"(?<!\S)([\w-]+)\s*:")
 
 
 @lru_cache(maxsize=1024)
@@ -63,8 +63,8 @@ def _hide_nested(text: str) -> str:
 
 
 def _check_spelling(event: str, words: list[str]) -> None:
-    # Only near misses: a selector in `from:` may hold any word before a colon.
+    # Only near misses, and not of `from`: a selector may hold any word before a colon, `form:invalid` for one.
     for word in words:
-        close = get_close_matches(word, _MODIFIERS, n=1, cutoff=0.75)
-        if close and word not in _MODIFIERS:
+        close = get_close_matches(word, _GUESSED, n=1, cutoff=0.75)
+        if close and word not in _GUESSED:
             raise TemplateSyntaxError(f"{event!r}: there is no modifier {word!r}. Did you mean {close[0]!r}?")
