@@ -229,18 +229,18 @@ def bind(
     named = values if isinstance(values, Mapping) else _by_name(handler, values)
     arguments: dict[str, Any] = {}
     for parameter in handler.parameters:
-        value = _argument(handler, parameter, _sent(parameter, named, form, files), limit)
+        value = _argument(handler, parameter, _sent(parameter, named, form=form, files=files), limit=limit)
         if value is not _NOTHING:
             arguments[parameter.name] = value
     if handler.takes_rest:
-        arguments.update(_rest(handler, named, form, limit))
+        arguments.update(_rest(handler, named, form, limit=limit))
     return arguments
 
 
 _NOTHING = object()
 
 
-def _argument(handler: Handler, parameter: Parameter, sent: Any, limit: int) -> Any:
+def _argument(handler: Handler, parameter: Parameter, sent: Any, *, limit: int) -> Any:
     """The parameter's value; ``_NOTHING`` leaves it to its default."""
     reason = "is missing"
     if sent is not _NOTHING:
@@ -257,7 +257,7 @@ def _argument(handler: Handler, parameter: Parameter, sent: Any, limit: int) -> 
     raise ArgumentError(handler.name, parameter.name, reason)
 
 
-def _sent(parameter: Parameter, named: Mapping[str, Any], form: Mapping[str, Any], files: Mapping[str, Any]) -> Any:
+def _sent(parameter: Parameter, named: Mapping[str, Any], *, form: Mapping[str, Any], files: Mapping[str, Any]) -> Any:
     name, read = parameter.name, parameter.reader
     if name in named:
         return named[name]
@@ -276,7 +276,7 @@ def _by_name(handler: Handler, values: Sequence[Any]) -> dict[str, Any]:
 
 
 def _rest(
-    handler: Handler, named: Mapping[str, Any], form: Mapping[str, Sequence[str]], limit: int
+    handler: Handler, named: Mapping[str, Any], form: Mapping[str, Sequence[str]], *, limit: int
 ) -> Iterator[tuple[str, Any]]:
     declared = {parameter.name for parameter in handler.parameters} | {"self", "csrfmiddlewaretoken"}
     for name in {**form, **named}:

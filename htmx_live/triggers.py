@@ -3,7 +3,7 @@
 What is the same for every row of a table is built once, as a ``Trigger``; ``on`` is the whole in one call.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from htmx_live.values import plain
 __all__ = ["Trigger", "on", "present_rendering"]
 
 
-def on(event: str, handler: str, args: Sequence[Any] = (), values: Mapping[str, Any] | None = None) -> dict[str, str]:
+def on(event: str, handler: str, *args: Any, values: Mapping[str, Any] | None = None) -> dict[str, str]:
     """The attributes of ``{% on event handler *args **values %}`` in the live view that is being rendered.
 
     ``TemplateSyntaxError`` for a handler or an argument that the view does not have.

@@ -94,7 +94,7 @@ def test_on_writes_the_attributes_of_a_trigger() -> None:
 
 def test_on_in_a_template_and_on_in_python_agree() -> None:
     with live_view():
-        written = on("click", "load", (2026,), {"flag": True})
+        written = on("click", "load", 2026, values={"flag": True})
     assert shown('{% on "click" "load" 2026 flag=True %}') == written
     assert shown('{% on "click" "load" year flag=flag %}', year=2026, flag=True) == written
 

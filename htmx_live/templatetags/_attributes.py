@@ -94,7 +94,7 @@ class _Built:
         self.has_key = trigger.handler.key in self.names
 
     def with_values(self, values: Sequence[_Value], context: Context) -> SafeString:
-        given = {name: plain(value.resolve(context), name) for name, value in zip(self.names, values)}  # noqa: B905
+        given = {name: plain(value.resolve(context), name) for name, value in zip(self.names, values, strict=True)}
         if self.is_form:
             return flatten(self.trigger.attributes(given))
         text = f'{self.text} data-live-args="{escape(write(given))}"'
