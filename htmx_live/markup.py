@@ -8,9 +8,10 @@ __all__ = ["check_markup"]
 
 
 def check_markup(html: str) -> None:
-    """Raise ``TemplateSyntaxError`` if an element of ours has an attribute twice, two ``{% on %}`` above all.
+    """Raise ``TemplateSyntaxError`` if an element of ours has two values for one attribute, two ``{% on %}`` above all.
 
-    A browser keeps the first of two equal attributes without a word.  For DEBUG and tests: it parses all of ``html``.
+    A browser keeps the first without a word.  The same value twice is fine: a trigger and its own ``{% loading %}``
+    both write the key.  For DEBUG and tests: it parses all of ``html``.
     """
     if "data-live-" in html:
         checker = _Checker(convert_charrefs=False)
@@ -29,8 +30,10 @@ class _Checker(HTMLParser):
                 f"<{tag}> has {len(handlers)} {{% on %}}, for {' and '.join(handlers)}: a browser sees the first only. "
                 'Name the events in one, {% on "click, keyup" … %}, or give each handler its own element.'
             )
-        twice = next(name for name in names if names.count(name) > 1)
-        raise TemplateSyntaxError(
-            f"<{tag}> has the attribute {twice} twice: a browser sees the first only. "
-            "One comes from {% on %} or {% loading %}: write the tag once, and leave out what it writes itself."
-        )
+        first = dict(reversed(attrs))
+        for name, value in attrs:
+            if value != first[name]:
+                raise TemplateSyntaxError(
+                    f"<{tag}> has two values for {name}: a browser sees the first only. "
+                    "One comes from {% on %} or {% loading %}: write the tag once, and leave out what it writes itself."
+                )
