@@ -7,6 +7,7 @@ many threads may be left as the bound allows.  Threads are daemons: a hanging on
 A thread's states: idle (waits for a call, ends after ``IDLE_SECONDS``) → running → idle, or running → left → ends.
 """
 
+import logging
 import os
 import threading
 from collections import deque
@@ -21,6 +22,8 @@ from htmx_live.layouts.conf import layout_settings
 __all__ = ["PanelThreads", "panel_threads"]
 
 IDLE_SECONDS = 60.0
+
+logger = logging.getLogger("htmx_live.layouts")
 
 
 class _Call(Future[Any]):
@@ -102,16 +105,23 @@ class PanelThreads(Executor):
 
 def _perform(call: _Call) -> None:
     """Run it between the two looks at the thread's connections that Django takes around a request."""
+    _look_at_connections()
     try:
-        close_old_connections()
-        try:
-            result = call.body()
-        finally:
-            close_old_connections()
+        result = call.body()
     except BaseException as error:  # handed to whoever waits
+        _look_at_connections()
         call.set_exception(error)
     else:
+        _look_at_connections()
         call.set_result(result)
+
+
+def _look_at_connections() -> None:
+    """Close this thread's connections that are broken or too old."""
+    try:
+        close_old_connections()
+    except Exception:  # a panel that needs the database will say so itself, one that does not goes on
+        logger.debug("A panel thread's connections could not be looked at", exc_info=True)
 
 
 def _new_threads() -> PanelThreads:
