@@ -43,7 +43,7 @@ class Record:
 
     ``kwargs`` are encoded; ``digest`` is the hash of the HTML that was sent last; ``nonces`` are those of the last
     16 user events; ``pages`` are the ids of the pages that show it, newest last; ``children`` maps a nested view's
-    key to its instance.  ``language`` to ``query`` describe the last request of its user.
+    key to its instance and a digest of its kwargs, ``parent`` is the instance that contains this one.  ``language`` to ``query`` describe the last request of its user.
     """
 
     instance: str
@@ -55,7 +55,8 @@ class Record:
     state: dict[str, str] = field(default_factory=dict)
     jobs: tuple[JobRow, ...] = ()
     pages: tuple[str, ...] = ()
-    children: Mapping[str, str] = field(default_factory=dict)
+    parent: str = ""
+    children: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     nonces: tuple[str, ...] = ()
     digest: str = ""
     grant: str = ""

@@ -20,9 +20,10 @@ from htmx_live.grants import ViewGrant
 from htmx_live.ownership import find, view_grant
 from htmx_live.pages import Page, owner_of
 from htmx_live.records import Record
-from htmx_live.runtime.dispatch import end, present
+from htmx_live.runtime.dispatch import end
 from htmx_live.runtime.mount import Visit, adopt, mount_again
 from htmx_live.runtime.parts import parts
+from htmx_live.runtime.present import present
 from htmx_live.runtime.turn import Turn
 from htmx_live.transport.bus import Message
 from htmx_live.transport.channels import page_channel, user_channel

@@ -18,19 +18,19 @@ from django.http import HttpRequest
 from htmx_live.conf import settings
 from htmx_live.events import Adopt, Call, Event, JobEnd, JobFailure, Mail, StartJob, read_mail, write_mail
 from htmx_live.exceptions import Busy, InstanceGone, RunnerUnavailable, StateError
-from htmx_live.fragments import Fragment
 from htmx_live.grants import random_id
 from htmx_live.records import Record
 from htmx_live.runners.base import Job
-from htmx_live.runtime import render as rendering
+from htmx_live.runtime.first import keep
 from htmx_live.runtime.grant import granted
 from htmx_live.runtime.outcome import Turned, answer, rendered, send
 from htmx_live.runtime.parts import parts
+from htmx_live.runtime.present import present
 from htmx_live.runtime.surroundings import around, atomic_where_asked
 from htmx_live.runtime.turn import Turn
 from htmx_live.stores.base import Lease, Loaded
 
-__all__ = ["dispatch", "drain", "end", "present", "start_jobs"]
+__all__ = ["dispatch", "drain", "end", "start_jobs"]
 
 logger = logging.getLogger("htmx_live.runtime")
 
@@ -61,13 +61,6 @@ def drain(instance: str) -> None:
             logger.debug("Mail for instance %s, which is gone, was dropped", instance)
 
 
-def present(record: Record) -> Fragment:
-    """The instance as it is now, for whoever missed something; changes nothing."""
-    turn = Turn(record)
-    with around(record):
-        return rendering.fragment(record, rendering.render(turn.view, record, turn.stand_in))
-
-
 def end(instance: str) -> None:
     """Remove an instance for good: its jobs are cancelled, its text streams forgotten.  Harmless when it is gone."""
     here = parts()
@@ -77,6 +70,8 @@ def end(instance: str) -> None:
     here.store.delete(instance)
     for row in loaded.record.jobs:
         here.runner.cancel(row.ref)
+    for child, _ in loaded.record.children.values():
+        end(child)
 
 
 def _hold(lease: Lease, event: Call | Adopt | None) -> Turned:
@@ -94,6 +89,10 @@ def _hold(lease: Lease, event: Call | Adopt | None) -> Turned:
         if store.release(lease) and (is_good or event is not None):
             parts().turns.submit(partial(drain, lease.instance))
     start_jobs(turn)
+    for child in {one for one, _ in loaded.record.children.values()} - {
+        one for one, _ in turned.record.children.values()
+    }:
+        end(child)
     return turned
 
 
@@ -110,13 +109,15 @@ def _run(lease: Lease, loaded: Loaded, event: Call | Adopt | None) -> tuple[Turn
         for letter in letters:
             _receive(turn, letter)
         record, fragment = rendered(turn, is_background=event is None)
+    for born in turn.born:
+        keep(born)
     if not parts().store.save(record, lease=lease, taken=len(letters)):
+        for born in turn.born:
+            end(born.turned.record.instance)
         raise InstanceGone(f"Instance {record.instance} ended while its turn was running.")
     send(record, turn.asked, fragment, to_user=event is not None)
-    wanted = fragment
-    if wanted is None and (is_repeated or isinstance(event, Adopt)):
-        wanted = present(record)
-    return turn, answer(record, wanted, turn.asked)
+    shows_all = is_repeated or isinstance(event, Adopt)  # to a page that may have nothing of it
+    return turn, answer(record, present(record) if shows_all else fragment, turn.asked)
 
 
 def _begin(record: Record, request: HttpRequest | None) -> Turn:
@@ -144,6 +145,8 @@ def _receive(turn: Turn, letter: str) -> None:
 
 def start_jobs(turn: Turn) -> None:
     """Cancel and start what the turn asked for, once it is saved."""
+    for born in turn.born:
+        start_jobs(born.turn)
     runner = parts().runner
     for ref in turn.dropped:
         runner.cancel(ref)

@@ -18,10 +18,11 @@ from htmx_live.grants import ViewGrant, random_id
 from htmx_live.live import Live, import_view
 from htmx_live.records import Owner, Record
 from htmx_live.runtime import render as rendering
-from htmx_live.runtime.dispatch import dispatch, drain, present, start_jobs
-from htmx_live.runtime.grant import granted
-from htmx_live.runtime.outcome import Turned, answer, rendered, send
+from htmx_live.runtime.dispatch import dispatch, drain, start_jobs
+from htmx_live.runtime.first import first_turn, keep
+from htmx_live.runtime.outcome import Turned, answer
 from htmx_live.runtime.parts import parts
+from htmx_live.runtime.present import present
 from htmx_live.runtime.surroundings import after_commit, around, atomic_where_asked, facts_of
 from htmx_live.runtime.turn import Turn
 from htmx_live.state import encode
@@ -59,7 +60,7 @@ def mount(
     Raises ``PermissionDenied``, and ``StateError`` for kwargs or state that cannot be kept.
     """
     record = _record(cls, visit, kwargs=kwargs, key=key, tag=tag, css=css)
-    return _first_turn(record, visit)
+    return _begin(record, visit)
 
 
 def mount_again(grant: ViewGrant, visit: Visit, *, rev: int) -> Mounted:
@@ -92,7 +93,7 @@ def mount_again(grant: ViewGrant, visit: Visit, *, rev: int) -> Mounted:
             **facts_of(visit.request),
         )
         with atomic_where_asked():
-            return _first_turn(record, visit)
+            return _begin(record, visit)
     finally:
         if store.release(lease):
             parts().turns.submit(partial(drain, grant.instance))
@@ -106,10 +107,14 @@ def adopt(instance: str, visit: Visit, *, like: Record) -> Turned | None:
     loaded = parts().store.load(instance)
     if loaded is None or _identity(loaded.record) != _identity(like):
         return None
+    event = Adopt(page=visit.page, request=visit.request)
     try:
-        return dispatch(instance, Adopt(page=visit.page, request=visit.request))
+        turned = dispatch(instance, event)
+        for child, _ in loaded.record.children.values():
+            dispatch(child, event)
     except (InstanceGone, Busy, PermissionDenied):
         return None
+    return turned
 
 
 def adopt_into(cls: type[Live], visit: Visit, instance: str, *, kwargs: dict[str, Any], key: str) -> Mounted | None:
@@ -133,26 +138,22 @@ def _record(cls: type[Live], visit: Visit, *, kwargs: dict[str, Any], key: str, 
 
 
 def _identity(record: Record) -> tuple[Any, ...]:
-    return record.owner, record.view, record.kwargs, record.key
+    return record.owner, record.view, record.kwargs, record.key, record.parent
 
 
-def _first_turn(record: Record, visit: Visit) -> Mounted:
-    turn = Turn(record, request=visit.request)
+def _begin(record: Record, visit: Visit) -> Mounted:
     with around(record):
-        turn.mount(visit.request, visit.page)
-        is_used = bool(type(turn.view).handlers or turn.starts)
-        turn.record = granted(replace(record, owner=visit.owner(is_used)))
-        early = answer(turn.record, None, turn.asked)
-        if early.redirect:
-            return Mounted(view=turn.view, turned=early)
-        saved, fragment = rendered(turn, is_background=False)
-    store = parts().store
-    store.create(saved)
-    store.show(visit.page, present=_CONNECT_TIME, kept=0)
-    send(saved, turn.asked, None, to_user=True)
-    after_commit(lambda: start_jobs(turn))
-    fragment = fragment or rendering.fragment(saved, SafeString())  # mount() skipped the render: an empty root
-    return Mounted(view=turn.view, turned=answer(saved, fragment, turn.asked))
+        first = first_turn(record, request=visit.request, page=visit.page, owner=visit.owner)
+    mounted = Mounted(view=first.turn.view, turned=first.turned)
+    if first.turned.redirect:
+        return mounted
+    keep(first)
+    parts().store.show(visit.page, present=_CONNECT_TIME, kept=0)
+    after_commit(lambda: start_jobs(first.turn))
+    if first.turned.fragment is None:  # mount() skipped the render: an empty root
+        empty = rendering.fragment(first.turned.record, SafeString())
+        return replace(mounted, turned=replace(first.turned, fragment=empty))
+    return mounted
 
 
 def _present(record: Record) -> Mounted:

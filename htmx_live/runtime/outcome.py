@@ -46,6 +46,7 @@ def rendered(turn: Turn, *, is_background: bool) -> tuple[Record, Fragment | Non
         if not is_background:
             raise
         inner = _failed(record)
+    record = replace(record, children=dict(turn.children))
     digest = rendering.digest(record, inner)
     if digest == record.digest:
         return record, None

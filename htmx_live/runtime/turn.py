@@ -5,10 +5,10 @@ sent: what is asked for is collected, what is assigned is encoded (``keep``), an
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from asgiref.sync import async_to_sync, iscoroutinefunction
 from django.core.exceptions import PermissionDenied
@@ -32,7 +32,7 @@ from htmx_live.events import (
 from htmx_live.exceptions import StateError, TurnError
 from htmx_live.grants import random_id
 from htmx_live.live import Inner, Live, import_view, job_start, safe_url, state_of
-from htmx_live.records import JobRow, Record
+from htmx_live.records import JobRow, Owner, Record
 from htmx_live.runtime.parts import parts
 from htmx_live.runtime.surroundings import stand_in
 from htmx_live.state import decode, decode_state, encode_state
@@ -54,10 +54,24 @@ class Asked:
 
 
 class Turn:
-    """See the module.  ``request`` is the user's, where there is one."""
+    """See the module.  ``request`` is the user's, where there is one; ``owner(create)`` says whose a child will be.
 
-    def __init__(self, record: Record, *, request: HttpRequest | None = None) -> None:
+    ``children="full"`` renders them as well, for a page that may not have them; by default they are left alone.
+    """
+
+    def __init__(
+        self,
+        record: Record,
+        *,
+        request: HttpRequest | None = None,
+        owner: Callable[[bool], Owner] | None = None,
+        children: Literal["kept", "full"] = "kept",
+    ) -> None:
         self.record = record
+        self.owner = owner or (lambda create: record.owner)
+        self.mode = children
+        self.children: dict[str, tuple[str, str]] = {}  # as rendered in this turn
+        self.born: list[Any] = []  # their first turns (First), of those that were not there before
         self.rows: list[JobRow] = list(record.jobs)
         self.state = record.state  # the last that was good, encoded
         self.asked: list[Asked] = []

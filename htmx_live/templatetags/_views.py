@@ -17,6 +17,7 @@ from htmx_live.fragments import text_slot
 from htmx_live.live import Live, import_view
 from htmx_live.pages import PAGE_SLOT, page_of
 from htmx_live.rendering import current_rendering
+from htmx_live.runtime.children import child
 from htmx_live.runtime.turn import text_target
 
 __all__ = ["register_views"]
@@ -60,20 +61,26 @@ def live(context: Context, view: str | type[Live], **options: Any) -> SafeString
 
     What is no option is passed to ``mount()``.  A user without permission sees nothing in its place.
     """
+    tag, css, key = str(options.pop("tag", "")), str(options.pop("class", "")), options.pop("key", None)
+    if tag and not _TAG_NAME.fullmatch(tag):
+        raise TemplateSyntaxError(f"{{% live tag={tag!r} %}}: expected the name of an element, such as 'tr'.")
+    cls = import_view(view) if isinstance(view, str) else view
+    named = "" if key is None else str(key)
+    around = current_rendering.get()
+    if around is not None:
+        if key is None and "forloop" in context:
+            raise TurnError(
+                f"{{% live {cls.__name__!r} %}} stands in a loop: give each its key, key=row.pk for example."
+            )
+        return child(around.live._live.outlet, cls, kwargs=options, key=named, tag=tag, css=css)
     request = context.get("request")
     if request is None:
         raise TurnError(
             "{% live %} needs the request in the template's context. Render with a request, or add "
             "'django.template.context_processors.request' to the context processors."
         )
-    if current_rendering.get() is not None:
-        raise TurnError("{% live %} stands inside another live view. Nested live views are not supported yet.")
-    tag, css, key = str(options.pop("tag", "")), str(options.pop("class", "")), options.pop("key", None)
-    if tag and not _TAG_NAME.fullmatch(tag):
-        raise TemplateSyntaxError(f"{{% live tag={tag!r} %}}: expected the name of an element, such as 'tr'.")
-    cls = import_view(view) if isinstance(view, str) else view
     try:
-        embedded = embed(cls, page_of(request), kwargs=options, key="" if key is None else str(key), tag=tag, css=css)
+        embedded = embed(cls, page_of(request), kwargs=options, key=named, tag=tag, css=css)
     except PermissionDenied:
         return mark_safe("")
     return embedded.html

@@ -1,0 +1,47 @@
+"""The first turn of an instance: ``mount()`` and the first render.  Nothing is stored or sent yet."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from django.http import HttpRequest
+
+from htmx_live.records import Owner, Record
+from htmx_live.runtime.grant import granted
+from htmx_live.runtime.outcome import Turned, answer, rendered, send
+from htmx_live.runtime.parts import parts
+from htmx_live.runtime.turn import Turn
+
+__all__ = ["First", "first_turn", "keep"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class First:
+    """``turned.fragment`` is None when ``mount()`` asked for a redirect, or skipped the render."""
+
+    turn: Turn
+    turned: Turned
+
+
+def first_turn(record: Record, *, request: HttpRequest, page: str, owner: Callable[[bool], Owner]) -> First:
+    """Mount and render ``record``, whose rev is that before the first.
+
+    ``owner(create)`` says whose it is; a session is asked for only by a view that can be used.  Raises
+    ``PermissionDenied`` and whatever the view's code raises.
+    """
+    turn = Turn(record, request=request, owner=owner)
+    turn.mount(request, page)
+    is_used = bool(type(turn.view).handlers or turn.starts)
+    turn.record = granted(replace(record, owner=owner(is_used)))
+    early = answer(turn.record, None, turn.asked)
+    if early.redirect:
+        return First(turn=turn, turned=early)
+    saved, fragment = rendered(turn, is_background=False)
+    return First(turn=turn, turned=answer(saved, fragment, turn.asked))
+
+
+def keep(first: First) -> None:
+    """Store what a first turn came to, the children's first: a parent never names what is not there."""
+    for born in first.turn.born:
+        keep(born)
+    parts().store.create(first.turned.record)
+    send(first.turned.record, first.turn.asked, None, to_user=True)
