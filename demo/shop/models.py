@@ -35,7 +35,7 @@ class Product(models.Model):
 
 class Order(models.Model):
     class Status(models.TextChoices):
-        OPEN = "open", "Awaiting payment"
+        OPEN = "open", "Unpaid"
         PAID = "paid", "Paid"
         SHIPPED = "shipped", "Shipped"
         CANCELLED = "cancelled", "Cancelled"

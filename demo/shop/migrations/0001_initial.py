@@ -68,7 +68,7 @@ class Migration(migrations.Migration):
                     "status",
                     models.CharField(
                         choices=[
-                            ("open", "Awaiting payment"),
+                            ("open", "Unpaid"),
                             ("paid", "Paid"),
                             ("shipped", "Shipped"),
                             ("cancelled", "Cancelled"),
