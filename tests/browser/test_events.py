@@ -1,0 +1,247 @@
+"""Events of a user: their order, what they carry, and what their answers do."""
+
+import json
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import LivePage
+from tests.browser.markup import on, partial, root, swap
+
+pytestmark = pytest.mark.browser
+
+
+def toast(page: Page) -> str:
+    return page.locator(".live-toast p").inner_text()
+
+
+def test_an_event_carries_grants_nonce_token_and_arguments(live: LivePage) -> None:
+    live.open(root(f'<form id="f" {on("save", {"pk": 7}, event="submit")}><input name="title" value="A"><button>Save</button></form>'))
+    live.page.click("button")
+    event = live.event()
+    assert event.form == {"title": ["A"], "_args": ['{"pk": 7}']}
+    sent = {name: event.headers[name] for name in ("x-live", "x-live-page", "x-csrftoken")}
+    assert sent == {"x-live": "grant-live-a", "x-live-page": "page-grant", "x-csrftoken": "csrf-token"}
+    assert len(bytes.fromhex(event.headers["x-live-nonce"])) == 16
+
+
+@pytest.mark.parametrize(
+    ("control", "value"),
+    [
+        ('<input id="c" value="a" {}>', "a"),
+        ('<input id="c" type="checkbox" checked {}>', "true"),
+        ('<input id="c" type="checkbox" {}>', "false"),
+        ('<select id="c" {}><option value="x">X<option value="y" selected>Y</select>', "y"),
+        ('<textarea id="c" {}>text</textarea>', "text"),
+        ('<button id="c" value="go" {}>Go</button>', "go"),
+    ],
+)
+def test_a_control_without_a_name_sends_its_value(live: LivePage, control: str, value: str) -> None:
+    live.open(root(control.format(on("set", event="poke"))))
+    live.page.evaluate("document.getElementById('c').dispatchEvent(new Event('poke'))")
+    assert live.event().form == {"value": [value]}
+
+
+def test_quick_clicks_are_all_sent_in_order_one_at_a_time(live: LivePage) -> None:
+    live.open(root("".join(f'<button id="b{n}" {on("add", {"n": n})}>{n}</button>' for n in range(3))))
+    live.page.evaluate("for (const n of [0, 0, 1, 0, 2]) document.getElementById('b' + n).click()")
+    order = []
+    for rev in range(2, 7):
+        event = live.event()
+        assert live.server.count("event") == 0
+        order.append(json.loads(event.form["_args"][0])["n"])
+        event.answer(swap("".join(f'<button id="b{n}" {on("add", {"n": n})}>{n}</button>' for n in range(3)), rev=rev))
+    assert order == [0, 0, 1, 0, 2]
+    live.page.wait_for_selector("[data-live-rev='6']")
+    live.page.wait_for_selector("body:not(.live-loading)")
+
+
+def row(pk: int) -> str:
+    return f'<form id="r{pk}" {on("drop", {"pk": pk}, event="submit")}><input name="why" id="w{pk}"><button>Drop</button></form>'
+
+
+def test_an_event_whose_trigger_is_swapped_away_still_goes_out_with_its_values(live: LivePage) -> None:
+    live.open(root(row(1) + row(2) + row(3)))
+    live.page.fill("#w2", "old")
+    live.page.evaluate("for (const n of [1, 2, 3]) document.getElementById('r' + n).requestSubmit()")
+    live.event().answer(swap(row(3), rev=2))  # rows 1 and 2 are gone
+    second = live.event()
+    assert second.form == {"why": ["old"], "_args": ['{"pk": 2}']}
+    second.answer(swap(row(3), rev=3))
+    third = live.event()
+    assert third.form == {"why": [""], "_args": ['{"pk": 3}']}
+    third.answer(swap("<b>none left</b>", rev=4))
+    expect(live.page.locator("#live-a")).to_have_text("none left")
+    live.page.wait_for_selector("body:not(.live-loading)")
+
+
+def test_two_views_do_not_wait_for_each_other(live: LivePage) -> None:
+    live.open(root(f'<button id="a" {on("one")}>1</button>') + root(f'<button id="b" {on("two")}>2</button>', id="live-b"))
+    live.page.click("#a")
+    live.page.click("#b")
+    assert {live.event().path, live.event().path} == {"/live/event/one/", "/live/event/two/"}
+
+
+def test_of_waiting_keystrokes_only_the_newest_goes_out(live: LivePage) -> None:
+    live.open(root(f'<input id="q" name="q" {on("search", event="input")}>'))
+    live.page.locator("#q").press_sequentially("abcd")
+    first = live.event()
+    assert first.form["q"] == ["a"]
+    first.answer(status=204)
+    second = live.event()
+    assert second.form["q"] == ["abcd"]
+    second.answer(status=204)
+    live.page.wait_for_selector("body:not(.live-loading)")
+    assert live.server.count("event") == 0
+
+
+def test_an_abort_of_a_waiting_event_sends_nothing(live: LivePage) -> None:
+    live.open(root(f'<button id="a" {on("one")}>1</button><button id="b" {on("two")}>2</button>'))
+    live.page.click("#a")
+    live.page.click("#b")
+    live.page.evaluate("htmx.trigger('#b', 'htmx:abort')")
+    live.event().answer(status=204)
+    live.page.wait_for_selector("body:not(.live-loading)")
+    assert (live.server.count("event"), live.server.count("sync"), live.page.locator(".live-toast").count()) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "words"),
+    [
+        (401, {}, "This page has expired. Reload it to go on."),
+        (403, {}, "You are signed out, or not allowed to do this."),
+        (404, {}, "This page has expired. Reload it to go on."),
+        (409, {}, "This is busy with something else."),
+        (410, {}, "This page has expired. Reload it to go on."),
+        (413, {}, "That is too large."),
+        (422, {"X_Live_Field": "year"}, "That value does not fit: year"),
+        (429, {}, "That was a little fast."),
+        (500, {"X_Live_Error": "a1b2"}, "Something went wrong. We wrote it down as a1b2."),
+        (503, {}, "The service is not available at the moment."),
+        (418, {}, "That did not work."),
+    ],
+)
+def test_every_status_is_said_in_words_and_never_swapped(
+    live: LivePage, status: int, headers: dict[str, str], words: str
+) -> None:
+    live.open(root(f'<button id="b" {on("save")}>Save</button>'))
+    live.page.click("#b")
+    page = f"<html><head><title>Error</title></head><body>{partial('hacked', 'b', how='innerHTML')}</body></html>"
+    live.event().answer(page, status=status, **headers)
+    live.page.wait_for_selector("body:not(.live-loading)")
+    assert (toast(live.page), live.page.title(), live.page.inner_text("#b")) == (words, "Test", "Save")
+
+
+def test_a_login_page_instead_of_an_answer_is_not_swapped(live: LivePage) -> None:
+    live.open(root(f'<button id="b" {on("save")}>Save</button>'))
+    live.page.click("#b")
+    live.event().answer("<html><head><title>Log in</title></head><body>Log in</body></html>")
+    live.page.wait_for_selector(".live-toast")
+    assert (toast(live.page), live.page.title()) == ("You are signed out, or not allowed to do this.", "Test")
+
+
+@pytest.mark.parametrize("status", [409, 429, 503])
+def test_try_again_sends_the_same_values_with_a_new_nonce(live: LivePage, status: int) -> None:
+    live.open(root(f'<form {on("save", [1], event="submit")}><input id="t" name="t"><button>Save</button></form>'))
+    live.page.fill("#t", "first")
+    live.page.click("button")
+    refused = live.event()
+    refused.answer(status=status)
+    live.page.fill("#t", "second")
+    live.page.click("text=Try again")
+    again = live.event()
+    assert (again.form, again.headers["x-live"]) == (refused.form, "grant-live-a")
+    assert again.headers["x-live-nonce"] != refused.headers["x-live-nonce"]
+    again.answer(swap("<b>done</b>", rev=2))
+    expect(live.page.locator("b")).to_have_text("done")
+    assert live.page.locator(".live-toast").count() == 0
+
+
+def test_without_an_answer_the_page_syncs_and_the_same_nonce_is_offered(live: LivePage) -> None:
+    live.open(root(f'<button id="b" {on("save")}>Save</button>'))
+    live.page.click("#b")
+    lost = live.event()
+    lost.cut()
+    assert live.server.next("sync").json["roots"] == [{"live": "grant-live-a", "rev": 1}]
+    live.page.click("text=Try again")
+    again = live.event()
+    assert again.headers["x-live-nonce"] == lost.headers["x-live-nonce"]
+    again.answer(swap("<b>once</b>", rev=2))
+    expect(live.page.locator("b")).to_have_text("once")
+
+
+def test_an_answer_that_breaks_off_counts_as_none(live: LivePage) -> None:
+    live.open(root(f'<button id="b" {on("save")}>Save</button>'))
+    live.page.click("#b")
+    event = live.event()
+    event.start(Content_Type="text/html", Content_Length="1000")
+    event.send("<hx-partial")
+    event.cut()
+    live.server.next("sync")
+    live.page.wait_for_selector("text=No answer came.")
+
+
+def test_an_event_goes_out_with_the_grant_that_its_root_has_by_then(live: LivePage) -> None:
+    button = f'<button id="b" {on("add")}>+</button>'
+    live.open(root(button))
+    live.page.click("#b")
+    live.page.click("#b")
+    live.event().answer(partial(root(button, rev=2, grant="newer")))
+    assert live.event().headers["x-live"] == "newer"
+
+
+def test_notices_of_an_answer_become_toasts(live: LivePage) -> None:
+    live.open(root(f'<button id="b" {on("save")}>Save</button>'))
+    live.page.click("#b")
+    notices = [{"message": "Gespeichert \u2713", "level": "success", "key": "s"}, {"message": "<b>x</b>", "level": "odd"}]
+    live.event().answer(status=204, X_Live_Notices=json.dumps(notices))
+    live.page.wait_for_selector(".live-toast >> nth=1")
+    shown = live.page.locator(".live-toast").evaluate_all("all => all.map((one) => [one.dataset.level, one.role, one.firstChild.textContent])")
+    assert shown == [["success", "status", "Gespeichert ✓"], ["info", "status", "<b>x</b>"]]
+
+
+def test_a_toast_replaces_the_one_with_its_key_and_can_be_closed(live: LivePage) -> None:
+    live.open("")
+    for number, message in enumerate(["1 %", "2 %"], 2):
+        live.push(json.dumps({"message": message, "level": "warning", "key": "k", "url": "/x/"}), f"e.{number}", "notice")
+    assert live.page.locator(".live-toast a").evaluate_all("all => all.map((a) => [a.textContent, a.pathname])") == [["2 %", "/x/"]]
+    live.page.click("[aria-label=Close]")
+    expect(live.page.locator(".live-toast")).to_have_count(0)
+
+
+@pytest.mark.parametrize(("how", "entries"), [("push", 1), ("replace", 0)])
+def test_the_address_bar_follows_its_header(live: LivePage, how: str, entries: int) -> None:
+    live.open(root(f'<button id="b" {on("sort")}>Sort</button>'))
+    before = live.page.evaluate("history.length")
+    live.page.click("#b")
+    live.event().answer(status=204, X_Live_Url=f"{how} /?sort=name")
+    live.page.wait_for_url("**/?sort=name")
+    assert live.page.evaluate("history.length") - before == entries
+
+
+def test_a_redirect_goes_there(live: LivePage) -> None:
+    live.open(root(f'<button id="b" {on("go")}>Go</button>'))
+    live.server.pages["/there/"] = "<p>there</p>"
+    live.page.click("#b")
+    live.event().answer(status=204, HX_Redirect="/there/")
+    live.page.wait_for_selector("text=there")
+
+
+def test_an_event_that_found_its_record_gone_says_so(live: LivePage) -> None:
+    live.open(root(f'<button id="b" {on("save")}>Save</button>'))
+    live.page.click("#b")
+    live.event().answer(swap("<b>fresh</b>", rev=2), X_Live_Remounted="1")
+    expect(live.page.locator("b")).to_have_text("fresh")
+    assert toast(live.page) == "This page was idle for a while and started afresh. Please do that again."
+
+
+def test_an_error_can_be_answered_by_the_page_itself(live: LivePage) -> None:
+    live.open(root(f'<button id="b" {on("save")}>Save</button>'))
+    live.page.evaluate(
+        "addEventListener('live:error', (event) => {event.preventDefault(); seen.push([event.target.id, event.detail.status])})"
+    )
+    live.page.click("#b")
+    live.event().answer(status=409)
+    live.until("seen.length === 2")
+    assert live.page.evaluate("seen[1]") == ["b", 409]
+    assert live.page.locator(".live-toast").count() == 0
