@@ -161,3 +161,39 @@ class Private(LiveView):
 
 
 GATES: dict[str, threading.Event] = {}
+
+
+class Row(LiveView):
+    """A child: one row of ``Rows``."""
+
+    template_name = "views/row.html"
+    root_tag = "li"
+
+    def mount(self, request: Any, pk: int = 0, **kwargs: Any) -> None:
+        self.pk = pk
+        self.bumps = 0
+
+    @event_handler
+    def bump(self) -> None:
+        self.bumps += 1
+
+    @event_handler
+    @background
+    def work(self) -> None:
+        self.bumps += 100
+
+    def has_permission(self) -> bool:
+        return bool(self.kwargs.get("pk") != 13)
+
+
+class Rows(LiveView):
+    """A parent: its rows stay, come, move and go."""
+
+    template_name = "views/rows.html"
+
+    def mount(self, request: Any, **kwargs: Any) -> None:
+        self.pks = [1, 2]
+
+    @event_handler
+    def show(self, pks: list[int]) -> None:
+        self.pks = pks

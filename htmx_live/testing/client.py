@@ -7,20 +7,15 @@ pushed arrives at once while the page is connected, and by the rule of convergen
 import json
 import re
 from collections.abc import Iterable
-from types import ModuleType
 from typing import Any, Literal
-from urllib.parse import unquote, urlsplit
-
-from django.http import HttpRequest
-from django.test import Client
-from django.test.client import ClientHandler
-from django.urls import get_resolver
-from django.urls import path as route
+from urllib.parse import unquote
 
 from htmx_live.grants import random_id
 from htmx_live.runtime.parts import parts
 from htmx_live.state import decode_state
+from htmx_live.testing.http import PageClient
 from htmx_live.testing.markup import Element, parse
+from htmx_live.testing.page import ShownPage, rev_of
 from htmx_live.testing.stage import current_stage
 from htmx_live.transport.channels import page_channel
 from htmx_live.transport.messages import Message
@@ -28,7 +23,6 @@ from htmx_live.views import LiveView
 
 __all__ = ["LiveClient"]
 
-_PARTIAL = re.compile(r'<hx-partial hx-target="#([^"]+)" hx-swap="(\w+)">(.*?)</hx-partial>', re.DOTALL)
 _MESSAGES = re.compile(r"<script[^>]* data-live-messages>(.*?)</script>", re.DOTALL)
 
 
@@ -43,13 +37,15 @@ class LiveClient:
     ) -> None:
         self._stage = current_stage()
         self._raise_errors = raise_errors
-        self.http = _Client(view, path, kwargs, raise_request_exception=raise_errors)
+        self.http = PageClient(view, path, kwargs, raise_request_exception=raise_errors)
         if user is not None:
             self.http.force_login(user)
         self.fragments: list[str] = []
         self.notices: list[dict[str, str]] = []
         self.redirected_to = ""
         self.status = 0
+        self.answer = ""  # the body of the last answer
+        self._shown = ShownPage()
         self.is_remounted = False
         self.is_connected = False
         self._path = path
@@ -60,13 +56,13 @@ class LiveClient:
 
     @property
     def html(self) -> str:
-        """The root element as the page shows it."""
-        return self._html
+        """The root element as the page shows it, with its children."""
+        return self._shown.html
 
     @property
     def text(self) -> str:
         """The text of the root element, white space folded."""
-        return parse(self._html).text
+        return parse(self._shown.html).text
 
     @property
     def state(self) -> dict[str, Any]:
@@ -79,16 +75,16 @@ class LiveClient:
     @property
     def rev(self) -> int:
         """The rev that the page shows."""
-        return int(self._root.attributes.get("data-live-rev", "0"))
+        return rev_of(self._shown.root)
 
     @property
     def instance(self) -> str:
-        return self._root.attributes["id"].removeprefix("live-")
+        return self._shown.root.attributes["id"].removeprefix("live-")
 
     @property
     def pending(self) -> list[tuple[str, ...]]:
         """The running jobs that the page knows of: (handler, name) or (handler, name, key)."""
-        words = self._root.attributes.get("data-live-pending", "").split()
+        words = self._shown.root.attributes.get("data-live-pending", "").split()
         return [tuple(unquote(part) for part in word.split(":")) for word in words]
 
     def is_loading(self, name: str, key: Any = None) -> bool:
@@ -120,15 +116,19 @@ class LiveClient:
         body.update(left)
         if "data-live-args" in element.attributes:
             body["_args"] = element.attributes["data-live-args"]
-        return self.send(handler, body)
+        return self.send(handler, body, root=element.nearest("data-live").attributes["id"])
 
-    def send(self, handler: str, body: dict[str, Any], *, nonce: str = "") -> "LiveClient":
-        """Post an event as it is, whether or not the page has a trigger for it."""
+    def send(self, handler: str, body: dict[str, Any], *, nonce: str = "", root: str = "") -> "LiveClient":
+        """Post an event as it is, whether or not the page has a trigger for it.
+
+        ``root`` is the id of the root that it comes from; by default the outermost.
+        """
+        sender = self._shown.find(root) if root else self._shown.root
         body = {name: value for name, value in body.items() if value is not None}
         self.nonce = nonce or random_id()
         headers = {
-            "X-Live": self._root.attributes["data-live"],
-            "X-Live-Rev": str(self.rev),
+            "X-Live": sender.attributes["data-live"],
+            "X-Live-Rev": str(rev_of(sender)),
             "X-Live-Nonce": self.nonce,
         }
         self._take(self.http.post(f"{self._url}event/{handler}/", body, headers={**headers, **self._page_headers()}))
@@ -167,13 +167,14 @@ class LiveClient:
 
     def sync(self, *, adopt: Iterable[str] = (), poll: bool = False) -> "LiveClient":
         """Ask what the page has missed."""
-        root = {"live": self._root.attributes["data-live"], "rev": self.rev}
+        granted = [root for root in self._shown.roots() if root.attributes["data-live"]]
+        roots = [{"live": root.attributes["data-live"], "rev": rev_of(root)} for root in granted]
         streams = {
             element.attributes["id"]: element.attributes["data-live-at"]
-            for element in self._root.all()
+            for element in self._shown.root.all()
             if "data-live-stream" in element.attributes
         }
-        body = {"number": self._number, "roots": [root], "streams": streams, "adopt": list(adopt), "poll": poll}
+        body = {"number": self._number, "roots": roots, "streams": streams, "adopt": list(adopt), "poll": poll}
         self._take(
             self.http.post(f"{self._url}sync/", body, content_type="application/json", headers=self._page_headers())
         )
@@ -181,13 +182,13 @@ class LiveClient:
 
     def reload(self, *, adopt: bool = True) -> "LiveClient":
         """Load the page again; with ``adopt`` it takes over what it showed before, as a browser's reload does."""
-        grants = [self._root.attributes["data-live"]] if adopt else []
+        grants = [root.attributes["data-live"] for root in self._shown.roots()] if adopt else []
         self.disconnect()
         response = self.http.get(self._path)
         self.status = response.status_code
         self.redirected_to = response.get("Location", "")
         self._load(response.content.decode() if response.status_code == 200 else "")
-        if grants and self._html:
+        if grants and self._shown.html:
             self.sync(adopt=grants)
         return self
 
@@ -201,10 +202,8 @@ class LiveClient:
     def _load(self, html: str) -> None:
         page = parse(html)
         meta = next((one for one in page.all() if one.attributes.get("name") == "htmx-live"), None)
-        roots = [one for one in page.all() if "data-live" in one.attributes]
-        self._html = _outer(html, roots[0]) if roots else ""
-        if meta is None or not roots:
-            self._html = ""
+        self._shown = ShownPage(html)
+        if meta is None or not self._shown.html:
             return
         self._url, self._page = meta.attributes["data-url"], meta.attributes["data-page"]
         self._number = meta.attributes["data-number"]
@@ -212,19 +211,12 @@ class LiveClient:
         self._channel = page_channel(loaded.record.pages[-1]) if loaded else "page:unknown"
         self.reconnect()
 
-    @property
-    def _root(self) -> Element:
-        roots = [one for one in parse(self._html).all() if "data-live" in one.attributes]
-        if not roots:
-            raise LookupError(f"{self._path} shows no live view: it answered {self.status}.")
-        return roots[0]
-
     def _page_headers(self) -> dict[str, str]:
         return {"X-Live-Page": self._page, "HX-Request": "true"}
 
     def _find(self, event: str, handler: str, values: dict[str, Any]) -> tuple[Element, dict[str, Any]]:
         """The trigger, and those of ``values`` that are not among its arguments."""
-        offered = [one for one in self._root.all() if one.attributes.get("data-live-event") == handler]
+        offered = [one for one in self._shown.root.all() if one.attributes.get("data-live-event") == handler]
         for element in offered:
             words = re.split(r"[\s,\[]+", element.attributes.get("hx-trigger", ""))
             given = json.loads(element.attributes.get("data-live-args", "{}"))
@@ -245,72 +237,33 @@ class LiveClient:
     def _hear(self, event: str, text: str) -> None:
         if not event:
             self.fragments.append(text)
-            self._swap(text)
+            self._apply(text)
         elif event == "append":
-            self._append(json.loads(text))
+            if not self._shown.append(json.loads(text)):
+                self.sync()
         elif event == "notice":
             self.notices.append(json.loads(text))
         elif event == "redirect":
             self.redirected_to = json.loads(text)["url"]
 
     def _take(self, response: Any) -> None:
-        self.status = response.status_code
+        self.status, self.answer = response.status_code, response.content.decode()
         self.notices += json.loads(response.get("X-Live-Notices", "[]"))
         self.redirected_to = response.get("HX-Redirect", "") or self.redirected_to
         self.is_remounted = "X-Live-Remounted" in response
         if response.status_code == 200:
-            self._swap(response.content.decode())
-            for messages in _MESSAGES.findall(response.content.decode()):
+            self._apply(self.answer)
+            for messages in _MESSAGES.findall(self.answer):
                 for message in json.loads(messages):
                     self._hear(message["event"], message["data"])
 
-    def _swap(self, text: str) -> None:
-        """Apply partials, as the script does: a root that is not newer than the page's is dropped."""
-        for target, _, html in _PARTIAL.findall(text):
-            rev = next(
-                (one.attributes.get("data-live-rev") for one in parse(html).all() if "data-live" in one.attributes),
-                None,
-            )
-            if rev is None or target != f"live-{self.instance}":
-                continue
-            if (int(rev) > self.rev or html.find(f'id="{target}"') < 0):
-                self._html = html
-
-    def _append(self, message: dict[str, Any]) -> None:
-        pattern = re.compile(rf'(id="{re.escape(message["target"])}"[^>]*data-live-at=")([^"]*)("[^>]*>)([^<]*)')
-        found = pattern.search(self._html)
-        if found is None:
-            return
-        generation, _, offset = found[2].rpartition(".")
-        known = found[4] if generation == message["generation"] else ""
-        length = int(offset) if generation == message["generation"] else 0
-        if message["offset"] > length:
+    def _apply(self, text: str) -> None:
+        self._shown.apply(text)
+        lacking = [root for root in self._shown.roots() if root.attributes["data-live"] == ""]
+        for parent in {root.parent.nearest("data-live").attributes["id"]: root for root in lacking if root.parent}:
+            self._shown.forget_rev(parent)
+        if lacking:
             self.sync()
-            return
-        text = known + _escape(message["text"][length - message["offset"] :])
-        at = f"{message['generation']}.{max(length, message['offset'] + len(message['text']))}"
-        self._html = pattern.sub(lambda match: match[1] + at + match[3] + text, self._html, count=1)
-
-
-class _Client(Client):
-    """Django's test client on the project's URLs and one more."""
-
-    def __init__(self, view: type[LiveView], path: str, kwargs: dict[str, Any], **options: Any) -> None:
-        super().__init__(**options)
-        place = route(urlsplit(path).path.lstrip("/"), view.as_view(**kwargs))
-        urls = ModuleType("htmx_live_test_urls")
-        urls.__dict__["urlpatterns"] = [place, *get_resolver().url_patterns]
-        self.handler = _Handler(urls)
-
-
-class _Handler(ClientHandler):
-    def __init__(self, urlconf: Any) -> None:
-        super().__init__(enforce_csrf_checks=False)
-        self._urlconf = urlconf
-
-    def get_response(self, request: HttpRequest) -> Any:
-        request.urlconf = self._urlconf
-        return super().get_response(request)
 
 
 class _failures:
@@ -328,19 +281,3 @@ class _failures:
 
         jobs.observers.remove(self._found.append)
         return False
-
-
-def _outer(html: str, root: Element) -> str:
-    """The text of the root element: from its opening tag to the closing tag that balances it."""
-    start = html.index(f'id="{root.attributes["id"]}"')
-    start = html.rindex(f"<{root.tag}", 0, start)
-    depth = 0
-    for match in re.finditer(rf"<(/?){root.tag}\b[^>]*>", html[start:]):
-        depth += -1 if match[1] else 1
-        if depth == 0:
-            return html[start : start + match.end()]
-    raise ValueError(f"The root element {root.opening()} is not closed. Check the tags in the view's template.")
-
-
-def _escape(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -39,6 +39,15 @@ class Element:
             element = element.parent
         return element
 
+    def nearest(self, attribute: str) -> "Element":
+        """It, or the nearest element around it, that has ``attribute``; ``LookupError`` without one."""
+        element: Element | None = self
+        while element is not None and attribute not in element.attributes:
+            element = element.parent
+        if element is None:
+            raise LookupError(f"{self.opening()} stands in no element with {attribute}.")
+        return element
+
     def is_disabled(self) -> bool:
         fieldset = self.closest("fieldset")
         return "disabled" in self.attributes or (fieldset is not None and "disabled" in fieldset.attributes)
