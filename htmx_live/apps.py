@@ -12,10 +12,14 @@ class HtmxLiveConfig(AppConfig):
     def ready(self) -> None:
         # Imported here because they need the app registry.
         from htmx_live import checks, signals
+        from htmx_live.layouts import checks as layout_checks
+        from htmx_live.layouts import discovery
         from htmx_live.runtime import jobs
         from htmx_live.transport import eventstream
 
         assert jobs.perform  # importing it hands `perform` to the runners
         checks.register()
+        layout_checks.register()
+        discovery.autodiscover()
         signals.connect()
         eventstream.install()

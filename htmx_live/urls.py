@@ -3,6 +3,7 @@
 from django.urls import path
 
 from htmx_live import endpoints
+from htmx_live.layouts import urls as layouts
 
 app_name = "htmx_live"
 
@@ -10,4 +11,5 @@ urlpatterns = [
     path("event/<str:handler>/", endpoints.event, name="event"),
     path("stream/", endpoints.stream, name="stream"),
     path("sync/", endpoints.sync, name="sync"),
+    *layouts.urlpatterns,
 ]

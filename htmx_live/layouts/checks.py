@@ -9,7 +9,8 @@ htmx_live.E104  a setting in HTMX_LIVE["LAYOUTS"] cannot be used
 from collections.abc import Iterator
 from typing import Any
 
-from django.core.checks import CheckMessage, Error
+from django.core.checks import CheckMessage, Error, Tags
+from django.core.checks import register as register_check
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import NoReverseMatch, reverse
 
@@ -19,11 +20,16 @@ from htmx_live.layouts.detection import detector
 from htmx_live.layouts.panels import Panel
 from htmx_live.layouts.parts import parts_of
 
-__all__ = ["check_layouts"]
+__all__ = ["check_layouts", "register"]
+
+
+def register() -> None:
+    """Called when the apps are ready."""
+    register_check(check_layouts, Tags.urls)
 
 
 def check_layouts(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
-    """Register it with ``checks.register`` when the apps are ready."""
+    """Every error of the list above that this project has."""
     return [*_settings(), *_references(), *_panels()]
 
 

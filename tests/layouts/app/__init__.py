@@ -1,0 +1,1 @@
+"""An app with layouts, to be found."""

@@ -1,0 +1,7 @@
+"""Found when the apps are ready."""
+
+from htmx_live.layouts import Layout
+
+
+class Discovered(Layout):
+    template = "discovered.html"
