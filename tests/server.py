@@ -25,15 +25,24 @@ def free_port() -> int:
 
 
 class Server:
-    """One ASGI application in a process of its own, on 127.0.0.1.
+    """One ASGI application in a process of its own, on 127.0.0.1.  It is a context manager.
 
-    ``app`` is what uvicorn takes ("demo.asgi:application"), ``env`` is added to this process's environment, and what
-    the server writes ends up in the file ``log``.  Use it as a context manager, or ``start()`` and ``stop()``.
+    ``app`` is what uvicorn takes ("demo.asgi:application"), found in ``folder``, where it runs too; ``env`` is added to
+    this process's environment, and what the server writes ends up in the file ``log``.
     """
 
-    def __init__(self, app: str, *, log: Path, env: Mapping[str, str] | None = None, port: int | None = None) -> None:
+    def __init__(
+        self,
+        app: str,
+        *,
+        log: Path,
+        env: Mapping[str, str] | None = None,
+        port: int | None = None,
+        folder: Path = ROOT,
+    ) -> None:
         self.app = app
         self.log = log
+        self.folder = folder
         self.env = {**os.environ, **(env or {})}
         self.port = port or free_port()
         self._process: subprocess.Popen[bytes] | None = None
@@ -52,7 +61,11 @@ class Server:
         command = [sys.executable, "-m", "uvicorn", self.app, "--host", "127.0.0.1", "--port", str(self.port)]
         with self.log.open("ab") as out:
             self._process = subprocess.Popen(
-                [*command, "--log-level", "warning"], cwd=ROOT, env=self.env, stdout=out, stderr=subprocess.STDOUT
+                [*command, "--log-level", "warning"],
+                cwd=self.folder,
+                env=self.env,
+                stdout=out,
+                stderr=subprocess.STDOUT,
             )
         self._wait_until_it_answers()
         return self
