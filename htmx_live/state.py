@@ -10,12 +10,14 @@ import json
 import math
 import sys
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from decimal import Decimal
 from enum import Enum
 from typing import Any
 
 from django.apps import apps
+from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
 from django.utils.functional import Promise
 from django.utils.safestring import SafeString, mark_safe
@@ -29,16 +31,18 @@ State = dict[str, str]  # attribute name -> JSON text
 
 def encode_state(values: Mapping[str, Any]) -> State:
     """Attributes as JSON texts; ``StateError`` names the attribute that cannot be kept, and what to do instead."""
-    return {
-        name: json.dumps(encode(value, name), separators=(",", ":"), sort_keys=False) for name, value in values.items()
-    }
+    return {name: json.dumps(encode(value, name), separators=(",", ":")) for name, value in values.items()}
 
 
 def decode_state(state: Mapping[str, str]) -> dict[str, Any]:
-    """Attributes as Python values.  Model instances cost one query per model; those that are gone are None."""
-    loaded = {name: json.loads(text) for name, text in state.items()}
-    rows = _Rows(loaded.values())
-    return {name: _decode(value, rows) for name, value in loaded.items()}
+    """Attributes as Python values.  Model instances cost one query per model; those that are gone are None.
+
+    ``StateError`` for what ``encode_state`` never wrote, or wrote for classes that are gone since.
+    """
+    with _readable():
+        loaded = {name: json.loads(text) for name, text in state.items()}
+        rows = _Rows(loaded.values())
+        return {name: _decode(value, rows) for name, value in loaded.items()}
 
 
 def encode(value: Any, name: str = "value") -> Any:
@@ -50,14 +54,36 @@ def encode(value: Any, name: str = "value") -> Any:
 
 
 def decode(value: Any) -> Any:
-    """The Python value that ``encode`` made ``value`` of."""
-    return _decode(value, _Rows([value]))
+    """The Python value that ``encode`` made ``value`` of; ``StateError`` as in ``decode_state``."""
+    with _readable():
+        return _decode(value, _Rows([value]))
+
+
+_UNREADABLE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError, ValidationError)
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    try:
+        yield
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        RecursionError,
+        TypeError,
+        ValueError,
+        ValidationError,
+    ) as error:
+        raise StateError(f"A kept value cannot be read: {type(error).__name__}: {error}") from error
 
 
 def _encode(value: Any, name: str) -> Any:
     kind = type(value)
     if kind in _PLAIN:
         return value
+    if kind is int:
+        return _encode_int(value, name)
     encoder = _ENCODERS.get(kind)
     if encoder is not None:
         return encoder(value, name)
@@ -65,6 +91,12 @@ def _encode(value: Any, name: str) -> Any:
         if isinstance(value, base):
             return tagged(value, name)
     raise StateError(_refusal(value, name))
+
+
+def _encode_int(value: int, name: str) -> Any:
+    if value.bit_length() > _MAX_BITS:
+        raise StateError(f"{name} is an integer of {value.bit_length()} bits, too long to be kept. Keep it as a str.")
+    return value
 
 
 def _encode_float(value: float, name: str) -> Any:
@@ -119,7 +151,8 @@ def _tagged(tag: str, text: Callable[[Any], Any]) -> Callable[[Any, str], Any]:
     return lambda value, name: {"$": tag, "v": text(value)}
 
 
-_PLAIN = frozenset({type(None), bool, int, str})
+_MAX_BITS = 13_000  # Python refuses to read or write integers of more than 4300 digits
+_PLAIN = frozenset({type(None), bool, str})
 _ENCODERS: dict[type, Callable[[Any, str], Any]] = {
     float: _encode_float,
     list: _encode_list,
@@ -185,13 +218,16 @@ def _decode(value: Any, rows: _Rows) -> Any:
         return value
     tag = value.get("$")
     if tag is None:
-        return {key: _or_none(_decode(item, rows)) for key, item in value.items()}
+        return {key: _decode(item, rows) for key, item in value.items()}
     if tag == "model":
-        return _or_none(rows.get(value["t"], _decode_plain(value["v"])))
-    if tag in _CONTAINERS:
-        return _CONTAINERS[tag](_decode_items(value["v"], rows))
+        row = rows.get(value["t"], _decode_plain(value["v"]))
+        return None if row is _MISSING else row
+    if tag == "tuple":  # its places have meanings: a row that is gone leaves None
+        return tuple(_decode(item, rows) for item in value["v"])
+    if tag in _SETS:
+        return _SETS[tag](_decode_items(value["v"], rows))
     if tag == "dict":
-        return {_decode(key, rows): _or_none(_decode(item, rows)) for key, item in value["v"]}
+        return {_decode(key, rows): _decode(item, rows) for key, item in value["v"]}
     return _decode_plain(value)
 
 
@@ -205,10 +241,6 @@ def _decode_items(values: list[Any], rows: _Rows) -> list[Any]:
         else:
             items.append(_decode(value, rows))
     return items
-
-
-def _or_none(value: Any) -> Any:
-    return None if value is _MISSING else value
 
 
 def _decode_plain(value: Any) -> Any:
@@ -235,7 +267,7 @@ def _enum_class(path: str) -> type[Enum] | None:
     return found if isinstance(found, type) and issubclass(found, Enum) else None
 
 
-_CONTAINERS: dict[str, Callable[[list[Any]], Any]] = {"tuple": tuple, "set": set, "frozenset": frozenset}
+_SETS: dict[str, Callable[[list[Any]], Any]] = {"set": set, "frozenset": frozenset}
 _DECODERS: dict[str, Callable[[Any], Any]] = {
     "float": float,
     "safe": mark_safe,
