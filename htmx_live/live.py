@@ -4,44 +4,29 @@ What a subclass assigns on ``self`` is its state.  Everything that the library k
 ``self._live``, so that all other names are the user's.
 """
 
-import inspect
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import import_module
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal
 
 from asgiref.sync import sync_to_async
 from django.http import HttpRequest
 from django.shortcuts import resolve_url
 from django.utils.http import url_has_allowed_host_and_scheme
 
+from htmx_live.callbacks import job_start
 from htmx_live.conf import settings
-from htmx_live.events import CancelJobs, Effect, EndText, Notice, Redirect, ResetForms, StartJob, WriteText
+from htmx_live.events import CancelJobs, Notice, Redirect, ResetForms, WriteText
 from htmx_live.exceptions import Cancelled, StateError, TurnError
-from htmx_live.grants import random_id
 from htmx_live.handlers import Handler, registry
-from htmx_live.records import JobRow, Record
-from htmx_live.state import encode
+from htmx_live.outlet import Outlet, Streams
+from htmx_live.records import Record
 
-__all__ = ["Inner", "Live", "Outlet", "Streams", "callback_path", "import_view", "job_start", "safe_url", "state_of"]
-
+__all__ = ["Inner", "Live", "import_view", "safe_url", "state_of"]
 
 _STREAM_NAME = re.compile(r"[A-Za-z0-9_-]+")
-
-
-class Outlet(Protocol):
-    """Where a view's wishes go: into the turn's list, or from a job into turns of their own."""
-
-    def ask(self, effect: Effect) -> None: ...
-
-    def flush(self) -> None: ...
-
-    def text(self, stream: str) -> str | None: ...
-
-    @property
-    def cancelled(self) -> bool: ...
 
 
 @dataclass(slots=True, kw_only=True)
@@ -49,6 +34,7 @@ class Inner:
     """What the library knows of a view during one turn or job.
 
     ``starter`` is the handler that runs (``mount`` in ``mount()``); ``page`` the page whose event it is, or "".
+    ``assigned`` are the attributes that were set, to whatever value.
     """
 
     record: Record
@@ -57,6 +43,7 @@ class Inner:
     outlet: Outlet
     starter: str = ""
     page: str = ""
+    assigned: set[str] = field(default_factory=set)
 
 
 class Live:
@@ -89,7 +76,8 @@ class Live:
                 f"{type(self).__name__}.{name} is {_OWN_NAMES.get(name, 'a method of the view')}, not to be assigned. "
                 f"Choose another name for your state, {name}_ for example."
             )
-        self.__dict__[name] = value
+        self._live.assigned.add(name)
+        object.__setattr__(self, name, value)
 
     # What a view reads
 
@@ -110,7 +98,7 @@ class Live:
         return self._live.request.user
 
     @property
-    def streams(self) -> "Streams":
+    def streams(self) -> Streams:
         """The text streams of this view by name: ``self.streams["log"]``; ``.pop("log")`` ends one."""
         return Streams(self._live.outlet)
 
@@ -157,7 +145,20 @@ class Live:
         keep.  A job of the same explicit ``name`` and ``key`` that runs is replaced.  ``retries``: how often it may
         be run again after its process died.
         """
-        self._live.outlet.ask(job_start(self, callback, args=args, kwargs=kwargs, name=name, key=key, retries=retries))
+        inner = self._live
+        inner.outlet.ask(
+            job_start(
+                self,
+                callback,
+                args=args,
+                kwargs=kwargs,
+                name=name,
+                key=key,
+                retries=retries,
+                starter=inner.starter,
+                page=inner.page,
+            )
+        )
 
     def cancel_async(self, name: str, key: Any = None) -> None:
         """Cancel the jobs of this name, and those that the handler of this name started; without any, do nothing."""
@@ -205,32 +206,6 @@ class Live:
         self._skip_render = True
 
 
-class Streams:
-    """The text streams of one view."""
-
-    def __init__(self, outlet: Outlet) -> None:
-        self._outlet = outlet
-
-    def __contains__(self, name: str) -> bool:
-        return self._outlet.text(name) is not None
-
-    def __getitem__(self, name: str) -> str:
-        text = self._outlet.text(name)
-        if text is None:
-            raise KeyError(name)
-        return text
-
-    def get(self, name: str, default: str = "") -> str:
-        text = self._outlet.text(name)
-        return default if text is None else text
-
-    def pop(self, name: str, default: str = "") -> str:
-        """End the stream; its text so far."""
-        text = self.get(name, default)
-        self._outlet.ask(EndText(stream=name))
-        return text
-
-
 def state_of(view: Live) -> dict[str, Any]:
     """The attributes of ``view`` that its record keeps."""
     cls = type(view)
@@ -259,51 +234,6 @@ def import_view(path: str) -> type[Live]:
             return found
         break
     raise ImportError(f"{path!r} is not a live view. Give the dotted path of a LiveView subclass at module level.")
-
-
-def job_start(
-    view: Live,
-    callback: Callable[..., Any],
-    *,
-    args: Iterable[Any] = (),
-    kwargs: Mapping[str, Any],
-    name: str | None = None,
-    key: Any = None,
-    retries: int = 0,
-) -> StartJob:
-    """The effect that starts ``callback``; see ``Live.start_async``."""
-    path, label = callback_path(view, callback)
-    ref = random_id()
-    row = JobRow(
-        ref=ref,
-        handler=view._live.starter or label,
-        name=name or f"{label}-{ref[:8]}",
-        key="" if key is None else str(key),
-        page=view._live.page,
-    )
-    return StartJob(
-        row=row,
-        callback=path,
-        args=[encode(value, f"argument {number} of {label}()") for number, value in enumerate(args, 1)],
-        kwargs={word: encode(value, f"argument {word} of {label}()") for word, value in kwargs.items()},
-        is_async=inspect.iscoroutinefunction(callback),
-        retries=retries,
-    )
-
-
-def callback_path(view: Live, callback: Callable[..., Any]) -> tuple[str, str]:
-    """``method:name`` or ``module:qualified.name`` of a callback, and its plain name."""
-    name = getattr(callback, "__name__", "")
-    if getattr(callback, "__self__", None) is view and getattr(type(view), name, None) is not None:
-        return f"method:{name}", name
-    path = f"{getattr(callback, '__module__', '')}:{getattr(callback, '__qualname__', '')}"
-    if "<" in path or not name or getattr(callback, "__self__", None) is not None:
-        raise TurnError(
-            f"start_async() got {callback!r}. A background callback is a method of the view or a function at module "
-            "level: a lambda or a local function cannot be found by another process. Move it, and pass what it needs "
-            "as arguments."
-        )
-    return path, name
 
 
 def safe_url(url: str, request: HttpRequest) -> str:

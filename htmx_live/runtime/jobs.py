@@ -18,12 +18,12 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.core.exceptions import PermissionDenied
 
+from htmx_live.callbacks import find_callback
 from htmx_live.events import Effect, JobEnd, JobFailure, Merge, WriteText
 from htmx_live.exceptions import Cancelled, StateError, UserError
 from htmx_live.grants import random_id
@@ -121,7 +121,7 @@ class _Run:
             raise PermissionDenied(f"{self._record.view}.has_permission() said no when {self._row.name} started.")
 
     def call(self) -> Any:
-        callback = _callback(self._view, self._job.callback)
+        callback = find_callback(self._view, self._job.callback)
         return callback(*decode(self._job.args), **decode(self._job.kwargs))
 
     def end(self, *, result: Any = None, error: BaseException | None = None) -> None:
@@ -201,18 +201,6 @@ class _Run:
         failure = JobFailure(id=random_id()[:8])
         logger.error("%s of %s failed (error %s)", self._row.name, self._record.view, failure.id, exc_info=error)
         return failure
-
-
-def _callback(view: Live, path: str) -> Callable[..., Any]:
-    where, _, name = path.partition(":")
-    if where == "method":
-        found: Any = getattr(view, name)
-    else:
-        found = import_module(where)
-        for part in name.split("."):
-            found = getattr(found, part)
-    assert callable(found)
-    return found  # type: ignore[no-any-return]
 
 
 def _encode_result(view: Live, result: Any) -> tuple[Any, StateError | None]:

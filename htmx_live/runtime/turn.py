@@ -15,6 +15,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 from django.http.response import HttpResponseRedirectBase
 
+from htmx_live.callbacks import job_start
 from htmx_live.conf import settings
 from htmx_live.events import (
     Adopt,
@@ -31,7 +32,7 @@ from htmx_live.events import (
 )
 from htmx_live.exceptions import StateError, TurnError
 from htmx_live.grants import random_id
-from htmx_live.live import Inner, Live, import_view, job_start, safe_url, state_of
+from htmx_live.live import Inner, Live, import_view, safe_url, state_of
 from htmx_live.records import JobRow, Owner, Record
 from htmx_live.runtime.parts import parts
 from htmx_live.runtime.surroundings import stand_in
@@ -238,7 +239,17 @@ class Turn:
         handler = event.handler
         key = None if handler.key is None else event.arguments.get(handler.key)
         callback = getattr(self.view, handler.name)
-        self.ask(job_start(self.view, callback, kwargs=event.arguments, name=handler.name, key=key))
+        self.ask(
+            job_start(
+                self.view,
+                callback,
+                kwargs=event.arguments,
+                name=handler.name,
+                key=key,
+                starter=handler.name,
+                page=event.page,
+            )
+        )
 
     def _heed(self, answer: Any, name: str) -> None:
         """What a handler returns: nothing, or a redirect."""
