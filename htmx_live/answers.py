@@ -23,6 +23,7 @@ from htmx_live.exceptions import ArgumentError, GrantError, HtmxLiveError, UserE
 from htmx_live.fragments import Fragment, join
 from htmx_live.grants import random_id
 from htmx_live.pages import sign_reference
+from htmx_live.runtime.address import without_reference
 from htmx_live.runtime.outcome import Turned
 from htmx_live.words import words
 
@@ -70,6 +71,8 @@ def respond(request: HttpRequest, turned: Turned, *, is_remounted: bool = False)
     notices += [{"message": str(message), "level": message.level_tag} for message in get_messages(request)]
     if notices:
         response["X-Live-Notices"] = json.dumps(notices)
+    if turned.address:
+        response["X-Live-Url"] = turned.address
     if turned.resets_forms:
         response["X-Live-Reset-Forms"] = "1"
     if is_remounted:
@@ -88,13 +91,9 @@ def _redirect_back(request: HttpRequest, turned: Turned, *, is_remounted: bool) 
     if turned.redirect:
         response["Location"] = turned.redirect
     else:
-        query = "&".join(part for part in (_without_reference(record.query), sign_reference(record.pages[-1])) if part)
+        query = "&".join(part for part in (without_reference(record.query), sign_reference(record.pages[-1])) if part)
         response["Location"] = f"{record.path}?{query}"
     return response
-
-
-def _without_reference(query: str) -> str:
-    return "&".join(part for part in query.split("&") if part and not part.startswith("_live="))
 
 
 def _add_message(request: HttpRequest, notice: Notice) -> None:

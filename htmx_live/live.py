@@ -52,6 +52,8 @@ class Live:
     template_name: str = ""
     root_tag: str = "div"
     scope: Literal["client", "shared"] = "client"
+    url_state: tuple[str, ...] = ()  # attributes that stand in the query string; each change replaces the address
+    url_push: tuple[str, ...] = ()  # those of them whose change is a step that "back" undoes
     tick_interval: int | None = None  # milliseconds
     login_required: bool = False
     permission_required: str | tuple[str, ...] = ()

@@ -17,19 +17,19 @@ from django.utils.html import format_html
 
 from htmx_live.conf import settings
 from htmx_live.exceptions import GrantError
+from htmx_live.fragments import mark
 from htmx_live.grants import PageGrant, random_id, sign_page, unsign_page
+from htmx_live.ownership import opens_page
 from htmx_live.records import Owner
+from htmx_live.runtime.address import REFERENCE
 from htmx_live.runtime.mount import Visit
 from htmx_live.runtime.parts import parts
 
-__all__ = ["PAGE_SLOT", "Page", "finish", "owner_of", "page_of", "session_hash", "sign_reference"]
-
-PAGE_SLOT = "\x04page\x04"  # what {% htmx_live %} writes where the page's grant will stand
+__all__ = ["Page", "finish", "owner_of", "page_of", "page_slot", "session_hash", "sign_reference"]
 
 _SESSION_KEY = "_htmx_live"
 _REFERENCE_SALT = "htmx_live.reference"
 _REFERENCE_AGE = 60  # seconds between a form's 303 and the page that it leads to
-_REFERENCE = "_live"
 
 
 @dataclass(slots=True)
@@ -50,6 +50,11 @@ class Page:
 
     def grant(self) -> str:
         return sign_page(PageGrant(page=self.id, owner=owner_of(self.request)))
+
+
+def page_slot() -> str:
+    """What ``{% htmx_live %}`` writes where the page's grant will stand."""
+    return mark("page")
 
 
 def page_of(request: HttpRequest) -> Page:
@@ -85,7 +90,7 @@ def session_hash(key: str | None) -> str:
 
 def sign_reference(page: str) -> str:
     """A short signed name of a page, under which the next GET adopts what that page showed."""
-    return f"{_REFERENCE}={signing.dumps(page, salt=_REFERENCE_SALT)}"
+    return f"{REFERENCE}={signing.dumps(page, salt=_REFERENCE_SALT)}"
 
 
 def finish(request: HttpRequest, response: HttpResponseBase) -> None:
@@ -106,7 +111,7 @@ def finish(request: HttpRequest, response: HttpResponseBase) -> None:
 
 def _fill_slot(response: Any, attributes: str) -> bool:
     """Whether ``response`` has a slot for a page's grant, or may have one later."""
-    slot, filling = PAGE_SLOT.encode(), attributes.encode()
+    slot, filling = page_slot().encode(), attributes.encode()
     if response.streaming:
         chunks = response.streaming_content
         response.streaming_content = (
@@ -123,7 +128,7 @@ def _fill_slot(response: Any, attributes: str) -> bool:
 
 async def _afilled(chunks: AsyncIterator[bytes], filling: bytes) -> AsyncIterator[bytes]:
     async for chunk in chunks:
-        yield chunk.replace(PAGE_SLOT.encode(), filling)
+        yield chunk.replace(page_slot().encode(), filling)
 
 
 def _begin(request: HttpRequest) -> Page:
@@ -134,13 +139,13 @@ def _begin(request: HttpRequest) -> Page:
             grant = unsign_page(text, max_age=settings().GRANT_MAX_AGE)
         except GrantError:
             grant = None
-        if grant is not None and grant.owner in (owner_of(request), Owner()):
+        if grant is not None and opens_page(grant, owner_of(request)):
             return Page(request=request, id=grant.page, position=position, is_joined=True)
     return Page(request=request, id=random_id(), position=position, adoptable=_adoptable(request))
 
 
 def _adoptable(request: HttpRequest) -> list[str]:
-    text = request.GET.get(_REFERENCE, "") if request.method == "GET" else ""
+    text = request.GET.get(REFERENCE, "") if request.method == "GET" else ""
     if not text:
         return []
     try:

@@ -43,7 +43,8 @@ class Record:
 
     ``kwargs`` are encoded; ``digest`` is the hash of the HTML that was sent last; ``nonces`` are those of the last
     16 user events; ``pages`` are the ids of the pages that show it, newest last; ``children`` maps a nested view's
-    key to its instance and a digest of its kwargs, ``parent`` is the instance that contains this one.  ``language`` to ``query`` describe the last request of its user.
+    key to its instance and a digest of its kwargs, ``parent`` is the instance that contains this one.  ``language`` to ``query`` describe the page as its user last saw it, ``url``
+    holds the values of ``url_state`` that are left out of its address.
     """
 
     instance: str
@@ -71,3 +72,4 @@ class Record:
     host: str = ""
     path: str = "/"
     query: str = ""
+    url: dict[str, list[str]] = field(default_factory=dict)

@@ -197,3 +197,33 @@ class Rows(LiveView):
     @event_handler
     def show(self, pks: list[int]) -> None:
         self.pks = pks
+
+
+class Listing(LiveView):
+    """A list whose search, sorting and page stand in the address."""
+
+    template_name = "views/listing.html"
+    url_state = ("q", "page", "tags", "open")
+    url_push = ("page",)
+
+    def mount(self, request: Any, **kwargs: Any) -> None:
+        self.q = ""
+        self.page = 1
+        self.tags: list[str] = []
+        self.open = False
+
+    @event_handler
+    def search(self, value: str = "") -> None:
+        self.q, self.page = value, 1
+
+    @event_handler
+    def turn(self, page: int) -> None:
+        self.page = page
+
+    @event_handler
+    def tag(self, tags: list[str]) -> None:
+        self.tags = tags
+
+    @event_handler
+    def toggle(self) -> None:
+        self.open = not self.open

@@ -11,6 +11,7 @@ earlier one's, and the log would keep the older render.
 """
 
 import logging
+from dataclasses import replace
 from functools import partial
 
 from django.http import HttpRequest
@@ -117,7 +118,8 @@ def _run(lease: Lease, loaded: Loaded, event: Call | Adopt | None) -> tuple[Turn
         raise InstanceGone(f"Instance {record.instance} ended while its turn was running.")
     send(record, turn.asked, fragment, to_user=event is not None)
     shows_all = is_repeated or isinstance(event, Adopt)  # to a page that may have nothing of it
-    return turn, answer(record, present(record) if shows_all else fragment, turn.asked)
+    turned = answer(record, present(record) if shows_all else fragment, turn.asked)
+    return turn, replace(turned, address=turn.address)
 
 
 def _begin(record: Record, request: HttpRequest | None) -> Turn:

@@ -31,7 +31,7 @@ def first_turn(record: Record, *, request: HttpRequest, page: str, owner: Callab
     turn = Turn(record, request=request, owner=owner)
     turn.mount(request, page)
     is_used = bool(type(turn.view).handlers or turn.starts)
-    turn.record = granted(replace(record, owner=owner(is_used)))
+    turn.record = granted(replace(turn.record, owner=owner(is_used)))
     early = answer(turn.record, None, turn.asked)
     if early.redirect:
         return First(turn=turn, turned=early)

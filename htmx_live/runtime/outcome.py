@@ -32,6 +32,7 @@ class Turned:
     redirect: str = ""
     notices: tuple[Notice, ...] = ()
     resets_forms: bool = False
+    address: str = ""
 
 
 def rendered(turn: Turn, *, is_background: bool) -> tuple[Record, Fragment | None]:
@@ -79,7 +80,7 @@ def send(record: Record, asked: list[Asked], fragment: Fragment | None, *, to_us
             bus.publish([page_channel(entry.page)], "redirect", where, event="redirect")
     if fragment is not None:
         # The script fills a new form's token in; what many pages get holds none.
-        bus.publish(channels, fragment.target, str(fragment.__html__()).replace(rendering.CSRF_SLOT, ""))
+        bus.publish(channels, fragment.target, str(fragment.__html__()).replace(rendering.csrf_slot(), ""))
 
 
 def answer(record: Record, fragment: Fragment | None, asked: list[Asked]) -> Turned:

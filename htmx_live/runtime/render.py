@@ -15,19 +15,21 @@ from django.urls import get_script_prefix, get_urlconf, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
-from htmx_live.fragments import Fragment
+from htmx_live.fragments import Fragment, mark
 from htmx_live.live import Live, state_of
 from htmx_live.loading import pending_word
 from htmx_live.records import JobRow, Record
 from htmx_live.rendering import Rendering, current_rendering
 
-__all__ = ["CSRF_SLOT", "digest", "failure", "fragment", "render", "root", "view_path"]
-
-# In the place of a CSRF token: each page has its own, and a render is the same for all of them.
-CSRF_SLOT = "\x04csrf\x04"
+__all__ = ["csrf_slot", "digest", "failure", "fragment", "render", "root", "view_path"]
 
 # What django-components adds at random to each render.
 _COMPONENT_NOISE = re.compile(r'\s+data-djc-id-\w+(?:="")?|<!-- _RENDERED [^>]*-->')
+
+
+def csrf_slot() -> str:
+    """In the place of a CSRF token: each page has its own, and a render is the same for all of them."""
+    return mark("csrf")
 
 
 def view_path(cls: type[Live]) -> str:
@@ -92,7 +94,7 @@ def digest(record: Record, inner: str) -> str:
 
 def _context(view: Live) -> dict[str, object]:
     shown = {name: value for name, value in state_of(view).items() if not name.startswith("_")}
-    return {**type(view)._defaults, **shown, **view.get_context_data(), "view": view, "csrf_token": CSRF_SLOT}
+    return {**type(view)._defaults, **shown, **view.get_context_data(), "view": view, "csrf_token": csrf_slot()}
 
 
 @lru_cache(maxsize=4096)

@@ -34,6 +34,7 @@ from htmx_live.exceptions import StateError, TurnError
 from htmx_live.grants import random_id
 from htmx_live.live import Inner, Live, import_view, safe_url, state_of
 from htmx_live.records import JobRow, Owner, Record
+from htmx_live.runtime.address import query_of, query_with, read_url
 from htmx_live.runtime.parts import parts
 from htmx_live.runtime.surroundings import stand_in
 from htmx_live.state import decode, decode_state, encode_state
@@ -79,6 +80,7 @@ class Turn:
         self.starts: list[StartJob] = []
         self.dropped: list[str] = []  # refs of jobs that were cancelled or replaced
         self.page = ""
+        self.address = ""  # what the address bar should show from now on, after "push " or "replace "
         self.stand_in = stand_in(record)
         self.view = self._revive(request or self.stand_in)
 
@@ -183,6 +185,7 @@ class Turn:
             self._call_in_background(event)
         else:
             self._heed(invoke(event.handler.function, self.view, **event.arguments), event.handler.name)
+        self._write_url(event.request)
         self.keep()
 
     def adopt(self, event: Adopt) -> None:
@@ -199,6 +202,7 @@ class Turn:
         self.page = page
         self.allow()
         self._heed(invoke(type(self.view).mount, self.view, request, **inner.kwargs), "mount")
+        self.record = replace(self.record, url=read_url(self.view, request))
         self.keep()
 
     def receive(self, mail: Mail) -> None:
@@ -234,6 +238,14 @@ class Turn:
                 self._heed(invoke(receive, row.name, result=result, error=end.failure), "handle_async_result")
         elif end.failure is not None:
             self.ask(Notice(message=str(end.failure), level="error"))
+
+    def _write_url(self, request: HttpRequest) -> None:
+        record = self.record
+        if type(self.view).url_state:
+            query, is_pushed = query_with(self.view, record.url, query_of(record, request))
+            if query != record.query:
+                self.record = replace(record, query=query)
+                self.address = f"{'push' if is_pushed else 'replace'} {record.path}{'?' if query else ''}{query}"
 
     def _call_in_background(self, event: Call) -> None:
         handler = event.handler

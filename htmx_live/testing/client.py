@@ -45,6 +45,7 @@ class LiveClient:
         self.redirected_to = ""
         self.status = 0
         self.answer = ""  # the body of the last answer
+        self.address = ""  # what the last answer puts into the address bar, after "push " or "replace "
         self._shown = ShownPage()
         self.is_remounted = False
         self.is_connected = False
@@ -251,6 +252,7 @@ class LiveClient:
         self.notices += json.loads(response.get("X-Live-Notices", "[]"))
         self.redirected_to = response.get("HX-Redirect", "") or self.redirected_to
         self.is_remounted = "X-Live-Remounted" in response
+        self.address = response.get("X-Live-Url", "")
         if response.status_code == 200:
             self._apply(self.answer)
             for messages in _MESSAGES.findall(self.answer):
