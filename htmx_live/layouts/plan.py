@@ -1,7 +1,7 @@
 """The plan of a page: which panels run, how, and for how long they may."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from django.core.exceptions import ImproperlyConfigured
@@ -34,6 +34,7 @@ class PanelRun:
     request: HttpRequest
     context: Mapping[str, Any]
     conf: LayoutSettings
+    timeout: float | None
     way: Way = "inline"
     url: str = ""
 
@@ -47,10 +48,6 @@ class PanelRun:
         return all(part.view is None for part in self.parts)
 
     @property
-    def timeout(self) -> float | None:
-        return self.conf.PANEL_TIMEOUT if self.panel.timeout is None else self.panel.timeout
-
-    @property
     def cache(self) -> CacheRule | None:
         return self.panel.cache if self.conf.CACHE_ENABLED else None
 
@@ -61,14 +58,25 @@ class PanelRun:
         return (self.layout.layout_key, self.name, context, *(source.describe() for source in self.panel.sources))
 
 
-def plan_panel(name: str, panel: Panel, *, layout: type[Layout], request: HttpRequest, **rest: Any) -> PanelRun:
-    """How ``panel`` is run.  A condition that does not hold leaves nothing to run.
+def plan_panel(
+    name: str,
+    panel: Panel,
+    *,
+    layout: type[Layout],
+    request: HttpRequest,
+    context: Mapping[str, Any],
+    conf: LayoutSettings,
+) -> PanelRun:
+    """How ``panel`` is run in its page.  A condition that does not hold leaves nothing to run.
 
     May block (conditions, the user's key).  ``ImproperlyConfigured`` for a lazy panel that nobody could find later.
     """
-    context: Mapping[str, Any] = rest["context"]
+    timeout = conf.PANEL_TIMEOUT if panel.timeout is None else panel.timeout
+    run = PanelRun(
+        name=name, panel=panel, parts=(), layout=layout, request=request, context=context, conf=conf, timeout=timeout
+    )
     if isinstance(panel, ConditionalPanel) and not panel.holds(context):
-        return PanelRun(name=name, panel=panel, parts=(), layout=layout, request=request, **rest)
+        return run
     way, url = _way(panel, request), ""
     if panel.comes_later:
         url = url_of(name, panel, layout=layout, request=request, context=context)
@@ -77,8 +85,7 @@ def plan_panel(name: str, panel: Panel, *, layout: type[Layout], request: HttpRe
             f"Panel {name!r} is loaded after its page, and could not be found again then. Declare it on the layout "
             f"{layout.layout_key}, in @layout(panels=…) of the page's view, or in LayoutMixin.layout_panels."
         )
-    parts = parts_of(panel, getattr(request, "urlconf", None))
-    return PanelRun(name=name, panel=panel, parts=parts, layout=layout, request=request, way=way, url=url, **rest)
+    return replace(run, parts=parts_of(panel, getattr(request, "urlconf", None)), way=way, url=url)
 
 
 def _way(panel: Panel, request: HttpRequest) -> Way:

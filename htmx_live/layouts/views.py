@@ -64,6 +64,9 @@ def _plan(request: HttpRequest, reference: Reference) -> PanelRun | int:
     page.layout_queues = fresh_queues(layout)
     page.layout_context = layout_context(layout(), page)
     page.layout_context.update(reference.carried)
+    conf = layout_settings()
+    # The short timeout of a panel that was late was for its page; here it has all the time that there is.
+    waits_longer = panel.timeout is None or panel.lazy_on_timeout
     return PanelRun(
         name=reference.panel,
         panel=panel,
@@ -71,7 +74,8 @@ def _plan(request: HttpRequest, reference: Reference) -> PanelRun | int:
         layout=layout,
         request=page,
         context=freeze(page.layout_context),
-        conf=layout_settings(),
+        conf=conf,
+        timeout=conf.PANEL_TIMEOUT if waits_longer else panel.timeout,
         url=request.path,
     )
 

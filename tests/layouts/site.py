@@ -33,16 +33,6 @@ from tests.layouts.conftest import answer
 
 PATIENCE = 20.0  # seconds that a panel waits for its gate
 
-TEMPLATES = {
-    "site.html": (
-        "{% load layouts static %}<!doctype html><html><head><title>{{ title }}</title>{% renderstyles %}"
-        "<script src=\"{% static 'django_htmx/htmx-4.js' %}\" defer></script></head><body>"
-        "{% panel 'content' %}{% endpanel %}"
-        '{% for name in names %}<section id="{{ name }}">{% panel name %}waiting{% endpanel %}</section>{% endfor %}'
-        "{% renderscripts %}</body></html>"
-    ),
-}
-
 gates: defaultdict[str, threading.Event] = defaultdict(threading.Event)
 seen: list[HttpRequest] = []
 

@@ -1,6 +1,7 @@
 """Lazy panels: placeholders that load themselves, and the endpoint that they load from."""
 
 import re
+import threading
 from typing import Any
 
 import pytest
@@ -14,13 +15,14 @@ from django.utils import translation
 from htmx_live.layouts import PanelRenderError
 from tests.layouts import site
 from tests.layouts.conftest import Templates
+from tests.layouts.site_templates import TEMPLATES
 
 HTMX = {"HX-Request": "true"}
 
 
 @pytest.fixture(autouse=True)
 def served(templates: Templates) -> Any:
-    templates(site.TEMPLATES)
+    templates(TEMPLATES)
     with override_settings(ROOT_URLCONF="tests.layouts.site"):
         yield
     site.gates.clear()
@@ -193,11 +195,14 @@ def test_a_lazy_panel_that_could_not_be_found_again_is_refused(client: Client) -
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_late_panel_becomes_a_lazy_one(client: Client, address: str) -> None:
+def test_a_late_panel_becomes_a_lazy_one_that_may_take_its_time(client: Client, address: str) -> None:
     html = client.get(f"{address}?show=limited&gate=later").content.decode()
-    site.gates["later"].set()
     assert 'hx-trigger="load"' in section(html, "limited")
-    assert client.get(panel_url(html), headers=HTMX).content.decode().startswith('<button id="ask"')
+    url = panel_url(html)
+    opening = threading.Timer(0.05, site.gates["later"].set)  # after the timeout of 0.01 s that the page has
+    opening.start()
+    assert client.get(url, headers=HTMX).content.decode().startswith('<button id="ask"')
+    opening.join()
 
 
 @pytest.mark.django_db(transaction=True)

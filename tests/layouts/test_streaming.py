@@ -16,11 +16,12 @@ from django.test import AsyncClient, AsyncRequestFactory, override_settings
 from htmx_live.layouts import Layout, Panel, async_layout, async_render_with_layout
 from tests.layouts import site
 from tests.layouts.conftest import Templates
+from tests.layouts.site_templates import TEMPLATES
 
 
 @pytest.fixture(autouse=True)
 def served(templates: Templates) -> Any:
-    templates(site.TEMPLATES)
+    templates(TEMPLATES)
     with override_settings(ROOT_URLCONF="tests.layouts.site"):
         yield
     for gate in site.gates.values():
