@@ -39,11 +39,11 @@
   let api; // htmx's inside
 
   /** @returns {any[]} */
-  const all = (selector, from = doc) => [...from.querySelectorAll(selector)];
+  const all = (selector, from = /** @type {any} */ (doc)) => [...from.querySelectorAll(selector)];
   const split = (words) => (words || "").split(/\s+/).filter(Boolean);
   const rootId = (elt) => elt.closest(ROOT)?.id;
   const rootOf = (id) => doc.getElementById(state.moved.get(id) || id);
-  const emit = (name, detail, elt = doc) =>
+  const emit = (name, detail, elt = /** @type {Node} */ (doc)) =>
     (elt.isConnected ? elt : doc).dispatchEvent(
       new CustomEvent("live:" + name, { detail, bubbles: true, cancelable: true }));
   const later = (name, ms, run) => {
@@ -263,7 +263,7 @@
     for (const task of [...tasks]) {
       const { target, fragment } = task, root = fragment?.firstElementChild;
       if (root?.dataset?.live == null || !target?.dataset?.live) continue;
-      const mustWait = live && !live.handler && firstOf(target.id);
+      const mustWait = live && !live.handler && root.id === target.id && firstOf(root.id);
       if (mustWait) {
         state.held.push({ task, root, until: Date.now() + 2 * SECOND });
         setTimeout(release, 2 * SECOND);
@@ -296,8 +296,8 @@
     paint();
   }
 
-  /** [generation, offset] of data-live-at. */
-  const position = (at = "") => [at.replace(/\.\d*$/, ""), +at.split(".").at(-1)];
+  /** Generation and offset of data-live-at. @returns {[string, number]} */
+  const position = (at = "") => [at.replace(/\.\d*$/, ""), Number(at.split(".").at(-1))];
 
   function covers(mine, theirs) {
     const [generation, offset] = position(mine), [other, least] = position(theirs);

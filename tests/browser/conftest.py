@@ -99,7 +99,9 @@ class LivePage:
     def until(self, condition: str) -> None:
         """Waits for a JavaScript condition.  Playwright's own way evaluates a string, which the policy forbids."""
         wait = "new Promise((go) => setTimeout(go, 10))"
-        done = self.page.evaluate(f"async () => {{ for (let n = 0; n < 1000; n++) if ({condition}) return true; else await {wait}; }}")
+        done = self.page.evaluate(
+            f"async () => {{ for (let n = 0; n < 1000; n++) if ({condition}) return true; else await {wait}; }}"
+        )
         assert done, condition
 
     def push(self, data: str, id: str, event: str = "") -> None:

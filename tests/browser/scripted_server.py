@@ -52,7 +52,9 @@ class Exchange:
     def answer(self, body: str = "", *, status: int = 200, **headers: str) -> None:
         """The whole answer; ``X_Live_Url="…"`` becomes the header ``X-Live-Url``."""
         data = body.encode()
-        self.start(status=status, **{"Content_Type": "text/html; charset=utf-8", **headers}, Content_Length=str(len(data)))
+        self.start(
+            status=status, **{"Content_Type": "text/html; charset=utf-8", **headers}, Content_Length=str(len(data))
+        )
         self.send(data)
         self.end()
 
@@ -129,7 +131,9 @@ class ScriptedServer:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             head = (await reader.readuntil(b"\r\n\r\n"))[:-4]
-            length = next((int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")), 0)
+            length = next(
+                (int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")), 0
+            )
             exchange = Exchange(head, await reader.readexactly(length), writer)
             self._route(exchange)
             await reader.read()

@@ -16,7 +16,11 @@ def toast(page: Page) -> str:
 
 
 def test_an_event_carries_grants_nonce_token_and_arguments(live: LivePage) -> None:
-    live.open(root(f'<form id="f" {on("save", {"pk": 7}, event="submit")}><input name="title" value="A"><button>Save</button></form>'))
+    live.open(
+        root(
+            f'<form id="f" {on("save", {"pk": 7}, event="submit")}><input name="title" value="A"><button>Save</button></form>'
+        )
+    )
     live.page.click("button")
     event = live.event()
     assert event.form == {"title": ["A"], "_args": ['{"pk": 7}']}
@@ -76,7 +80,9 @@ def test_an_event_whose_trigger_is_swapped_away_still_goes_out_with_its_values(l
 
 
 def test_two_views_do_not_wait_for_each_other(live: LivePage) -> None:
-    live.open(root(f'<button id="a" {on("one")}>1</button>') + root(f'<button id="b" {on("two")}>2</button>', id="live-b"))
+    live.open(
+        root(f'<button id="a" {on("one")}>1</button>') + root(f'<button id="b" {on("two")}>2</button>', id="live-b")
+    )
     live.page.click("#a")
     live.page.click("#b")
     assert {live.event().path, live.event().path} == {"/live/event/one/", "/live/event/two/"}
@@ -102,7 +108,11 @@ def test_an_abort_of_a_waiting_event_sends_nothing(live: LivePage) -> None:
     live.page.evaluate("htmx.trigger('#b', 'htmx:abort')")
     live.event().answer(status=204)
     live.page.wait_for_selector("body:not(.live-loading)")
-    assert (live.server.count("event"), live.server.count("sync"), live.page.locator(".live-toast").count()) == (0, 0, 0)
+    assert (live.server.count("event"), live.server.count("sync"), live.page.locator(".live-toast").count()) == (
+        0,
+        0,
+        0,
+    )
 
 
 @pytest.mark.parametrize(
@@ -193,18 +203,27 @@ def test_an_event_goes_out_with_the_grant_that_its_root_has_by_then(live: LivePa
 def test_notices_of_an_answer_become_toasts(live: LivePage) -> None:
     live.open(root(f'<button id="b" {on("save")}>Save</button>'))
     live.page.click("#b")
-    notices = [{"message": "Gespeichert \u2713", "level": "success", "key": "s"}, {"message": "<b>x</b>", "level": "odd"}]
+    notices = [
+        {"message": "Gespeichert \u2713", "level": "success", "key": "s"},
+        {"message": "<b>x</b>", "level": "odd"},
+    ]
     live.event().answer(status=204, X_Live_Notices=json.dumps(notices))
     live.page.wait_for_selector(".live-toast >> nth=1")
-    shown = live.page.locator(".live-toast").evaluate_all("all => all.map((one) => [one.dataset.level, one.role, one.firstChild.textContent])")
+    shown = live.page.locator(".live-toast").evaluate_all(
+        "all => all.map((one) => [one.dataset.level, one.role, one.firstChild.textContent])"
+    )
     assert shown == [["success", "status", "Gespeichert ✓"], ["info", "status", "<b>x</b>"]]
 
 
 def test_a_toast_replaces_the_one_with_its_key_and_can_be_closed(live: LivePage) -> None:
     live.open("")
     for number, message in enumerate(["1 %", "2 %"], 2):
-        live.push(json.dumps({"message": message, "level": "warning", "key": "k", "url": "/x/"}), f"e.{number}", "notice")
-    assert live.page.locator(".live-toast a").evaluate_all("all => all.map((a) => [a.textContent, a.pathname])") == [["2 %", "/x/"]]
+        live.push(
+            json.dumps({"message": message, "level": "warning", "key": "k", "url": "/x/"}), f"e.{number}", "notice"
+        )
+    assert live.page.locator(".live-toast a").evaluate_all("all => all.map((a) => [a.textContent, a.pathname])") == [
+        ["2 %", "/x/"]
+    ]
     live.page.click("[aria-label=Close]")
     expect(live.page.locator(".live-toast")).to_have_count(0)
 

@@ -163,7 +163,9 @@ def test_a_key_tells_the_rows_apart(live: LivePage) -> None:
 
 
 def test_quoted_words_of_pending_are_read(live: LivePage) -> None:
-    live.open(root('<i id="i" data-live-show data-live-for="send" data-live-key="a:b c">…</i>', pending="send:x:a%3Ab%20c"))
+    live.open(
+        root('<i id="i" data-live-show data-live-for="send" data-live-key="a:b c">…</i>', pending="send:x:a%3Ab%20c")
+    )
     expect(live.page.locator("#i")).to_be_visible()
 
 
@@ -208,7 +210,11 @@ def test_without_a_trigger_the_scope_is_the_grouping_class(live: LivePage) -> No
 
 
 def test_a_short_wait_never_shows_a_delayed_directive(live: LivePage) -> None:
-    live.open(root(f'<button id="b" {on("save")}>Save</button><i id="i" data-live-show data-live-for="save" data-live-delay="60000">…</i>'))
+    live.open(
+        root(
+            f'<button id="b" {on("save")}>Save</button><i id="i" data-live-show data-live-for="save" data-live-delay="60000">…</i>'
+        )
+    )
     live.page.click("#b")
     event = live.event()
     live.page.wait_for_selector("body.live-loading")

@@ -32,7 +32,9 @@ def test_typed_text_and_caret_survive_a_push(live: LivePage, old: str, new: str,
         live.page.focus("button")
     live.push(swap(f"<p>2</p>{new}<button>x</button>", rev=2), "e.2")
     expect(live.page.locator("p")).to_have_text("2")
-    seen = live.page.evaluate("(({value, selectionStart, selectionEnd, defaultValue}) => [value, selectionStart, selectionEnd, defaultValue])(t)")
+    seen = live.page.evaluate(
+        "(({value, selectionStart, selectionEnd, defaultValue}) => [value, selectionStart, selectionEnd, defaultValue])(t)"
+    )
     assert seen == ["typed text", 2, 5, "b"]
     assert live.page.evaluate("document.activeElement.id") == ("t" if focused else "")
 
@@ -140,7 +142,12 @@ def test_open_details_and_dialogs_stay_open(live: LivePage) -> None:
     live.open(root(inner.format(1)))
     live.page.evaluate("d.open = true; g.showModal()")
     live.push(swap(inner.format(2), rev=2), "e.2")
-    assert live.page.evaluate("[document.querySelector('p').textContent, d.open, g.open, g.matches(':modal')]") == ["2", True, True, True]
+    assert live.page.evaluate("[document.querySelector('p').textContent, d.open, g.open, g.matches(':modal')]") == [
+        "2",
+        True,
+        True,
+        True,
+    ]
 
 
 def test_the_server_may_open_and_close_details_and_dialogs(live: LivePage) -> None:
@@ -165,7 +172,11 @@ def test_a_kept_element_is_left_to_its_widget(live: LivePage) -> None:
     live.open(root('<p>1</p><div id="w" data-live-keep></div>'))
     live.page.evaluate("w.textContent = 'a map'; w.className = 'big'")
     live.push(swap('<p>2</p><div id="w" data-live-keep></div>', rev=2), "e.2")
-    assert live.page.evaluate("[document.querySelector('p').textContent, w.textContent, w.className]") == ["2", "a map", "big"]
+    assert live.page.evaluate("[document.querySelector('p').textContent, w.textContent, w.className]") == [
+        "2",
+        "a map",
+        "big",
+    ]
 
 
 def test_a_parents_fragment_leaves_a_childs_root_untouched(live: LivePage) -> None:
@@ -243,7 +254,9 @@ def test_answers_and_pushes_in_any_order_end_in_one_page(live: LivePage) -> None
 
 def test_a_partial_that_is_no_root_is_applied_as_it_comes(live: LivePage) -> None:
     live.open('<div id="region">old</div><ul id="list"><li>1</ul>')
-    live.push(partial("<b>new</b>", "region", how="innerMorph") + "\n" + partial("<li>2</li>", "list", how="beforeend"), "e.2")
+    live.push(
+        partial("<b>new</b>", "region", how="innerMorph") + "\n" + partial("<li>2</li>", "list", how="beforeend"), "e.2"
+    )
     assert live.page.evaluate("[region.innerHTML, list.children.length]") == ["<b>new</b>", 2]
 
 

@@ -30,7 +30,9 @@ def test_messages_are_read_wherever_the_chunks_end(live: LivePage, ending: str) 
     live.open(root("0") + '<ol id="list"></ol>')
     random, lines = Random(1), [f"<li>Ünï — 漢字 🎉 {n}\n second line</li>" for n in range(40)]
     text = "".join(
-        f": comment{message(partial(line, 'list', how='beforeend'), id=f'e.{n}')}".replace(": comment", ": comment\n", 1)
+        f": comment{message(partial(line, 'list', how='beforeend'), id=f'e.{n}')}".replace(
+            ": comment", ": comment\n", 1
+        )
         for n, line in enumerate(lines)
     )
     data = text.replace("\n", ending).encode()
