@@ -1,5 +1,6 @@
 """The demo as a visitor's browser meets it, without a browser: pages, login, assets, headers."""
 
+import json
 import re
 import sqlite3
 from collections.abc import Iterator
@@ -9,13 +10,26 @@ from http.cookiejar import CookieJar
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.parse import urlencode, urljoin
-from urllib.request import HTTPCookieProcessor, OpenerDirector, build_opener
+from urllib.request import HTTPCookieProcessor, OpenerDirector, Request, build_opener
+from uuid import uuid4
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.server import Server, demo_server
 
 PAGES = ["/", "/login/", "/reports/", "/orders/", "/orders/?page=3", "/orders/?q=zoe", "/products/"]
+HANDLER = r"@event_handler\n(?:    @background.*\n)?    def (\w+)\("
+
+# What a hostile browser could send: JSON of any shape under the handlers' own argument names, or no JSON at all.
+SCALARS = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from(["<script>", "\0", "\r\n"])
+)
+VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8)
+OBJECTS = st.dictionaries(st.sampled_from(["year", "pk", "self", "__class__", "name"]), VALUES)
+ARGUMENTS = (OBJECTS | st.lists(VALUES) | VALUES).map(json.dumps) | st.text()
+FIELDS = st.dictionaries(st.sampled_from(["year", "pk", "_live", "value", "other"]), st.text(), max_size=3)
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +64,40 @@ class Visitor:
         self.get("/login/")
         self.post("/login/", user=name)
         return self
+
+
+class Clerk:
+    """Somebody at the reports page who sends it events, as the script would."""
+
+    def __init__(self, visitor: Visitor) -> None:
+        self.visitor = visitor
+        page = visitor.get("/reports/")[1]
+        self.grants = re.findall(r' data-live="([^"]+)"', page)
+        self.headers = {"X-Live-Page": _first(r'data-page="([^"]+)"', page), "X-CSRFToken": visitor.token}
+        handlers = Path("demo/reports/views.py").read_text(encoding="utf-8").split("(LiveView):")[1:]
+        self.owners = {name: number for number, text in enumerate(handlers) for name in re.findall(HANDLER, text)}
+
+    def event(self, handler: str, fields: dict[str, str]) -> int:
+        headers = {**self.headers, "X-Live": self.grants[self.owners[handler]], "X-Live-Nonce": uuid4().hex}
+        url = f"{self.visitor.url}/live/event/{handler}/"
+        request = Request(url, urlencode(fields, errors="surrogatepass").encode(), headers=headers)
+        try:
+            with self.visitor.opener.open(request, timeout=30) as answer:
+                return int(answer.status)
+        except HTTPError as refused:
+            with refused:
+                return refused.code
+
+
+@pytest.fixture(scope="module")
+def clerk(server: Server) -> Clerk:
+    return Clerk(Visitor(server).sign_in("anna"))
+
+
+def _first(pattern: str, text: str) -> str:
+    found = re.search(pattern, text)
+    assert found, pattern
+    return found[1]
 
 
 class Links(HTMLParser):
@@ -131,6 +179,21 @@ def test_the_reports_page_holds_every_example_with_its_code(anna: Visitor) -> No
     examples = re.findall(r"^class (\w+)\(LiveView\)", views, flags=re.MULTILINE)
     assert len(re.findall(r'<div[^>]* data-live="', page)) == len(examples) == 6
     assert re.findall(r'<span class="code-nc">(\w+)</span>', page) == examples
+
+
+@pytest.mark.parametrize(("handler", "arguments"), [("generate", {"year": 2025}), ("predict", [2025]), ("stop", {})])
+def test_a_handler_answers_what_its_page_sends(clerk: Clerk, handler: str, arguments: object) -> None:
+    assert clerk.event(handler, {"_args": json.dumps(arguments)}) in (200, 204)
+
+
+@pytest.mark.parametrize("handler", ["generate", "stop", "export", "cancel", "check", "predict", "remind", "audit"])
+@settings(max_examples=12)
+@given(arguments=ARGUMENTS, fields=FIELDS)
+def test_no_input_to_a_handler_ends_in_a_server_error(
+    clerk: Clerk, handler: str, arguments: str, fields: dict[str, str]
+) -> None:
+    status = clerk.event(handler, {**fields, "_args": arguments})
+    assert status in (200, 204) or 400 <= status < 500
 
 
 def test_a_file_is_its_owners_alone(server: Server, anna: Visitor) -> None:
