@@ -11,7 +11,7 @@ from htmx_live.live import Live
 from htmx_live.pages import Page
 from htmx_live.runtime.mount import adopt_into, mount
 from htmx_live.runtime.parts import parts
-from htmx_live.runtime.render import CSRF_SLOT
+from htmx_live.runtime.render import csrf_slot
 
 __all__ = ["Embedded", "complete", "embed"]
 
@@ -41,7 +41,7 @@ def embed(
     html = (
         ""
         if fragment is None
-        else complete(fragment.html, get_token(page.request) if CSRF_SLOT in fragment.html else "")
+        else complete(fragment.html, get_token(page.request) if csrf_slot() in fragment.html else "")
     )
     return Embedded(view=mounted.view, html=mark_safe(html), redirect=mounted.turned.redirect)
 
@@ -49,7 +49,7 @@ def embed(
 def complete(html: str, csrf: str = "") -> str:
     """``html`` with what is filled in only when it is sent: text streams and the page's CSRF token."""
     filled = fill(html, _text_of)
-    return filled.replace(CSRF_SLOT, csrf) if CSRF_SLOT in filled else filled
+    return filled.replace(csrf_slot(), csrf)
 
 
 def _text_of(target: str) -> tuple[str, str]:

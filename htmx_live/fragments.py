@@ -8,18 +8,18 @@ Source: htmx 4 documentation, "Partial tags".
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
+from django.utils.crypto import salted_hmac
 from django.utils.html import escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
-__all__ = ["Fragment", "Swap", "fill", "join", "text_slot"]
+__all__ = ["Fragment", "Swap", "fill", "join", "mark", "text_slot"]
 
 Swap = Literal["outerMorph", "innerMorph", "outerHTML", "innerHTML", "beforeend", "afterbegin", "delete"]
 
-# A text stream's place in a fragment is marked with these control characters, which no template output contains
-# (see clean()), and filled when the fragment is sent: between render and send the text may have grown.
-_OPEN, _CLOSE = "\x02", "\x03"
+_CLOSE = "\x03"  # ends the id after a text stream's mark
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,33 +41,42 @@ def join(fragments: Iterable[Fragment]) -> SafeString:
     return format_html_join("\n", "{}", ((fragment,) for fragment in fragments))
 
 
-def clean(html: str) -> str:
-    """``html`` without the control characters that mark text slots; apply it to whatever a user can write."""
-    return html.replace(_OPEN, "").replace(_CLOSE, "") if _OPEN in html or _CLOSE in html else html
+@cache
+def mark(purpose: str) -> str:
+    """What stands in HTML for something that is filled in only when the HTML is sent.
+
+    It holds a digest of ``SECRET_KEY``: nothing that a user writes passes for one.
+    """
+    return f"\x02{salted_hmac('htmx_live.mark', purpose).hexdigest()[:20]}"
 
 
 def text_slot(target: str, *, tag: str, name: str) -> SafeString:
-    """The element of a text stream, to be completed by ``fill``; ``target`` is its id."""
+    """The element of a text stream, to be completed by ``fill``; ``target`` is its id.
+
+    Between render and send the text may have grown.
+    """
+    opening = mark("text")
     return format_html(
         '<{} id="{}" data-live-stream="{}" data-live-at="{}">{}</{}>',
         tag,
         target,
         name,
-        mark_safe(f"{_OPEN}@{target}{_CLOSE}"),  # the position
-        mark_safe(f"{_OPEN}={target}{_CLOSE}"),  # the text
+        mark_safe(f"{opening}@{target}{_CLOSE}"),  # the position
+        mark_safe(f"{opening}={target}{_CLOSE}"),  # the text
         tag,
     )
 
 
 def fill(html: str, text_of: Callable[[str], tuple[str, str]]) -> str:
     """``html`` with every text slot filled; ``text_of(target)`` gives its generation and its text."""
-    if _OPEN not in html:
+    opening = mark("text")
+    if opening not in html:
         return html
-    parts = html.split(_OPEN)
+    parts = html.split(opening)
     filled = [parts[0]]
     for part in parts[1:]:
-        marker, rest = part.split(_CLOSE, 1)
-        generation, text = text_of(marker[1:])
-        filled.append(f"{generation}.{len(text)}" if marker[0] == "@" else escape(text))
+        slot, rest = part.split(_CLOSE, 1)
+        generation, text = text_of(slot[1:])
+        filled.append(f"{generation}.{len(text)}" if slot[0] == "@" else escape(text))
         filled.append(rest)
     return "".join(filled)

@@ -14,6 +14,7 @@ from django.http import HttpRequest, parse_cookie
 from htmx_live.conf import session_cookie_name, session_engine, settings
 from htmx_live.exceptions import GrantError
 from htmx_live.grants import unsign_page
+from htmx_live.ownership import opens_page
 from htmx_live.pages import owner_of, session_hash
 from htmx_live.records import Owner
 from htmx_live.runtime.parts import parts
@@ -36,7 +37,7 @@ class StreamGate:
             return Refusal(status=401 if error.expired else 404)
         request = _request(headers)
         owner = owner_of(request)
-        if grant.owner not in (owner, Owner()):
+        if not opens_page(grant, owner):
             return Refusal(status=404)
         if not _is_allowed(grant.page, owner):
             return Refusal(status=403)

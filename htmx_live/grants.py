@@ -60,7 +60,7 @@ def sign_page(grant: PageGrant) -> str:
 
 def unsign_page(text: str, *, max_age: int) -> PageGrant:
     """The page grant in ``text``; ``GrantError`` when it is forged, expired or of another kind."""
-    page, token, user = _unsign(text, _PAGE_SALT, max_age)
+    page, token, user = _unsign(text, _PAGE_SALT, max_age, length=3)
     return PageGrant(page=page, owner=Owner(token=token, user=user))
 
 
@@ -84,7 +84,9 @@ def sign_view(grant: ViewGrant) -> str:
 
 def unsign_view(text: str, *, max_age: int) -> ViewGrant:
     """The view grant in ``text``; ``GrantError`` when it is forged, expired or of another kind."""
-    instance, view, kwargs, token, user, epoch, key, tag, css, remounts, issued = _unsign(text, _VIEW_SALT, max_age)
+    instance, view, kwargs, token, user, epoch, key, tag, css, remounts, issued = _unsign(
+        text, _VIEW_SALT, max_age, length=11
+    )
     return ViewGrant(
         instance=instance,
         view=view,
@@ -99,11 +101,13 @@ def unsign_view(text: str, *, max_age: int) -> ViewGrant:
     )
 
 
-def _unsign(text: str, salt: str, max_age: int) -> list[Any]:
+def _unsign(text: str, salt: str, max_age: int, *, length: int) -> list[Any]:
     try:
         values: list[Any] = signing.loads(text, salt=salt, max_age=max_age)
     except signing.SignatureExpired:
         raise GrantError("The grant has expired.", expired=True) from None
-    except signing.BadSignature:
+    except (signing.BadSignature, UnicodeEncodeError):  # JSON may hold half of a surrogate pair
         raise GrantError("The grant is missing or its signature is wrong.") from None
+    if not isinstance(values, list) or len(values) != length:
+        raise GrantError("The grant was signed by another version of this package.")
     return values

@@ -1,12 +1,17 @@
-"""Ownership: which record a grant still opens, for whom."""
+"""Ownership: which record or page a grant still opens, for whom."""
+
+import logging
 
 from htmx_live.conf import settings
 from htmx_live.exceptions import GrantError, InstanceGone
-from htmx_live.grants import ViewGrant, unsign_view
+from htmx_live.grants import PageGrant, ViewGrant, unsign_view
+from htmx_live.live import import_view
 from htmx_live.records import Owner, Record
 from htmx_live.runtime.parts import parts
 
-__all__ = ["find", "view_grant"]
+__all__ = ["find", "opens_page", "view_grant"]
+
+logger = logging.getLogger("htmx_live.endpoints")
 
 
 def view_grant(text: str) -> ViewGrant:
@@ -26,9 +31,33 @@ def find(grant: ViewGrant, owner: Owner) -> Record | None:
         store = parts().store
         loaded = store.load(grant.instance) if grant.epoch == store.epoch else None
         is_it = loaded is not None and loaded.record.owner == grant.owner and loaded.record.view == grant.view
-        return loaded.record if loaded is not None and is_it else None
+        return loaded.record if loaded is not None and is_it and _is_there(grant.view) else None
     if grant.owner.user == owner.user != "":
         return None
     if grant.owner.user == "" and grant.owner.token == owner.token:
         return None
     raise InstanceGone(f"Instance {grant.instance} belongs to somebody else.")
+
+
+def opens_page(grant: PageGrant, owner: Owner) -> bool:
+    """Whether ``owner`` may hear what is said to the page.
+
+    A page that was loaded without a session is anybody's who has its grant, until it shows something of somebody.
+    """
+    if grant.owner == owner != Owner():
+        return True
+    if grant.owner != Owner():
+        return False
+    store = parts().store
+    records = [loaded.record for loaded in map(store.load, store.members(grant.page)) if loaded]
+    return all(record.owner in (owner, Owner()) for record in records)
+
+
+def _is_there(view: str) -> bool:
+    """Whether the code of a view is still there; a deploy may have removed it."""
+    try:
+        import_view(view)
+    except ImportError:
+        logger.exception("The view %s of an open page is gone", view)
+        return False
+    return True

@@ -15,7 +15,7 @@ from htmx_live.embed import embed
 from htmx_live.exceptions import TurnError
 from htmx_live.fragments import text_slot
 from htmx_live.live import Live, import_view
-from htmx_live.pages import PAGE_SLOT, page_of
+from htmx_live.pages import page_of, page_slot
 from htmx_live.rendering import current_rendering
 from htmx_live.runtime.children import child
 from htmx_live.runtime.turn import text_target
@@ -45,7 +45,7 @@ def htmx_live(context: Context, htmx: bool = True) -> SafeString:
             "htmx_live/head.html",
             {
                 "htmx": (source if "//" in source or source.startswith("/") else static(source)) if htmx else "",
-                "slot": mark_safe(PAGE_SLOT),
+                "slot": mark_safe(page_slot()),
                 "url": reverse("htmx_live:sync").removesuffix("sync/"),
                 "heartbeat": chosen.HEARTBEAT,
                 "poll": chosen.POLL_INTERVAL,
