@@ -2,11 +2,12 @@
 
 import os
 
-from tests.layouts import site_templates
+from tests.layouts.site_templates import BENCHMARK
+from tests.layouts.site_templates import TEMPLATES as SITE
 from tests.settings import *  # noqa: F403
 from tests.settings import DATABASES, MIDDLEWARE, TEMPLATES
 
-ROOT_URLCONF = "tests.layouts.site"
+ROOT_URLCONF = os.environ.get("LAYOUTS_URLCONF", "tests.layouts.site")
 DEBUG = False
 HTMX_LIVE = {"LAYOUTS": {"DEBUG_ERRORS": False, "SERVER_TIMING": True}}
 
@@ -15,6 +16,11 @@ MIDDLEWARE = ["tests.layouts.asgi.StrictPolicy", *MIDDLEWARE]
 
 TEMPLATES[0]["APP_DIRS"] = False
 TEMPLATES[0]["OPTIONS"]["loaders"] = [
-    ("django.template.loaders.locmem.Loader", site_templates.TEMPLATES),
-    "django.template.loaders.app_directories.Loader",
+    (
+        "django.template.loaders.cached.Loader",
+        [
+            ("django.template.loaders.locmem.Loader", {**SITE, **BENCHMARK}),
+            "django.template.loaders.app_directories.Loader",
+        ],
+    )
 ]

@@ -1,4 +1,4 @@
-"""The templates of ``tests.layouts.site``; apart from it, because settings may import them."""
+"""Templates of the sites that tests and benchmarks serve; apart from them, because settings may import these."""
 
 TEMPLATES = {
     "site.html": (
@@ -11,4 +11,15 @@ TEMPLATES = {
         '{% for name in names %}<section id="{{ name }}">{% panel name %}waiting{% endpanel %}</section>{% endfor %}'
         "{% renderscripts %}</body></html>"
     ),
+}
+
+# Of tests.benchmarks.layouts_site.
+BENCHMARK = {
+    "bench.html": "{% load layouts %}<body>{% panel 'content' %}{% endpanel %}"
+    "{% panel 'a' %}{% endpanel %}{% panel 'b' %}{% endpanel %}{% panel 'c' %}{% endpanel %}"
+    "{% panel 'd' %}{% endpanel %}{% panel 'e' %}{% endpanel %}{% panel 'f' %}{% endpanel %}</body>",
+    "includes.html": "<body>{% include 'main.html' %}{% include 'part.html' %}{% include 'part.html' %}"
+    "{% include 'part.html' %}{% include 'part.html' %}</body>",
+    "main.html": "<h1>main</h1>",
+    "part.html": '<ul>{% for row in rows %}<li class="row">{{ row }} {{ forloop.counter }}</li>{% endfor %}</ul>',
 }
