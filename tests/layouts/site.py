@@ -161,6 +161,10 @@ def open_connections(request: HttpRequest) -> HttpResponse:
 
 
 shop = [
+    # Those of the example in docs/layouts.md.
+    path("nav/", answer("the navigation"), name="nav"),
+    path("totals/", answer("7 orders"), name="totals"),
+    path("advice/", answer("buy more"), name="advice"),
     path("home/", answer("home"), name="home"),
     path("hello/", test_panels.Hello.as_view(), name="hello"),
     path("items/<int:pk>/", test_panels.item, name="item"),
