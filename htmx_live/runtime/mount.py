@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 
 from htmx_live.conf import settings
 from htmx_live.events import Adopt
-from htmx_live.exceptions import Busy, InstanceExpired, InstanceGone
+from htmx_live.exceptions import Busy, InstanceExpired, InstanceGone, StateError
 from htmx_live.grants import ViewGrant, random_id
 from htmx_live.live import Live, import_view
 from htmx_live.records import Owner, Record
@@ -25,7 +25,7 @@ from htmx_live.runtime.parts import parts
 from htmx_live.runtime.present import present
 from htmx_live.runtime.surroundings import after_commit, around, atomic_where_asked, facts_of
 from htmx_live.runtime.turn import Turn
-from htmx_live.state import encode
+from htmx_live.state import decode, encode
 
 __all__ = ["Mounted", "Visit", "adopt", "adopt_into", "mount", "mount_again"]
 
@@ -67,10 +67,11 @@ def mount_again(grant: ViewGrant, visit: Visit, *, rev: int) -> Mounted:
     """The instance that ``grant`` tells of, whose record is gone, under the same id and with the next rev.
 
     Two requests may ask for it at once: the second finds what the first has made.  Raises ``InstanceExpired`` when
-    processes seem to share nothing but a memory store.
+    the view is there no more, or processes seem to share nothing but a memory store.
     """
     store = parts().store
     _check_epoch(grant)
+    cls = _class_of(grant)
     lease = store.acquire(grant.instance, wait=settings().BUSY_TIMEOUT)
     if lease is None:
         raise Busy(f"Instance {grant.instance} was being mounted for more than {settings().BUSY_TIMEOUT} s.")
@@ -78,7 +79,6 @@ def mount_again(grant: ViewGrant, visit: Visit, *, rev: int) -> Mounted:
         loaded = store.load(grant.instance)
         if loaded is not None and loaded.record.owner == visit.owner(False) and loaded.record.rev > rev:
             return _present(loaded.record)
-        cls = import_view(grant.view)
         record = Record(
             instance=grant.instance,
             view=grant.view,
@@ -156,8 +156,18 @@ def _begin(record: Record, visit: Visit) -> Mounted:
     return mounted
 
 
+def _class_of(grant: ViewGrant) -> type[Live]:
+    try:
+        decode(grant.kwargs)
+        return import_view(grant.view)
+    except (ImportError, StateError):
+        logger.exception("Instance %s (%s) cannot be mounted again", grant.instance, grant.view)
+        raise InstanceExpired(f"The view of instance {grant.instance} is there no more.") from None
+
+
 def _present(record: Record) -> Mounted:
     turn = Turn(record)
+    turn.allow()
     return Mounted(view=turn.view, turned=answer(record, present(record), []))
 
 
