@@ -12,10 +12,13 @@ from typing import Any
 
 from django.contrib.messages import add_message, get_messages
 from django.contrib.messages import constants as message_levels
-from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.core.exceptions import BadRequest, PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.core.signals import got_request_exception
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.http.multipartparser import MultiPartParserError
 from django.template.loader import render_to_string
+from django.utils.encoding import iri_to_uri
+from django.utils.http import url_has_allowed_host_and_scheme
 
 from htmx_live.embed import complete
 from htmx_live.events import Notice
@@ -23,7 +26,7 @@ from htmx_live.exceptions import ArgumentError, GrantError, HtmxLiveError, UserE
 from htmx_live.fragments import Fragment, join
 from htmx_live.grants import random_id
 from htmx_live.pages import sign_reference
-from htmx_live.runtime.address import without_reference
+from htmx_live.runtime.address import address_of, without_reference
 from htmx_live.runtime.outcome import Turned
 from htmx_live.words import words
 
@@ -64,7 +67,7 @@ def respond(request: HttpRequest, turned: Turned, *, is_remounted: bool = False)
         return _redirect_back(request, turned, is_remounted=is_remounted)
     if turned.redirect:
         response = HttpResponse(status=204)
-        response["HX-Redirect"] = turned.redirect
+        response["HX-Redirect"] = iri_to_uri(turned.redirect)
         return response
     response = partials([] if turned.fragment is None else [turned.fragment])
     notices = [{"message": notice.message, "level": notice.level} for notice in turned.notices]
@@ -89,10 +92,10 @@ def _redirect_back(request: HttpRequest, turned: Turned, *, is_remounted: bool) 
         _add_message(request, Notice(message=words(410)[1], level="warning"))
     response = HttpResponse(status=303)
     if turned.redirect:
-        response["Location"] = turned.redirect
+        response["Location"] = iri_to_uri(turned.redirect)
     else:
         query = "&".join(part for part in (without_reference(record.query), sign_reference(record.pages[-1])) if part)
-        response["Location"] = f"{record.path}?{query}"
+        response["Location"] = address_of(record, query)
     return response
 
 
@@ -105,10 +108,10 @@ def _failure(request: HttpRequest, error: Exception) -> HttpResponse:
     status, headers = _status(error), {}
     if status == 500:
         headers["X-Live-Error"] = error_id = random_id()[:8]
-        logger.error("%s failed (error %s)", request.path, error_id, exc_info=error)
+        logger.error("%s failed (error %s)", _one_line(request.path), error_id, exc_info=error)
         got_request_exception.send(sender=None, request=request)
     else:
-        logger.warning("%s answered %d: %s", request.path, status, error)
+        logger.warning("%s answered %d: %s", _one_line(request.path), status, _one_line(str(error)))
     if isinstance(error, ArgumentError):
         headers["X-Live-Field"] = error.parameter.encode("ascii", "replace").decode()
     if isinstance(error, UserError):
@@ -125,12 +128,26 @@ def _status(error: Exception) -> int:
         return 401 if error.expired else 404
     if isinstance(error, HtmxLiveError):
         return error.status
-    if isinstance(error, PermissionDenied):
-        return 403
-    if isinstance(error, SuspiciousOperation):
-        return 413 if isinstance(error, RequestDataTooBig) else 400
-    return 500
+    if isinstance(error, RequestDataTooBig):
+        return 413
+    return next((status for kind, status in _OF_DJANGO.items() if isinstance(error, kind)), 500)
+
+
+# As Django answers what a plain view raises.
+_OF_DJANGO: dict[type[Exception], int] = {
+    Http404: 404,
+    PermissionDenied: 403,
+    SuspiciousOperation: 400,
+    BadRequest: 400,
+    MultiPartParserError: 400,
+}
+
+
+def _one_line(text: str) -> str:
+    """``text`` for a log: what a browser sent must not look like a line of its own."""
+    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
 
 
 def _back(request: HttpRequest) -> str:
-    return request.META.get("HTTP_REFERER", "") if request.META.get("HTTP_REFERER", "").startswith("http") else "/"
+    came_from = request.headers.get("Referer", "")
+    return came_from if url_has_allowed_host_and_scheme(came_from, allowed_hosts={request.get_host()}) else "/"

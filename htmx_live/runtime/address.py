@@ -8,9 +8,11 @@ query string stays there.
 from collections.abc import Iterable
 from enum import Enum
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import unquote, urlencode, urlsplit
 
 from django.http import HttpRequest, QueryDict
+from django.utils.encoding import escape_uri_path, iri_to_uri
+from django.utils.http import escape_leading_slashes
 
 from htmx_live.coercion import Rejected, check, reader
 from htmx_live.conf import settings
@@ -18,7 +20,7 @@ from htmx_live.exceptions import StateError
 from htmx_live.live import Live
 from htmx_live.records import Record
 
-__all__ = ["REFERENCE", "query_of", "query_with", "read_url", "without_reference"]
+__all__ = ["REFERENCE", "address_of", "query_of", "query_with", "read_url", "without_reference"]
 
 REFERENCE = "_live"  # names the page before this one for a moment; never part of an address
 
@@ -54,8 +56,17 @@ def query_with(view: Live, given: dict[str, list[str]], query: str) -> tuple[str
 
 def query_of(record: Record, request: HttpRequest) -> str:
     """The query string in the address bar that an event came from; the record's, if it came from another path."""
-    parts = urlsplit(request.headers.get("HX-Current-URL", ""))
-    return parts.query if parts.path == record.path and len(parts.query) < 4096 else record.query
+    try:
+        parts = urlsplit(request.headers.get("HX-Current-URL", ""))
+    except ValueError:
+        return record.query
+    return parts.query if unquote(parts.path) == record.path and len(parts.query) < 4096 else record.query
+
+
+def address_of(record: Record, query: str) -> str:
+    """The address of the record's page on this host, fit for a header."""
+    path = escape_leading_slashes(escape_uri_path(record.path))  # //host/ would be another host
+    return f"{path}?{iri_to_uri(query)}" if query else path
 
 
 def without_reference(query: str) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from io import BytesIO
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from django.apps import apps
 from django.core.handlers.wsgi import WSGIRequest
@@ -24,6 +25,8 @@ from htmx_live.conf import settings
 from htmx_live.records import Record
 
 __all__ = ["after_commit", "around", "atomic_where_asked", "facts_of", "stand_in"]
+
+_MAX_ADDRESS = 4096  # characters of a page's address that a client may tell
 
 
 def stand_in(record: Record) -> HttpRequest:
@@ -60,9 +63,23 @@ def facts_of(request: HttpRequest) -> dict[str, Any]:
         "script_prefix": get_script_prefix(),
         "secure": request.is_secure(),
         "host": request.get_host(),
-        "path": request.path,
-        "query": request.META.get("QUERY_STRING", ""),
+        **_place(request),
     }
+
+
+def _place(request: HttpRequest) -> dict[str, str]:
+    """Path and query of the page.  An endpoint of ours is asked by a page, which says where it is."""
+    match = request.resolver_match
+    if match is None or match.app_names[-1:] != ["htmx_live"]:
+        return {"path": request.path, "query": request.META.get("QUERY_STRING", "")}
+    told = request.headers.get("HX-Current-URL") or request.headers.get("Referer", "")
+    try:
+        parts = urlsplit(told)
+    except ValueError:
+        return {"path": "/", "query": ""}
+    if parts.netloc != request.get_host() or len(told) > _MAX_ADDRESS:
+        return {"path": "/", "query": ""}
+    return {"path": unquote(parts.path) or "/", "query": parts.query}
 
 
 @contextmanager

@@ -34,7 +34,7 @@ from htmx_live.exceptions import StateError, TurnError
 from htmx_live.grants import random_id
 from htmx_live.live import Inner, Live, import_view, safe_url, state_of
 from htmx_live.records import JobRow, Owner, Record
-from htmx_live.runtime.address import query_of, query_with, read_url
+from htmx_live.runtime.address import address_of, query_of, query_with, read_url
 from htmx_live.runtime.parts import parts
 from htmx_live.runtime.surroundings import stand_in
 from htmx_live.state import decode, decode_state, encode_state
@@ -245,7 +245,7 @@ class Turn:
             query, is_pushed = query_with(self.view, record.url, query_of(record, request))
             if query != record.query:
                 self.record = replace(record, query=query)
-                self.address = f"{'push' if is_pushed else 'replace'} {record.path}{'?' if query else ''}{query}"
+                self.address = f"{'push' if is_pushed else 'replace'} {address_of(record, query)}"
 
     def _call_in_background(self, event: Call) -> None:
         handler = event.handler
