@@ -51,10 +51,12 @@ async def stream(gate: Gate, headers: Mapping[str, str], *, cut: Callable[[], No
     try:
         yield await _first(hub, listener, presence, since)
         while not listener.is_ending:
-            await listener.wait()
-            if listener.is_ending:
-                break
-            yield await _beat(hub, listener, presence) if listener.is_due else listener.take()
+            if sleep := listener.rest():
+                await sleep
+            elif listener.is_due:
+                yield await _beat(hub, listener, presence)
+            else:
+                yield listener.take()
         yield (listener.take() if listener.is_draining else b"") + sse.BYE
     finally:
         hub.leave(listener)

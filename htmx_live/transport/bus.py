@@ -56,7 +56,7 @@ class Bus(Protocol):
         """Drop what is kept for channels that are not needed any more; a reader who comes all the same is reset."""
 
     def join(self, page: str, channels: Iterable[str], *, since: str = "") -> None:
-        """From now on the page's open streams listen on these channels, which they did not before.
+        """From now on the page's streams carry these channels too, and reading its own channel reads them.
 
         ``since`` is the position at which that which the page shows of them was rendered; what came later is sent
         to the page again, as its own.  Without it nothing can have come later.

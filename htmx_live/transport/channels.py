@@ -48,7 +48,7 @@ def checked(channels: Iterable[str]) -> tuple[str, ...]:
 
 def _name(kind: str, of: str) -> str:
     """Two different ``of`` never make one name; a long one is hashed."""
-    quoted = quote(of, safe="")
+    quoted = quote(of, safe="", errors="surrogatepass")
     if not quoted:
         raise ValueError(f"A {kind} channel needs a name that is not empty.")
     if len(quoted) > 150:

@@ -43,6 +43,8 @@ class Hub:
         self._openings: list[set[str]] = []  # for each stream being opened: the sessions closed meanwhile
         self._inbox: deque[Frame | Callable[[], None]] = deque()
         self._is_woken = False
+        self._joins_asked = 0  # written under the bus's lock
+        self._joins_done = 0  # written on the loop
         self._is_dead = False  # the loop has ended, and its streams with it
 
     def __len__(self) -> int:
@@ -52,15 +54,16 @@ class Hub:
     # Receiver: from any thread, in the bus's order
 
     def deliver(self, channels: tuple[str, ...], message: Message) -> None:
-        # Reading without a lock is enough: a listener registers first and reads the bus after that.
-        heard = tuple(channel for channel in channels if channel in self._by_channel)
-        if heard:
+        # Reading without a lock is enough: a listener registers first and reads the bus after that.  Who joins reads
+        # nothing, so while that is on its way every channel may be heard.
+        if self._joins_asked != self._joins_done or any(channel in self._by_channel for channel in channels):
             position = f"{self.bus.epoch}.{message.number}"
             body = sse.event(message.data, name=message.event, position=position)
             key = message.number if message.event == APPEND else (channels[0], message.target, message.event)
-            self._post(Frame(channels=heard, key=key, number=message.number, body=body))
+            self._post(Frame(channels=channels, key=key, number=message.number, body=body))
 
     def join(self, page: str, channels: tuple[str, ...]) -> None:
+        self._joins_asked += 1
         self._post(partial(self._join, page_channel(page), channels))
 
     def close_streams(self, session: str) -> None:
@@ -108,6 +111,7 @@ class Hub:
         for listener in tuple(self._by_channel.get(own, ())):
             listener.channels = tuple(dict.fromkeys((*listener.channels, *channels)))
             self._index(listener, channels)
+        self._joins_done += 1
 
     def _close_streams(self, session: str) -> None:
         for closed in self._openings:

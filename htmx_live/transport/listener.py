@@ -1,6 +1,6 @@
 """A listener: one open stream's share of the hub.
 
-Its stream sleeps in ``wait()`` until something is to be sent, a beat is due, or it is to end.
+Its stream sleeps on ``rest()`` until something is to be sent, a beat is due, or it is to end.
 """
 
 import asyncio
@@ -100,14 +100,16 @@ class Listener:
 
     # The stream's side
 
-    async def wait(self) -> None:
-        if not (self._pending or self.is_due or self.is_ending):
-            self._waiter = self._loop.create_future()
-            await self._waiter
+    def rest(self) -> "asyncio.Future[None] | None":
+        """What to await before looking again; None when there is something to do."""
+        if self._pending or self.is_due or self.is_ending:
+            return None
+        self._waiter = self._loop.create_future()
+        return self._waiter
 
     def take(self) -> bytes:
         """What is pending, in order; the listener's number becomes that of the last."""
-        frames = tuple(self._pending.values())
+        frames = list(self._pending.values())
         self._pending.clear()
         if not frames:
             return b""

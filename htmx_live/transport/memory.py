@@ -35,12 +35,14 @@ Key = tuple[str, str]  # target, event
 class _Log:
     """What one channel keeps: by key the number and the data of the newest message, by rising number.
 
-    The data of an append is in the bus's texts.
+    The data of an append is in the bus's texts.  ``joined`` holds, for a page's own channel, those that it joined and
+    the number of that moment: reading the page's channel reads them too, from there on.
     """
 
     touched: float = 0.0
     floor: int = 0
     kept: dict[Key, tuple[int, str]] = field(default_factory=dict)
+    joined: dict[str, int] = field(default_factory=dict)
 
 
 class MemoryBus:
@@ -150,14 +152,15 @@ class MemoryBus:
     def read(self, channels: Iterable[str], since: str) -> Catchup:
         names = checked(channels)
         with self._lock:
-            logs = [(name, self._logs[name]) for name in names if name in self._logs]
-            for name, log in logs:
-                self._touch(name, log)
+            begins = self._with_joined(names)
+            for name in begins:
+                if name in self._logs:
+                    self._touch(name, self._logs[name])
             self._expire()
             number = self._standing(since)
-            if number is None or any(number < log.floor for _, log in logs):
+            if number is None or self._has_lost(begins, number):
                 return Catchup(epoch=self.epoch, number=self._number, reset=True)
-            messages = self._newer(logs, number)
+            messages = self._newer(begins, number)
             return Catchup(epoch=self.epoch, number=self._number, messages=tuple(messages))
 
     def _standing(self, position: str) -> int | None:
@@ -167,16 +170,25 @@ class MemoryBus:
             return None
         return int(digits) if self._floor <= int(digits) <= self._number else None
 
-    def _newer(self, logs: list[tuple[str, _Log]], since: int) -> list[Message]:
+    def _with_joined(self, names: Iterable[str]) -> dict[str, int]:
+        """These channels and those they joined, each with the number after which it counts."""
+        begins = dict.fromkeys(names, 0)
+        for log in [self._logs[name] for name in begins if name in self._logs]:
+            begins.update(log.joined)
+        return begins
+
+    def _has_lost(self, begins: dict[str, int], since: int) -> bool:
+        return any(max(since, begin) < self._logs[name].floor for name, begin in begins.items() if name in self._logs)
+
+    def _newer(self, begins: dict[str, int], since: int) -> list[Message]:
         """What was published after ``since``: a message once, though it stands in several channels."""
         found: dict[tuple[int, Key], Message] = {}
-        names = [name for name, _ in logs]
-        for name, log in logs:
-            for key, (number, data) in reversed(log.kept.items()):
-                if number <= since:
+        for name in [name for name in begins if name in self._logs]:
+            for key, (number, data) in reversed(self._logs[name].kept.items()):
+                if number <= max(since, begins[name]):
                     break
                 target, event = key
-                full = self._tail(target, since, names) if event == APPEND else fill(data, self._text_of)
+                full = self._tail(target, since, begins) if event == APPEND else fill(data, self._text_of)
                 message = Message(channel=name, target=target, number=number, data=full, event=event)
                 found[0 if event == APPEND else number, key] = message
         return sorted(found.values(), key=lambda message: message.number)
@@ -195,8 +207,12 @@ class MemoryBus:
     # Control, in order with the messages
 
     def join(self, page: str, channels: Iterable[str], *, since: str = "") -> None:
-        names, own = checked(channels), (page_channel(page),)
+        own = (page_channel(page),)
         with self._lock:
+            log = self._logs.setdefault(own[0], _Log())
+            self._touch(own[0], log)
+            names = tuple(name for name in checked(channels) if name not in log.joined)
+            log.joined.update(dict.fromkeys(names, self._number))
             if since:
                 self._repeat(names, own, since)
             for receiver in self._receivers:
@@ -207,8 +223,7 @@ class MemoryBus:
         number = self._standing(since)
         if number is None:
             return  # so old a page is reset when it reads
-        logs = [(name, self._logs[name]) for name in names if name in self._logs]
-        for message in self._newer(logs, number):
+        for message in self._newer(dict.fromkeys(names, 0), number):
             key = (message.target, message.event)
             if message.event == APPEND:
                 self._number += 1
@@ -242,6 +257,7 @@ class MemoryBus:
 
     def _empty(self, log: _Log) -> None:
         """Keep nothing but the knowledge that something went."""
+        log.joined.clear()
         for key, (number, _) in list(log.kept.items()):
             log.floor = max(log.floor, number)
             self._drop(log, key)

@@ -28,7 +28,6 @@ class RawStream:
         self.reader, self.writer = reader, writer
         self.status = 0
         self.headers: dict[str, str] = {}
-        self.is_ended = False
         self._body = b""
 
     @classmethod
@@ -87,10 +86,6 @@ class RawStream:
             if event.id and not event.data:
                 return event.id
         raise AssertionError("The stream ended before it had begun.")
-
-    async def rest(self) -> bytes:
-        """All that is still to come, until the connection is closed."""
-        return await asyncio.wait_for(self.reader.read(), PATIENCE)
 
     async def close(self) -> None:
         self.writer.close()

@@ -1,0 +1,104 @@
+"""django-eventstream with our hand-over: the names that it stands on, and what listeners get."""
+
+import asyncio
+
+import pytest
+from django.test import override_settings
+from django_eventstream import send_event, utils, views
+from django_eventstream.channelmanager import DefaultChannelManager
+from django_eventstream.event import Event
+
+from htmx_live.transport import eventstream
+from htmx_live.transport.channels import DenyChannelManager
+
+
+@pytest.fixture(autouse=True)
+def installed():
+    assert eventstream.install() == ""
+    views.listener_manager.listeners_by_channel.clear()
+    yield
+    views.listener_manager.listeners_by_channel.clear()
+
+
+def listener(*channels: str) -> views.Listener:
+    made = views.Listener()
+    made.channels = set(channels)
+    made.assign_loop()
+    views.listener_manager.add_listener(made)
+    return made
+
+
+def test_the_installed_package_is_the_one_that_we_know():
+    assert eventstream.mismatch() == ""
+    assert isinstance(views.get_listener_manager(), eventstream.Listeners)
+
+
+def test_installing_twice_changes_nothing():
+    before = views.listener_manager
+    assert eventstream.install() == ""
+    assert views.listener_manager is before
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "reason"),
+    [
+        (views, "get_listener_manager", "django_eventstream.views has no get_listener_manager"),
+        (
+            views.ListenerManager,
+            "kick",
+            "django_eventstream.views.ListenerManager.kick does not take (self, user_id, channel)",
+        ),
+    ],
+)
+def test_a_package_that_has_changed_is_left_alone_and_the_difference_named(monkeypatch, owner, name, reason):
+    before = views.listener_manager
+    monkeypatch.delattr(owner, name)
+    assert eventstream.install() == reason
+    assert views.listener_manager is before
+
+
+def test_an_event_wakes_every_listener_of_its_channel():
+    async def scenario():
+        here, other = listener("news"), listener("sport")
+        await asyncio.to_thread(send_event, "news", "message", {"n": 1})
+        await here.aevent.wait()
+        assert [(event.type, event.data) for event in here.channel_items["news"]] == [("message", '{"n": 1}')]
+        assert other.channel_items == {}
+
+    asyncio.run(scenario())
+
+
+def test_beyond_the_bound_the_oldest_event_goes():
+    async def scenario():
+        here = listener("news")
+        for n in range(1500):
+            views.listener_manager.add_to_queues("news", Event("news", "message", n))
+        assert [event.data for event in here.channel_items["news"]] == list(range(500, 1500))
+        assert here.overflow is False
+
+    asyncio.run(scenario())
+
+
+def test_beyond_the_bound_a_stored_event_is_left_to_the_storage():
+    async def scenario():
+        here = listener("news")
+        for n in range(1500):
+            views.listener_manager.add_to_queues("news", Event("news", "message", n, id=n))
+        assert [event.data for event in here.channel_items["news"]] == list(range(1000))
+        assert here.overflow is True
+
+    asyncio.run(scenario())
+
+
+def test_a_listener_whose_loop_has_ended_harms_nobody():
+    async def leave():
+        listener("news")
+
+    asyncio.run(leave())
+    send_event("news", "message", 1)
+
+
+def test_the_channel_manager_is_ours_unless_the_project_has_chosen_one():
+    assert isinstance(utils.get_channelmanager(), DenyChannelManager)
+    with override_settings(EVENTSTREAM_CHANNELMANAGER_CLASS="django_eventstream.channelmanager.DefaultChannelManager"):
+        assert isinstance(utils.get_channelmanager(), DefaultChannelManager)

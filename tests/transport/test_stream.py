@@ -1,0 +1,222 @@
+"""One stream: its opening, its beats and its end."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from django.test import override_settings
+
+from htmx_live.exceptions import StoreUnavailable
+from htmx_live.transport.access import Refused
+from htmx_live.transport.body import stream
+from htmx_live.transport.bus import Bus, MemoryBus, override_bus
+from htmx_live.transport.hub import current_hub
+from htmx_live.transport.messages import Catchup
+from htmx_live.transport.stream import Access, Gate
+from tests.transport.gate import TrustingGate
+
+PAGE = {"x-live-page": "p", "x-session": "s"}
+
+
+class AbsentBus(MemoryBus):
+    """A bus that is away while ``is_away``; ``asked`` counts the readings that it refused."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_away = False
+        self.asked = threading.Semaphore(0)
+
+    def read(self, channels: tuple[str, ...], since: str) -> Catchup:
+        if self.is_away:
+            self.asked.release()
+            raise StoreUnavailable("The bus is away.")
+        return super().read(channels, since)
+
+
+def play(scenario: Callable[[Bus], Awaitable[None]], bus: Bus | None = None) -> None:
+    with override_bus(bus or MemoryBus()) as chosen:
+        asyncio.run(scenario(chosen))
+
+
+@asynccontextmanager
+async def opened(gate: Gate, **headers: str) -> AsyncIterator[tuple[str, AsyncIterator[bytes]]]:
+    """The greeting and the rest of a stream."""
+    body = stream(gate, {**PAGE, **headers}, cut=lambda: None)
+    try:
+        yield (await anext(body)).decode(), body
+    finally:
+        await body.aclose()
+
+
+async def refusal(gate: Gate, **headers: str) -> int:
+    with pytest.raises(Refused) as refused:
+        async with opened(gate, **headers):
+            pass
+    return refused.value.status
+
+
+def test_a_stream_greets_and_says_where_it_stands():
+    async def scenario(bus):
+        async with opened(TrustingGate()) as (greeting, _):
+            retry, rest = greeting.split("\n", 1)
+            assert 1000 <= int(retry.removeprefix("retry: ")) <= 3000
+            assert rest.split("\n\n") == [
+                'event: hello\ndata: {"heartbeat": 15.0}',
+                f"id: {bus.epoch}.0\nevent: reset\ndata: {{}}",  # it came without a position
+                f": \nid: {bus.epoch}.0",
+                "",
+            ]
+
+    play(scenario)
+
+
+def test_what_is_published_while_a_stream_is_being_opened_is_in_it_once():
+    async def scenario(bus):
+        class PublishingGate(TrustingGate):
+            def opened(self, access: Access) -> None:
+                bus.publish(["page:p"], "t", "early")
+
+        async with opened(PublishingGate(), **{"last-event-id": bus.position()}) as (greeting, body):
+            bus.publish(["page:p"], "u", "late")
+            assert greeting.count("data: early\n") == 1
+            assert await anext(body) == f"id: {bus.epoch}.2\ndata: late\n\n".encode()
+
+    play(scenario)
+
+
+def test_a_gate_that_refuses_is_asked_nothing_more():
+    gate = TrustingGate()
+
+    async def scenario(bus):
+        assert await refusal(gate, **{"x-live-page": ""}) == 404
+        assert len(current_hub()) == 0
+
+    play(scenario)
+    assert gate.calls == [("open", "")]
+
+
+def test_a_session_that_is_closed_during_the_opening_gets_no_stream():
+    async def scenario(bus):
+        class SlowGate(TrustingGate):
+            def open(self, headers):
+                access = super().open(headers)
+                bus.close_streams("s")  # a logout, after the session was loaded
+                return access
+
+        assert await refusal(SlowGate()) == 401
+
+    play(scenario)
+
+
+def test_closing_a_session_ends_its_stream_without_what_was_pending():
+    async def scenario(bus):
+        async with opened(TrustingGate()) as (_, body):
+            bus.publish(["page:p"], "t", "secret")
+            bus.close_streams("s")
+            assert [chunk async for chunk in body] == [b"event: bye\ndata: {}\n\n"]
+
+    play(scenario)
+
+
+def test_shutting_down_sends_what_is_pending_and_says_bye():
+    async def scenario(bus):
+        async with opened(TrustingGate()) as (_, body):
+            bus.publish(["page:p"], "t", "last")
+            await asyncio.sleep(0)
+            current_hub().close()
+            sent = b"".join([chunk async for chunk in body]).decode()
+            assert sent == f"id: {bus.epoch}.1\ndata: last\n\nevent: bye\ndata: {{}}\n\n"
+
+    play(scenario)
+
+
+@override_settings(HTMX_LIVE={"HEARTBEAT": 0.01})
+def test_the_gate_hears_of_a_streams_life_in_order():
+    gate = TrustingGate()
+
+    async def scenario(bus):
+        async with opened(gate) as (_, body):
+            assert await anext(body) == f": \nid: {bus.epoch}.0\n\n".encode()
+
+    play(scenario)
+    assert gate.closed_one.wait(10)
+    assert gate.calls == [(call, "p") for call in ("open", "opened", "renewed", "closed")]
+
+
+@override_settings(HTMX_LIVE={"HEARTBEAT": 0.01})
+def test_a_beat_brings_what_was_lost_on_its_way():
+    async def scenario(bus):
+        async with opened(TrustingGate()) as (_, body):
+            bus.unsubscribe(current_hub())
+            bus.publish(["page:p"], "t", "lost")
+            assert await anext(body) == f"id: {bus.epoch}.1\ndata: lost\n\n: \nid: {bus.epoch}.1\n\n".encode()
+
+    play(scenario)
+
+
+@override_settings(HTMX_LIVE={"HEARTBEAT": 0.01})
+def test_while_the_bus_is_away_a_stream_beats_without_a_position_and_then_catches_up():
+    bus = AbsentBus()
+
+    async def scenario(bus):
+        async with opened(TrustingGate(), **{"last-event-id": bus.position()}) as (_, body):
+            bus.is_away = True
+            assert await anext(body) == b": \n\n"
+            bus.publish(["page:p"], "t", "1")
+            bus.is_away = False
+            while (chunk := await anext(body)) == b": \n\n":
+                pass
+            assert chunk == f"id: {bus.epoch}.1\ndata: 1\n\n: \nid: {bus.epoch}.1\n\n".encode()
+
+    play(scenario, bus)
+
+
+def test_a_bus_that_is_away_gives_no_stream_and_leaves_nothing_behind():
+    gate, bus = TrustingGate(), AbsentBus()
+    bus.is_away = True
+
+    async def scenario(bus):
+        assert await refusal(gate) == 503
+        assert len(current_hub()) == 0
+
+    play(scenario, bus)
+    assert gate.closed_one.wait(10)
+    assert [call for call, _ in gate.calls] == ["open", "opened", "closed"]
+
+
+def test_a_stream_that_overflowed_goes_on_with_the_newest_of_everything():
+    async def scenario(bus):
+        async with opened(TrustingGate(), **{"last-event-id": bus.position()}) as (_, body):
+            for n in range(400):
+                bus.publish(["page:p"], f"t{n % 300}", f"{n}")
+            sent = (await anext(body)).decode()
+            data = [int(line[6:]) for line in sent.split("\n") if line.startswith("data: ")]
+            assert data == list(range(100, 400))
+
+    play(scenario)
+
+
+def test_a_stream_that_lacks_more_than_is_kept_is_told_to_start_afresh():
+    async def scenario(bus):
+        async with opened(TrustingGate(), **{"last-event-id": bus.position()}) as (_, body):
+            for n in range(600):
+                bus.publish(["page:p"], f"t{n}", f"{n}")
+            position = bus.position()
+            assert await anext(body) == f"id: {position}\nevent: reset\ndata: {{}}\n\n: \nid: {position}\n\n".encode()
+
+    play(scenario)
+
+
+@override_settings(HTMX_LIVE={"HEARTBEAT": 0.01})
+def test_a_gate_whose_store_is_away_does_not_end_the_stream():
+    class ForgetfulGate(TrustingGate):
+        def renewed(self, access):
+            raise StoreUnavailable("The store is away.")
+
+    async def scenario(bus):
+        async with opened(ForgetfulGate()) as (_, body):
+            assert await anext(body) == f": \nid: {bus.epoch}.0\n\n".encode()
+
+    play(scenario)
