@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from htmx_live.fragments import Fragment
     from htmx_live.handlers import background, debounce, event_handler, throttle
     from htmx_live.live import AsyncWorkMixin, StreamingMixin
+    from htmx_live.push import apush_to_view, push_to_view
     from htmx_live.views import LiveView
 
 __all__ = [
@@ -21,9 +22,11 @@ __all__ = [
     "LiveView",
     "StreamingMixin",
     "UserError",
+    "apush_to_view",
     "background",
     "debounce",
     "event_handler",
+    "push_to_view",
     "throttle",
 ]
 
@@ -34,9 +37,11 @@ _HOMES = {
     "LiveView": "views",
     "StreamingMixin": "live",
     "UserError": "exceptions",
+    "apush_to_view": "push",
     "background": "handlers",
     "debounce": "handlers",
     "event_handler": "handlers",
+    "push_to_view": "push",
     "throttle": "handlers",
 }
 

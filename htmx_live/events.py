@@ -13,7 +13,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
 from htmx_live.handlers import Handler
-from htmx_live.records import JobRow
+from htmx_live.records import JobRow, Record
 
 __all__ = [
     "Adopt",
@@ -27,10 +27,14 @@ __all__ = [
     "Mail",
     "Merge",
     "Notice",
+    "Push",
+    "PushTo",
     "Redirect",
     "ResetForms",
     "StartJob",
+    "Tick",
     "WriteText",
+    "fold_of",
     "read_mail",
     "write_mail",
 ]
@@ -115,7 +119,30 @@ class ResetForms:
     """Let the answer overwrite what the user has typed."""
 
 
-Effect = StartJob | CancelJobs | WriteText | EndText | Redirect | Notice | ResetForms
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushTo:
+    """Hand a ``Push`` to all instances of a view, those with these encoded mount kwargs and of this user's pk.
+
+    None stands for any; ``without`` is the id of an instance that is left out.
+    """
+
+    view: str
+    state: dict[str, str] = field(default_factory=dict)
+    handler: str = ""
+    payload: dict[str, Any] = field(default_factory=dict)
+    kwargs: dict[str, Any] | None = None
+    user: str | None = None
+    without: str = ""
+
+    def is_meant_for(self, record: Record) -> bool:
+        if record.view != self.view or record.instance == self.without:
+            return False
+        if self.user is not None and self.user != record.owner.user:
+            return False
+        return all(record.kwargs.get(name) == value for name, value in (self.kwargs or {}).items())
+
+
+Effect = StartJob | CancelJobs | WriteText | EndText | Redirect | Notice | ResetForms | PushTo
 
 
 # Events
@@ -168,12 +195,29 @@ class JobEnd:
     cancelled: bool = False
 
 
-Mail = Merge | JobEnd
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Push:
+    """Our own code changes the instance from outside: encoded attributes are set, then a method is called.
+
+    ``handler`` is any method of the view, or "" for none; ``payload`` are its encoded keyword arguments.
+    """
+
+    state: dict[str, str] = field(default_factory=dict)
+    handler: str = ""
+    payload: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tick:
+    """Time for ``handle_tick()``."""
+
+
+Mail = Merge | JobEnd | Push | Tick
 Event = Call | Adopt | Mail
 
-_MAIL: dict[str, type[Mail]] = {kind.__name__: kind for kind in (Merge, JobEnd)}
+_MAIL: dict[str, type[Mail]] = {kind.__name__: kind for kind in (Merge, JobEnd, Push, Tick)}
 _EFFECTS: dict[str, type[Effect]] = {
-    kind.__name__: kind for kind in (StartJob, CancelJobs, WriteText, EndText, Redirect, Notice, ResetForms)
+    kind.__name__: kind for kind in (StartJob, CancelJobs, WriteText, EndText, Redirect, Notice, ResetForms, PushTo)
 }
 
 
@@ -183,6 +227,15 @@ def write_mail(mail: Mail) -> str:
     if isinstance(mail, Merge):
         fields["effects"] = [[type(effect).__name__, asdict(effect)] for effect in mail.effects]
     return json.dumps([type(mail).__name__, fields])
+
+
+def fold_of(mail: Mail) -> str:
+    """A word that two letters share when the newer says all that the older did, "" when none does."""
+    if isinstance(mail, Tick):
+        return "tick"
+    if isinstance(mail, Push) and not mail.handler:
+        return f"push {' '.join(sorted(mail.state))}"
+    return ""
 
 
 def read_mail(text: str) -> Mail:

@@ -15,7 +15,7 @@ from django.utils.crypto import salted_hmac
 from django.utils.html import escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
-__all__ = ["Fragment", "Swap", "fill", "join", "mark", "text_slot"]
+__all__ = ["Fragment", "Swap", "fill", "join", "mark", "text_slot", "text_target"]
 
 Swap = Literal["outerMorph", "innerMorph", "outerHTML", "innerHTML", "beforeend", "afterbegin", "delete"]
 
@@ -80,3 +80,8 @@ def fill(html: str, text_of: Callable[[str], tuple[str, str]]) -> str:
         filled.append(f"{generation}.{len(text)}" if slot[0] == "@" else escape(text))
         filled.append(rest)
     return "".join(filled)
+
+
+def text_target(instance: str, stream: str) -> str:
+    """The id of a text stream's element."""
+    return f"live-{instance}-s-{stream}"

@@ -17,6 +17,7 @@ from htmx_live.grants import unsign_page
 from htmx_live.ownership import opens_page
 from htmx_live.pages import owner_of, session_hash
 from htmx_live.records import Owner
+from htmx_live.runtime.dispatch import look_after
 from htmx_live.runtime.parts import parts
 from htmx_live.runtime.turn import Turn
 from htmx_live.transport.channels import page_channel, user_channel
@@ -53,6 +54,8 @@ class StreamGate:
 
     def opened(self, access: Access) -> None:
         self.renewed(access)
+        for instance in parts().store.members(access.page):
+            look_after(instance)  # pushes have waited for its return
 
     def renewed(self, access: Access) -> None:
         parts().store.show(access.page, present=3 * settings().HEARTBEAT, kept=0)

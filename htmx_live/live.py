@@ -7,6 +7,7 @@ What a subclass assigns on ``self`` is its state.  Everything that the library k
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from functools import lru_cache
 from importlib import import_module
 from typing import Any, ClassVar, Literal
@@ -14,17 +15,17 @@ from typing import Any, ClassVar, Literal
 from asgiref.sync import sync_to_async
 from django.http import HttpRequest
 from django.shortcuts import resolve_url
-from django.utils.http import url_has_allowed_host_and_scheme
 
 from htmx_live.callbacks import job_start
-from htmx_live.conf import settings
-from htmx_live.events import CancelJobs, Notice, Redirect, ResetForms, WriteText
+from htmx_live.events import CancelJobs, Notice, PushTo, Redirect, ResetForms, WriteText
 from htmx_live.exceptions import Cancelled, StateError, TurnError
 from htmx_live.handlers import Handler, registry
 from htmx_live.outlet import Outlet, Streams
 from htmx_live.records import Record
+from htmx_live.redirects import safe_url
+from htmx_live.state import encode
 
-__all__ = ["Inner", "Live", "import_view", "safe_url", "state_of"]
+__all__ = ["Inner", "Live", "check_method", "import_view", "state_of", "view_path"]
 
 _STREAM_NAME = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -195,6 +196,15 @@ class Live:
         """Send the user to ``to``, as Django's shortcut takes it; another host must be in ``REDIRECT_HOSTS``."""
         self._live.outlet.ask(Redirect(url=safe_url(resolve_url(to, *args, **kwargs), self._live.request)))
 
+    def broadcast(self, handler: str, payload: dict[str, Any] | None = None) -> None:
+        """Call a method of the other instances of this view that were mounted with the same kwargs."""
+        record = self._live.record
+        given = {word: encode(value, f"payload[{word!r}]") for word, value in (payload or {}).items()}
+        check_method(type(self), handler)
+        self._live.outlet.ask(
+            PushTo(view=record.view, handler=handler, payload=given, kwargs=record.kwargs, without=record.instance)
+        )
+
     def notify(self, message: Any, level: str = "info") -> None:
         """Show a toast on the page; ``level`` is one of Django's message tags."""
         self._live.outlet.ask(Notice(message=str(message), level=level))
@@ -219,6 +229,21 @@ def state_of(view: Live) -> dict[str, Any]:
     }
 
 
+def view_path(cls: type[Live]) -> str:
+    """The dotted path by which ``import_view`` finds the class again."""
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def check_method(cls: type[Live], name: str) -> None:
+    """Raise ``TurnError`` unless our own code may call this method of the view by name."""
+    if callable(getattr(cls, name, None)) and not name.startswith("__"):
+        return
+    own = sorted(word for word in dir(cls) if not word.startswith("__") and callable(getattr(cls, word)))
+    close = get_close_matches(name, own, n=1)
+    hint = f"Did you mean {close[0]!r}?" if close else f"It has: {', '.join(set(own) - set(dir(Live))) or 'none'}."
+    raise TurnError(f"{cls.__name__} has no method {name!r}. {hint}")
+
+
 @lru_cache(maxsize=1024)
 def import_view(path: str) -> type[Live]:
     """The live view at a dotted path that we signed or stored ourselves; ``ImportError`` when there is none."""
@@ -236,15 +261,6 @@ def import_view(path: str) -> type[Live]:
             return found
         break
     raise ImportError(f"{path!r} is not a live view. Give the dotted path of a LiveView subclass at module level.")
-
-
-def safe_url(url: str, request: HttpRequest) -> str:
-    """``url`` when it stays on this host or one of ``REDIRECT_HOSTS``; otherwise ``TurnError``."""
-    odd = "\\" in url or any(ord(character) < 33 or ord(character) == 127 for character in url)
-    hosts = {request.get_host(), *settings().REDIRECT_HOSTS}
-    if odd or not url_has_allowed_host_and_scheme(url, allowed_hosts=hosts, require_https=request.is_secure()):
-        raise TurnError(f"redirect({url!r}) leaves this site. Add its host to HTMX_LIVE['REDIRECT_HOSTS'] to allow it.")
-    return url
 
 
 # Names that the library gives a view, and what to say when one is assigned.

@@ -8,14 +8,21 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
+from typing import Protocol
 
 from django.db import close_old_connections
 
-__all__ = ["DaemonPool"]
+__all__ = ["DaemonPool", "Pool"]
 
 logger = logging.getLogger("htmx_live.pool")
 
 Call = Callable[[], None]
+
+
+class Pool(Protocol):
+    """Where calls that nobody waits for are made."""
+
+    def submit(self, call: Call) -> None: ...
 
 
 class DaemonPool:

@@ -42,9 +42,9 @@ class Record:
     """What a store keeps of one instance.  ``rev`` rises by one with each turn.
 
     ``kwargs`` are encoded; ``digest`` is the hash of the HTML that was sent last; ``nonces`` are those of the last
-    16 user events; ``pages`` are the ids of the pages that show it, newest last; ``children`` maps a nested view's
-    key to its instance and a digest of its kwargs, ``parent`` is the instance that contains this one.  ``language`` to ``query`` describe the page as its user last saw it, ``url``
-    holds the values of ``url_state`` that are left out of its address.
+    16 user events; ``pages`` are the ids of the pages that show it, newest last.  ``children`` maps a nested view's
+    key to its instance and a digest of its kwargs, ``parent`` is the instance that contains this one.  ``language``
+    to ``query`` describe the page as its user last saw it, ``url`` holds what its address leaves out of ``url_state``.
     """
 
     instance: str

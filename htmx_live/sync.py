@@ -20,7 +20,7 @@ from htmx_live.grants import ViewGrant
 from htmx_live.ownership import find, view_grant
 from htmx_live.pages import Page, owner_of
 from htmx_live.records import Record
-from htmx_live.runtime.dispatch import end
+from htmx_live.runtime.dispatch import drain, end
 from htmx_live.runtime.mount import Visit, adopt, mount_again
 from htmx_live.runtime.parts import parts
 from htmx_live.runtime.present import present
@@ -97,6 +97,7 @@ class _Answers:
         self._remounts = 0
 
     def add_root(self, grant: ViewGrant, rev: int, owner: Any, earlier: list[Record]) -> None:
+        drain(grant.instance)  # pushes have waited for its return
         record = find(grant, owner)
         self._roots.add(f"live-{grant.instance}")
         if record is None:

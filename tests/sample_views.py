@@ -3,7 +3,7 @@
 import threading
 from typing import Any
 
-from htmx_live import Cancelled, LiveView, UserError, background, event_handler
+from htmx_live import Cancelled, LiveView, UserError, background, event_handler, push_to_view
 
 
 class Counter(LiveView):
@@ -227,3 +227,41 @@ class Listing(LiveView):
     @event_handler
     def toggle(self) -> None:
         self.open = not self.open
+
+
+class Note(LiveView):
+    """Seed 001's shared note, as it is printed there but for the imports."""
+
+    template_name = "views/note.html"
+
+    def mount(self, request: Any, **kwargs: Any) -> None:
+        self.content = "first"
+        self.heard: list[str] = []
+        self._skip_broadcast = False
+
+    @event_handler
+    def update_content(self, value: str = "", **kwargs: Any) -> None:
+        self.content = value
+        self._broadcast({"content": value})
+
+    def _broadcast(self, data: Any) -> None:
+        self._skip_broadcast = True
+        push_to_view("tests.sample_views.Note", handler="_on_broadcast", payload=data)
+
+    def _on_broadcast(self, content: str = "", **kwargs: Any) -> None:
+        if self._skip_broadcast:
+            self._skip_broadcast = False
+            self._skip_render = True
+            return
+        self.content = content
+
+    @event_handler
+    def tell(self, text: str) -> None:
+        self.broadcast("hear", {"text": text})
+
+    def hear(self, text: str) -> None:
+        self.heard = [*self.heard, text]
+
+    def breaks(self) -> None:
+        self.heard = ["half"]
+        raise RuntimeError("secret detail")

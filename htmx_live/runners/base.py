@@ -30,7 +30,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Perform:
-    """The two ways to run a job to its end; they differ in ``await`` only.  Neither raises for the job's own failure."""
+    """The two ways to run a job to its end; they differ in ``await`` only.  A job's own failure is not raised."""
 
     run: Callable[[Job], None]
     arun: Callable[[Job], Awaitable[None]]

@@ -19,7 +19,7 @@ from django.utils.safestring import SafeString
 
 from htmx_live.exceptions import TurnError
 from htmx_live.grants import random_id
-from htmx_live.live import Live
+from htmx_live.live import Live, view_path
 from htmx_live.records import Record
 from htmx_live.runtime import render as rendering
 from htmx_live.runtime.first import first_turn
@@ -36,7 +36,7 @@ def child(turn: Turn, cls: type[Live], *, kwargs: dict[str, Any], key: str, tag:
 
     A user without permission sees nothing in its place.
     """
-    path = rendering.view_path(cls)
+    path = view_path(cls)
     position = sum(name.startswith(f"{path}#") for name in turn.children)
     name = f"{path}={key}" if key else f"{path}#{position}"
     if name in turn.children:
@@ -81,7 +81,7 @@ def _record(turn: Turn, cls: type[Live], *, name: str, kwargs: dict[str, Any], t
     parent = turn.record
     return Record(
         instance=random_id(),
-        view=rendering.view_path(cls),
+        view=view_path(cls),
         owner=turn.owner(False),
         kwargs=kwargs,
         key=name,

@@ -11,17 +11,32 @@ earlier one's, and the log would keep the older render.
 """
 
 import logging
+import threading
 from dataclasses import replace
 from functools import partial
 
 from django.http import HttpRequest
 
 from htmx_live.conf import settings
-from htmx_live.events import Adopt, Call, Event, JobEnd, JobFailure, Mail, StartJob, read_mail, write_mail
+from htmx_live.events import (
+    Adopt,
+    Call,
+    Event,
+    JobEnd,
+    JobFailure,
+    Mail,
+    Push,
+    PushTo,
+    StartJob,
+    fold_of,
+    read_mail,
+    write_mail,
+)
 from htmx_live.exceptions import Busy, InstanceGone, RunnerUnavailable, StateError
 from htmx_live.grants import random_id
 from htmx_live.records import Record
 from htmx_live.runners.base import Job
+from htmx_live.runtime.current import current
 from htmx_live.runtime.first import keep
 from htmx_live.runtime.grant import granted
 from htmx_live.runtime.outcome import Turned, answer, rendered, send
@@ -31,9 +46,12 @@ from htmx_live.runtime.surroundings import around, atomic_where_asked
 from htmx_live.runtime.turn import Turn
 from htmx_live.stores.base import Lease, Loaded
 
-__all__ = ["dispatch", "drain", "end", "start_jobs"]
+__all__ = ["deliver", "dispatch", "drain", "end", "look_after", "start_jobs"]
 
 logger = logging.getLogger("htmx_live.runtime")
+
+_scheduled: set[str] = set()  # instances that the pool will look after
+_scheduled_lock = threading.Lock()
 
 
 def dispatch(instance: str, event: Event) -> Turned | None:
@@ -43,13 +61,28 @@ def dispatch(instance: str, event: Event) -> Turned | None:
     """
     store = parts().store
     if isinstance(event, Mail):
-        if store.post(instance, write_mail(event)):
+        if store.post(instance, write_mail(event), fold=fold_of(event)):
             drain(instance)
         return None
     lease = store.acquire(instance, wait=settings().BUSY_TIMEOUT)
     if lease is None:
         raise Busy(f"Instance {instance} was busy for more than {settings().BUSY_TIMEOUT} s.")
     return _hold(lease, event)
+
+
+def look_after(instance: str) -> None:
+    """Have the pool of turns drain a mailbox; once, however often it is asked before it does."""
+    with _scheduled_lock:
+        if instance in _scheduled:
+            return
+        _scheduled.add(instance)
+    parts().turns.submit(partial(_drain_scheduled, instance))
+
+
+def _drain_scheduled(instance: str) -> None:
+    with _scheduled_lock:
+        _scheduled.discard(instance)  # before reading: what is posted from now on asks again
+    drain(instance)
 
 
 def drain(instance: str) -> None:
@@ -60,6 +93,27 @@ def drain(instance: str) -> None:
             _hold(lease, None)
         except InstanceGone:
             logger.debug("Mail for instance %s, which is gone, was dropped", instance)
+
+
+def deliver(push: PushTo) -> int:
+    """Post a push to every instance that it is meant for; how many there are.
+
+    Those that somebody looks at are looked after at once.  The others keep it for their return; one that has more
+    mail than ``MAX_MAIL`` is given up, and mounted again if it returns.
+    """
+    here, count = parts(), 0
+    letter = Push(state=push.state, handler=push.handler, payload=push.payload)
+    text, fold = write_mail(letter), fold_of(letter)
+    for record in here.store.of_view(push.view):
+        if not push.is_meant_for(record):
+            continue
+        waiting = here.store.post(record.instance, text, fold=fold)
+        if any(here.store.is_present(page) for page in record.pages):
+            look_after(record.instance)
+        elif waiting > settings().MAX_MAIL and not record.jobs:
+            end(record.instance)
+        count += bool(waiting)
+    return count
 
 
 def end(instance: str) -> None:
@@ -75,7 +129,7 @@ def end(instance: str) -> None:
         end(child)
 
 
-def _hold(lease: Lease, event: Call | Adopt | None) -> Turned:
+def _hold(lease: Lease, event: Call | Adopt | None) -> Turned | None:
     """One turn under ``lease``, which is released in any case."""
     store = parts().store
     is_good = False
@@ -83,13 +137,19 @@ def _hold(lease: Lease, event: Call | Adopt | None) -> Turned:
         loaded = store.load(lease.instance)
         if loaded is None:
             raise InstanceGone(f"There is no instance {lease.instance}.")
-        turn, turned = _run(lease, loaded, event)
+        turned = None
+        if event is not None or loaded.mail:
+            turn, turned = _run(lease, loaded, event)
         is_good = True
     finally:
         # Mail whose own turn failed waits for the next one: looked after at once, it could fail for ever.
         if store.release(lease) and (is_good or event is not None):
-            parts().turns.submit(partial(drain, lease.instance))
+            look_after(lease.instance)
+    if turned is None:
+        return None
     start_jobs(turn)
+    for push in turn.pushes:
+        deliver(push)
     for child in {one for one, _ in loaded.record.children.values()} - {
         one for one, _ in turned.record.children.values()
     }:
@@ -102,9 +162,10 @@ def _run(lease: Lease, loaded: Loaded, event: Call | Adopt | None) -> tuple[Turn
     turn = _begin(loaded.record, request)
     is_repeated = isinstance(event, Call) and event.nonce != "" and event.nonce in loaded.record.nonces
     letters = loaded.mail if event is None else ()
-    with around(turn.record), atomic_where_asked():
+    with around(turn.record), current(turn), atomic_where_asked():
         if isinstance(event, Call) and not is_repeated:
             turn.call(event)
+            turn.receive_own()
         elif event is not None:
             turn.adopt(event) if isinstance(event, Adopt) else turn.allow()
         for letter in letters:
@@ -112,7 +173,7 @@ def _run(lease: Lease, loaded: Loaded, event: Call | Adopt | None) -> tuple[Turn
         record, fragment = rendered(turn, is_background=event is None)
     for born in turn.born:
         keep(born)
-    if not parts().store.save(record, lease=lease, taken=len(letters)):
+    if not parts().store.save(record, lease=lease, taken=loaded.mark if event is None else 0):
         for born in turn.born:
             end(born.turned.record.instance)
         raise InstanceGone(f"Instance {record.instance} ended while its turn was running.")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from django.http import HttpRequest
 
 from htmx_live.records import Owner, Record
+from htmx_live.runtime.current import current
 from htmx_live.runtime.grant import granted
 from htmx_live.runtime.outcome import Turned, answer, rendered, send
 from htmx_live.runtime.parts import parts
@@ -29,7 +30,8 @@ def first_turn(record: Record, *, request: HttpRequest, page: str, owner: Callab
     ``PermissionDenied`` and whatever the view's code raises.
     """
     turn = Turn(record, request=request, owner=owner)
-    turn.mount(request, page)
+    with current(turn):
+        turn.mount(request, page)
     is_used = bool(type(turn.view).handlers or turn.starts)
     turn.record = granted(replace(turn.record, owner=owner(is_used)))
     early = answer(turn.record, None, turn.asked)

@@ -26,6 +26,7 @@ from django.core.exceptions import PermissionDenied
 from htmx_live.callbacks import find_callback
 from htmx_live.events import Effect, JobEnd, JobFailure, Merge, WriteText
 from htmx_live.exceptions import Cancelled, StateError, UserError
+from htmx_live.fragments import text_target
 from htmx_live.grants import random_id
 from htmx_live.live import Inner, Live, import_view, state_of
 from htmx_live.records import JobRow, Record
@@ -34,7 +35,6 @@ from htmx_live.runtime.dispatch import dispatch
 from htmx_live.runtime.parts import give_perform, parts
 from htmx_live.runtime.pen import Pen
 from htmx_live.runtime.surroundings import around, stand_in
-from htmx_live.runtime.turn import text_target
 from htmx_live.state import State, decode, decode_state, encode, encode_state
 
 __all__ = ["observers", "perform"]

@@ -4,7 +4,6 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
@@ -15,11 +14,11 @@ from htmx_live.conf import settings
 from htmx_live.events import Adopt
 from htmx_live.exceptions import Busy, InstanceExpired, InstanceGone, StateError
 from htmx_live.grants import ViewGrant, random_id
-from htmx_live.live import Live, import_view
+from htmx_live.live import Live, import_view, view_path
 from htmx_live.records import Owner, Record
 from htmx_live.runtime import render as rendering
-from htmx_live.runtime.dispatch import dispatch, drain, start_jobs
-from htmx_live.runtime.first import first_turn, keep
+from htmx_live.runtime.dispatch import deliver, dispatch, look_after, start_jobs
+from htmx_live.runtime.first import First, first_turn, keep
 from htmx_live.runtime.outcome import Turned, answer
 from htmx_live.runtime.parts import parts
 from htmx_live.runtime.present import present
@@ -96,7 +95,7 @@ def mount_again(grant: ViewGrant, visit: Visit, *, rev: int) -> Mounted:
             return _begin(record, visit)
     finally:
         if store.release(lease):
-            parts().turns.submit(partial(drain, grant.instance))
+            look_after(grant.instance)
 
 
 def adopt(instance: str, visit: Visit, *, like: Record) -> Turned | None:
@@ -126,7 +125,7 @@ def adopt_into(cls: type[Live], visit: Visit, instance: str, *, kwargs: dict[str
 def _record(cls: type[Live], visit: Visit, *, kwargs: dict[str, Any], key: str, tag: str = "", css: str = "") -> Record:
     return Record(
         instance=random_id(),
-        view=rendering.view_path(cls),
+        view=view_path(cls),
         owner=visit.owner(False),
         kwargs={name: encode(value, f"the argument {name} of {cls.__name__}") for name, value in kwargs.items()},
         key=key,
@@ -149,7 +148,7 @@ def _begin(record: Record, visit: Visit) -> Mounted:
         return mounted
     keep(first)
     parts().store.show(visit.page, present=_CONNECT_TIME, kept=0)
-    after_commit(lambda: start_jobs(first.turn))
+    after_commit(lambda: _perform(first))
     if first.turned.fragment is None:  # mount() skipped the render: an empty root
         empty = rendering.fragment(first.turned.record, SafeString())
         return replace(mounted, turned=replace(first.turned, fragment=empty))
@@ -163,6 +162,12 @@ def _class_of(grant: ViewGrant) -> type[Live]:
     except (ImportError, StateError):
         logger.exception("Instance %s (%s) cannot be mounted again", grant.instance, grant.view)
         raise InstanceExpired(f"The view of instance {grant.instance} is there no more.") from None
+
+
+def _perform(first: First) -> None:
+    start_jobs(first.turn)
+    for push in first.turn.pushes:
+        deliver(push)
 
 
 def _present(record: Record) -> Mounted:

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from django.utils.safestring import SafeString
 
 from htmx_live.events import EndText, JobFailure, Notice, Redirect, ResetForms, WriteText
-from htmx_live.fragments import Fragment
+from htmx_live.fragments import Fragment, text_target
 from htmx_live.grants import random_id
 from htmx_live.records import Record
 from htmx_live.runtime import render as rendering
 from htmx_live.runtime.parts import parts
-from htmx_live.runtime.turn import Asked, Turn, text_target
+from htmx_live.runtime.turn import Asked, Turn
 from htmx_live.transport.channels import page_channel
 
 __all__ = ["Turned", "answer", "rendered", "send"]
@@ -37,9 +37,8 @@ class Turned:
 
 def rendered(turn: Turn, *, is_background: bool) -> tuple[Record, Fragment | None]:
     """The record to be saved, and its fragment if that differs from the last."""
-    skips = turn.view.__dict__.pop("_skip_render", False)
     record = replace(turn.record, rev=turn.record.rev + 1, state=turn.state, jobs=tuple(turn.rows))
-    if skips and record.jobs == turn.record.jobs:
+    if not turn.renders and record.jobs == turn.record.jobs:
         return record, None
     try:
         inner = rendering.render(turn.view, record, turn.stand_in)

@@ -13,7 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from htmx_live.conf import settings
-from htmx_live.pool import DaemonPool
+from htmx_live.pool import DaemonPool, Pool
 from htmx_live.runners.base import Perform, Runner
 from htmx_live.stores.base import Store
 from htmx_live.transport.bus import Bus, bus
@@ -31,7 +31,7 @@ class Parts:
     store: Store
     bus: Bus
     runner: Runner
-    turns: DaemonPool
+    turns: Pool
 
 
 _lock = threading.Lock()

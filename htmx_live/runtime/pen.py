@@ -13,7 +13,7 @@ from itertools import count
 
 from htmx_live.conf import settings
 from htmx_live.events import WriteText
-from htmx_live.runtime.turn import text_target
+from htmx_live.fragments import text_target
 from htmx_live.transport.bus import Bus
 from htmx_live.transport.channels import page_channel
 

@@ -16,12 +16,12 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from htmx_live.fragments import Fragment, mark
-from htmx_live.live import Live, state_of
+from htmx_live.live import Live, state_of, view_path
 from htmx_live.loading import pending_word
 from htmx_live.records import JobRow, Record
 from htmx_live.rendering import Rendering, current_rendering
 
-__all__ = ["csrf_slot", "digest", "failure", "fragment", "render", "root", "view_path"]
+__all__ = ["csrf_slot", "digest", "failure", "fragment", "render", "root"]
 
 # What django-components adds at random to each render.
 _COMPONENT_NOISE = re.compile(r'\s+data-djc-id-\w+(?:="")?|<!-- _RENDERED [^>]*-->')
@@ -30,11 +30,6 @@ _COMPONENT_NOISE = re.compile(r'\s+data-djc-id-\w+(?:="")?|<!-- _RENDERED [^>]*-
 def csrf_slot() -> str:
     """In the place of a CSRF token: each page has its own, and a render is the same for all of them."""
     return mark("csrf")
-
-
-def view_path(cls: type[Live]) -> str:
-    """The dotted path by which a view is found again."""
-    return f"{cls.__module__}.{cls.__qualname__}"
 
 
 def render(view: Live, record: Record, request: HttpRequest) -> SafeString:

@@ -27,19 +27,24 @@ from htmx_live.events import (
     Mail,
     Merge,
     Notice,
+    Push,
+    PushTo,
     Redirect,
     StartJob,
+    Tick,
 )
 from htmx_live.exceptions import StateError, TurnError
+from htmx_live.fragments import text_target
 from htmx_live.grants import random_id
-from htmx_live.live import Inner, Live, import_view, safe_url, state_of
+from htmx_live.live import Inner, Live, import_view, state_of
 from htmx_live.records import JobRow, Owner, Record
+from htmx_live.redirects import safe_url
 from htmx_live.runtime.address import address_of, query_of, query_with, read_url
 from htmx_live.runtime.parts import parts
 from htmx_live.runtime.surroundings import stand_in
 from htmx_live.state import decode, decode_state, encode_state
 
-__all__ = ["Asked", "Turn", "invoke", "text_target"]
+__all__ = ["Asked", "Turn", "invoke"]
 
 logger = logging.getLogger("htmx_live.runtime")
 
@@ -79,6 +84,8 @@ class Turn:
         self.asked: list[Asked] = []
         self.starts: list[StartJob] = []
         self.dropped: list[str] = []  # refs of jobs that were cancelled or replaced
+        self.pushes: list[PushTo] = []
+        self.renders = False  # an event wants to be seen
         self.page = ""
         self.address = ""  # what the address bar should show from now on, after "push " or "replace "
         self.stand_in = stand_in(record)
@@ -93,6 +100,8 @@ class Turn:
             self._drop(
                 lambda row: effect.name in (row.name, row.handler) and (effect.key is None or effect.key == row.key)
             )
+        elif isinstance(effect, PushTo):
+            self.pushes.append(effect)
         else:
             self.asked.append(Asked(effect=effect, page=self.page))
 
@@ -146,6 +155,10 @@ class Turn:
             self.view.__dict__.pop(name, None)
         self.keep()
 
+    def _note_skip(self) -> None:
+        """Each event says for itself whether it wants to be seen; one that does is enough."""
+        self.renders = not self.view.__dict__.pop("_skip_render", False) or self.renders
+
     @contextmanager
     def guarded(self, what: str) -> Iterator[None]:
         """Run one background event of the view's own code: when it fails, it is logged and its changes are put back."""
@@ -153,6 +166,7 @@ class Turn:
         try:
             yield
             self.keep()
+            self._note_skip()
         except Exception:  # a boundary: one background event that fails must not keep the others from their turn
             error = random_id()[:8]
             logger.exception("%s of %s failed (error %s)", what, self.record.view, error)
@@ -187,6 +201,7 @@ class Turn:
             self._heed(invoke(event.handler.function, self.view, **event.arguments), event.handler.name)
         self._write_url(event.request)
         self.keep()
+        self._note_skip()
 
     def adopt(self, event: Adopt) -> None:
         """Show the instance on another page."""
@@ -204,9 +219,13 @@ class Turn:
         self._heed(invoke(type(self.view).mount, self.view, request, **inner.kwargs), "mount")
         self.record = replace(self.record, url=read_url(self.view, request))
         self.keep()
+        self._note_skip()
 
     def receive(self, mail: Mail) -> None:
         """A background event.  It never raises: a job that ends has ended, whatever its view's code does."""
+        if isinstance(mail, Push | Tick):
+            self._push(mail)
+            return
         row = next((row for row in self.rows if row.ref == mail.ref), None)
         if row is None:
             return  # cancelled or replaced in the meantime, or ended before
@@ -220,7 +239,24 @@ class Turn:
         else:
             self.rows.remove(row)
             self._end(row, mail)
+            self.renders = True  # its loading ends
         self.page = ""
+
+    def receive_own(self) -> None:
+        """The share of this instance in what its own event has pushed to its view."""
+        for push in list(self.pushes):
+            if push.is_meant_for(self.record):
+                self._push(Push(state=push.state, handler=push.handler, payload=push.payload))
+                self.pushes[self.pushes.index(push)] = replace(push, without=self.record.instance)
+
+    def _push(self, mail: Push | Tick) -> None:
+        name = "handle_tick" if isinstance(mail, Tick) else mail.handler
+        with self.guarded(f"{name or 'A push'}"):
+            if isinstance(mail, Push):
+                self.view.__dict__.update(decode_state(mail.state))
+            if name:
+                payload = decode(mail.payload) if isinstance(mail, Push) else {}
+                self._heed(invoke(getattr(self.view, name), **payload), name)
 
     def allow(self) -> None:
         if not self.view.has_permission():
@@ -279,8 +315,3 @@ def invoke(function: Any, *args: Any, **kwargs: Any) -> Any:
     if iscoroutinefunction(function):
         return async_to_sync(function)(*args, **kwargs)
     return function(*args, **kwargs)
-
-
-def text_target(instance: str, stream: str) -> str:
-    """The id of a text stream's element."""
-    return f"live-{instance}-s-{stream}"

@@ -23,10 +23,14 @@ class Lease:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
-    """A record and what waits in its mailbox, oldest first, read in one step."""
+    """A record and what waits in its mailbox, oldest first, read in one step.
+
+    ``mark`` is the number of the last letter; letters of one mailbox are numbered as they arrive.
+    """
 
     record: Record
     mail: tuple[str, ...]
+    mark: int = 0
 
 
 class Store(Protocol):
@@ -44,7 +48,7 @@ class Store(Protocol):
         """The record and its mail, or None when it is gone; counts as use."""
 
     def save(self, record: Record, *, lease: Lease, taken: int = 0) -> bool:
-        """Replace the record and remove the ``taken`` oldest letters of its mail, in one step.
+        """Replace the record and remove its mail up to the mark ``taken``, in one step.
 
         False, and nothing is changed, when the lease was lost, the record is gone or its rev is not ``record.rev - 1``.
         """
@@ -52,8 +56,14 @@ class Store(Protocol):
     def delete(self, instance: str) -> None:
         """Remove a record with its mail; harmless when it is gone."""
 
-    def post(self, instance: str, letter: str) -> bool:
-        """Add to the mailbox; False when the record is gone."""
+    def post(self, instance: str, letter: str, *, fold: str = "") -> int:
+        """Add to the mailbox; how many letters wait then, 0 when the record is gone.
+
+        With ``fold``, a last letter that was posted with the same word is replaced: the newer one says all.
+        """
+
+    def of_view(self, view: str) -> Iterable[Record]:
+        """The records of a view, by its dotted path; does not count as use."""
 
     def acquire(self, instance: str, *, wait: float) -> Lease | None:
         """The lease, waiting up to ``wait`` for it, first come, first served; None when it took longer.

@@ -36,11 +36,19 @@ class _Queue:
     waiters: deque[_Waiter] = field(default_factory=deque)
 
 
+@dataclass(frozen=True, slots=True)
+class _Letter:
+    number: int
+    text: str
+    fold: str
+
+
 @dataclass(slots=True)
 class _Entry:
     record: Record
     used: float
-    mail: list[str] = field(default_factory=list)
+    mail: deque[_Letter] = field(default_factory=deque)
+    posted: int = 0  # letters so far
 
 
 @dataclass(slots=True)
@@ -59,6 +67,7 @@ class MemoryStore:
         self._mutex = threading.Lock()
         self._entries: OrderedDict[str, _Entry] = OrderedDict()  # least recently used first
         self._owners: dict[str, OrderedDict[str, None]] = {}
+        self._views: dict[str, dict[str, None]] = {}
         self._pages: dict[str, _Page] = {}
         self._queues: dict[str, _Queue] = {}
         self._swept_at = clock()
@@ -77,6 +86,7 @@ class MemoryStore:
                 self._remove(next(iter(self._entries)))
             self._owners.setdefault(record.owner.key, OrderedDict())[record.instance] = None
             self._entries[record.instance] = _Entry(record=record, used=self._clock())
+            self._views.setdefault(record.view, {})[record.instance] = None
             self._link(record)
 
     def load(self, instance: str) -> Loaded | None:
@@ -85,7 +95,7 @@ class MemoryStore:
             if entry is None or self._is_expired(entry):
                 return None
             self._use(entry)
-            return Loaded(record=entry.record, mail=tuple(entry.mail))
+            return Loaded(record=entry.record, mail=tuple(letter.text for letter in entry.mail), mark=entry.posted)
 
     def save(self, record: Record, *, lease: Lease, taken: int = 0) -> bool:
         with self._mutex:
@@ -97,7 +107,8 @@ class MemoryStore:
                 self._link(record)
                 self._unlink(record.instance, set(entry.record.pages) - set(record.pages))
             entry.record = record
-            del entry.mail[:taken]
+            while entry.mail and entry.mail[0].number <= taken:
+                entry.mail.popleft()
             self._use(entry)
             return True
 
@@ -105,13 +116,22 @@ class MemoryStore:
         with self._mutex:
             self._remove(instance)
 
-    def post(self, instance: str, letter: str) -> bool:
+    def post(self, instance: str, letter: str, *, fold: str = "") -> int:
         with self._mutex:
             entry = self._entries.get(instance)
             if entry is None:
-                return False
-            entry.mail.append(letter)
-            return True
+                return 0
+            if fold and entry.mail and entry.mail[-1].fold == fold:
+                entry.mail.pop()
+            # A new number, also in the place of another: a turn that runs may have read that one already.
+            entry.posted += 1
+            entry.mail.append(_Letter(entry.posted, letter, fold))
+            return len(entry.mail)
+
+    def of_view(self, view: str) -> tuple[Record, ...]:
+        with self._mutex:
+            entries = [self._entries[instance] for instance in self._views.get(view, ())]
+            return tuple(entry.record for entry in entries if not self._is_expired(entry))
 
     def count(self, owner: Owner) -> int:
         with self._mutex:
@@ -205,6 +225,9 @@ class MemoryStore:
         del mine[instance]
         if not mine:
             del self._owners[entry.record.owner.key]
+        del self._views[entry.record.view][instance]
+        if not self._views[entry.record.view]:
+            del self._views[entry.record.view]
         self._unlink(instance, entry.record.pages)
 
     def _link(self, record: Record) -> None:

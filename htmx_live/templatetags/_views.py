@@ -13,12 +13,11 @@ from django.utils.safestring import SafeString, mark_safe
 from htmx_live.conf import settings
 from htmx_live.embed import embed
 from htmx_live.exceptions import TurnError
-from htmx_live.fragments import text_slot
+from htmx_live.fragments import text_slot, text_target
 from htmx_live.live import Live, import_view
 from htmx_live.pages import page_of, page_slot
 from htmx_live.rendering import current_rendering
 from htmx_live.runtime.children import child
-from htmx_live.runtime.turn import text_target
 
 __all__ = ["register_views"]
 

@@ -3,7 +3,7 @@
 The real store and bus on a clock that the test moves, and a runner whose jobs wait for the test.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +26,13 @@ class Stage:
     runner: ImmediateRunner
 
 
+class _AtOnce:
+    """The pool of turns: a push is applied before the call that pushed returns."""
+
+    def submit(self, call: Callable[[], None]) -> None:
+        call()
+
+
 _current: Stage | None = None
 _kept: Any = None
 
@@ -37,7 +44,7 @@ def stage() -> Iterator[Stage]:
     clock = ManualClock()
     built = Stage(clock=clock, transport=RecordingTransport(clock=clock), runner=ImmediateRunner(perform))
     before, _current = _current, built
-    chosen = override(store=MemoryStore(clock=clock), bus=built.transport, runner=built.runner)
+    chosen = override(store=MemoryStore(clock=clock), bus=built.transport, runner=built.runner, turns=_AtOnce())
     try:
         with override_bus(built.transport), chosen:
             yield built

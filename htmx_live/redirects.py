@@ -1,0 +1,18 @@
+"""Redirects: where a view's code may send its user."""
+
+from django.http import HttpRequest
+from django.utils.http import url_has_allowed_host_and_scheme
+
+from htmx_live.conf import settings
+from htmx_live.exceptions import TurnError
+
+__all__ = ["safe_url"]
+
+
+def safe_url(url: str, request: HttpRequest) -> str:
+    """``url`` when it stays on this host or one of ``REDIRECT_HOSTS``; otherwise ``TurnError``."""
+    odd = "\\" in url or any(ord(character) < 33 or ord(character) == 127 for character in url)
+    hosts = {request.get_host(), *settings().REDIRECT_HOSTS}
+    if odd or not url_has_allowed_host_and_scheme(url, allowed_hosts=hosts, require_https=request.is_secure()):
+        raise TurnError(f"redirect({url!r}) leaves this site. Add its host to HTMX_LIVE['REDIRECT_HOSTS'] to allow it.")
+    return url
