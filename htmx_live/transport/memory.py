@@ -23,7 +23,7 @@ from htmx_live.transport.texts import GrowingText, append_data
 __all__ = ["MemoryBus"]
 
 _KEPT_PER_CHANNEL = 500  # state messages of different targets
-_KEPT_IN_ALL = 64_000_000  # characters
+_KEPT_IN_ALL = 64_000_000  # characters of messages, and as many of texts
 
 # What a page shows of a text that does not exist; the first append is of another generation and replaces it.
 _NO_TEXT = ("0", "")
@@ -55,6 +55,7 @@ class MemoryBus:
         self._number = 0
         self._floor = 0
         self._size = 0  # characters in all logs
+        self._text_size = 0  # characters in all texts
         self._logs: OrderedDict[str, _Log] = OrderedDict()  # used longest ago first
         self._texts: OrderedDict[str, GrowingText] = OrderedDict()  # likewise
         self._receivers: tuple[Receiver, ...] = ()
@@ -121,6 +122,7 @@ class MemoryBus:
     def _grow(self, target: str, text: str, *, replace: bool, limit: int) -> tuple[GrowingText, int]:
         """The text after the change, and where the change begins in it."""
         known = self._texts.get(target)
+        before = len(known.text) if known else 0
         if known is None:
             known = self._texts[target] = GrowingText(generation=self._generation())
             offset = known.add(text[-limit:], self._number)
@@ -130,6 +132,7 @@ class MemoryBus:
             offset = 0
         else:
             offset = known.add(text, self._number)
+        self._text_size += len(known.text) - before
         known.touched = self._clock()
         self._texts.move_to_end(target)
         return known, offset
@@ -143,7 +146,10 @@ class MemoryBus:
 
     def _end_text(self, target: str) -> None:
         known = self._texts.pop(target, None)
-        for name in known.channels if known else ():
+        if known is None:
+            return
+        self._text_size -= len(known.text)
+        for name in known.channels:
             if name in self._logs:
                 self._drop(self._logs[name], (target, APPEND))
 
@@ -273,6 +279,6 @@ class MemoryBus:
             self._logs.popitem(last=False)
         while self._texts:  # kept as long as any record that shows them can be; usually end_texts comes first
             target, text = next(iter(self._texts.items()))
-            if text.touched > now - max(chosen.LOG_TTL, chosen.HIDDEN_TTL):
+            if self._text_size <= _KEPT_IN_ALL and text.touched > now - max(chosen.LOG_TTL, chosen.HIDDEN_TTL):
                 break
             self._end_text(target)
