@@ -4,6 +4,7 @@ A page is the address of what the server has to say.  It has an id once a live v
 at the end of the request, for a view in the page's body may have made the session that it names.
 """
 
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,6 +29,7 @@ from htmx_live.runtime.parts import parts
 __all__ = ["Page", "finish", "owner_of", "page_of", "page_slot", "session_hash", "sign_reference"]
 
 _SESSION_KEY = "_htmx_live"
+_tokens = threading.Lock()  # views in panels of one page mount side by side, and share a session
 _REFERENCE_SALT = "htmx_live.reference"
 _REFERENCE_AGE = 60  # seconds between a form's 303 and the page that it leads to
 
@@ -58,12 +60,11 @@ def page_slot() -> str:
 
 
 def page_of(request: HttpRequest) -> Page:
-    """The page that ``request`` renders or comes from."""
+    """The page that ``request`` renders or comes from; one for all panels of a layout, which have copies of it."""
+    request = getattr(request, "layout_page_request", request)
     page: Page | None = getattr(request, "_htmx_live_page", None)
-    if page is None:
-        page = _begin(request)
-        request._htmx_live_page = page  # type: ignore[attr-defined]
-    return page
+    # Panels run side by side: setdefault keeps the first.
+    return page or request.__dict__.setdefault("_htmx_live_page", _begin(request))
 
 
 def owner_of(request: HttpRequest, *, create: bool = False) -> Owner:
@@ -77,9 +78,10 @@ def owner_of(request: HttpRequest, *, create: bool = False) -> Owner:
     pk = str(user.pk) if user is not None and user.is_authenticated else ""
     if session is None:
         return Owner(user=pk)
-    token = session.get(_SESSION_KEY)
-    if token is None and (create or pk):
-        token = session[_SESSION_KEY] = random_id()
+    with _tokens:
+        token = session.get(_SESSION_KEY)
+        if token is None and (create or pk):
+            token = session[_SESSION_KEY] = random_id()
     return Owner(token=salted_hmac("htmx_live.owner", token).hexdigest()[:32] if token else "", user=pk)
 
 

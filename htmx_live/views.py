@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponseBase, HttpResponseNotAllowed, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.utils.safestring import SafeString
 
@@ -55,6 +55,11 @@ class LiveView(Live):
 
     @classmethod
     def _page(cls, request: HttpRequest, html: SafeString, view: Live) -> HttpResponseBase:
-        template = cls.page_template_name or settings().PAGE_TEMPLATE
         context = view.get_page_context() if isinstance(view, LiveView) else {}
+        role = getattr(request, "layout_role", "")
+        if role == "main":
+            request.layout_context.update(context)  # type: ignore[attr-defined]
+        if role:  # the content or a panel of a layout, which is the shell then
+            return HttpResponse(html)
+        template = cls.page_template_name or settings().PAGE_TEMPLATE
         return TemplateResponse(request, template, {**context, "live": html, "view": view})

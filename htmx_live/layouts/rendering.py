@@ -23,7 +23,7 @@ from htmx_live.layouts.panels import Panel
 from htmx_live.layouts.parts import needs_rendering, rendered
 from htmx_live.layouts.plan import PanelRun
 from htmx_live.layouts.queues import with_tags
-from htmx_live.layouts.requests import share_csrf_secret
+from htmx_live.layouts.requests import has_unread_session, read_session, share_csrf_secret
 from htmx_live.layouts.streaming import Arrival, start, streamed
 from htmx_live.layouts.timing import add_timing, entry, panel_entries
 
@@ -90,6 +90,8 @@ async def afinish(draft: Draft, response: HttpResponseBase) -> HttpResponseBase:
     answered = time.perf_counter()
     runs = await in_request_thread(draft.plan) if draft.may_block() else draft.plan()
     share_csrf_secret(draft.request)
+    if has_unread_session(draft.request) and not all(run.is_known for run in runs):
+        await in_request_thread(read_session, draft.request)
     tasks = start(draft, [run for run in runs if run.way == "stream"])
     try:
         outcomes = await arun_all(run for run in runs if run.way == "inline")

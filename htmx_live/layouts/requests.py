@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 from urllib.parse import unquote
 
+from django.contrib.sessions.backends.base import SessionBase
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, QueryDict
 from django.middleware.csrf import CSRF_ALLOWED_CHARS, CSRF_SECRET_LENGTH
@@ -32,6 +33,7 @@ class LayoutRequest(HttpRequest):
     is_layout_partial: bool
     layout_context: LayoutContext
     layout_queues: dict[str, Queue]
+    layout_page_request: HttpRequest  # of a panel: the request that middleware sees again at the end
 
 
 def is_panel(request: HttpRequest) -> bool:
@@ -82,6 +84,23 @@ def share_csrf_secret(request: HttpRequest) -> None:
     request.META.setdefault("CSRF_COOKIE", get_random_string(CSRF_SECRET_LENGTH, CSRF_ALLOWED_CHARS))
 
 
+def has_unread_session(request: HttpRequest) -> bool:
+    """Whether the session's data has not been read yet."""
+    session = getattr(request, "session", None)
+    return isinstance(session, SessionBase) and not hasattr(session, "_session_cache")
+
+
+def read_session(request: HttpRequest) -> None:
+    """Read the session's data, which may block, without counting that as a use of it.
+
+    A session reads its data at first use.  Two panels that both did so side by side would each have data of their
+    own, and what one of them wrote would be lost.
+    """
+    accessed = request.session.accessed
+    request.session.get("")
+    request.session.accessed = accessed
+
+
 def can_stream(request: HttpRequest) -> bool:
     """Whether panels can follow in the same response: under ASGI, for a page that the browser itself asked for."""
     return isinstance(request, ASGIRequest) and request.method != "HEAD" and "HX-Request" not in request.headers
@@ -103,4 +122,5 @@ def _clone(request: HttpRequest) -> LayoutRequest:
     # Not copy.copy(): it leaves out what cannot be pickled, resolver_match among it.
     clone = cast(LayoutRequest, request.__class__.__new__(request.__class__))
     clone.__dict__.update(request.__dict__)
+    clone.layout_page_request = getattr(request, "layout_page_request", request)
     return clone

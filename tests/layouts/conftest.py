@@ -32,7 +32,8 @@ def templates() -> Iterator[Templates]:
     texts: dict[str, str] = {}
     engine = copy.deepcopy(settings.TEMPLATES)
     engine[0]["APP_DIRS"] = False
-    loaders = [("django.template.loaders.locmem.Loader", texts), "django.template.loaders.app_directories.Loader"]
+    found = [f"django.template.loaders.{kind}.Loader" for kind in ("filesystem", "app_directories")]
+    loaders = [("django.template.loaders.locmem.Loader", texts), *found]
     engine[0]["OPTIONS"]["loaders"] = loaders
     with override_settings(TEMPLATES=engine):
         yield texts.update

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.auth.models import User
+from django.contrib.sessions.backends.base import SessionBase
 from django.db import connections
 from django.http import HttpRequest, HttpResponse
 from django.middleware.csrf import get_token
@@ -156,6 +157,39 @@ def test_panels_that_run_side_by_side_share_one_csrf_secret(get: Any) -> None:
     html = text(ASYNC.page(Three, request, panels={name: Panel(form) for name in "abc"}))
     assert html.split("|") == [request.META["CSRF_COOKIE"]] * 3
     assert request.META["CSRF_COOKIE_NEEDS_UPDATE"] is True
+
+
+class CountingSession(SessionBase):
+    """Counts how often its data is read."""
+
+    def __init__(self) -> None:
+        super().__init__("key")
+        self.reads = 0
+
+    def load(self) -> dict[str, Any]:
+        self.reads += 1
+        return {}
+
+
+def test_panels_share_what_they_write_to_the_session(get: Any) -> None:
+    barrier = threading.Barrier(3)
+
+    def panel(request: Any) -> str:
+        barrier.wait(PATIENCE)
+        request.session[threading.get_ident()] = "mine"
+        return "x"
+
+    request = get("/")
+    request.session = CountingSession()
+    ASYNC.page(Three, request, panels={name: Panel(panel) for name in "abc"})
+    assert (request.session.reads, list(request.session.values())) == (1, ["mine"] * 3)
+
+
+def test_a_page_that_does_not_use_the_session_does_not_say_so(get: Any) -> None:
+    request = get("/")
+    request.session = CountingSession()
+    ASYNC.page(Three, request, panels={"a": Panel(lambda request: "a")})
+    assert (request.session.accessed, request.session.modified) == (False, False)
 
 
 def test_without_a_form_no_csrf_cookie_is_asked_for(way: Way, get: Any) -> None:
