@@ -18,6 +18,7 @@ from htmx_live.ownership import opens_page
 from htmx_live.pages import owner_of, session_hash
 from htmx_live.records import Owner
 from htmx_live.runtime.dispatch import look_after
+from htmx_live.runtime.first import watch
 from htmx_live.runtime.parts import parts
 from htmx_live.runtime.turn import Turn
 from htmx_live.transport.channels import page_channel, user_channel
@@ -54,8 +55,12 @@ class StreamGate:
 
     def opened(self, access: Access) -> None:
         self.renewed(access)
-        for instance in parts().store.members(access.page):
+        store = parts().store
+        for instance in store.members(access.page):
             look_after(instance)  # pushes have waited for its return
+            loaded = store.load(instance)
+            if loaded is not None:
+                watch(loaded.record)
 
     def renewed(self, access: Access) -> None:
         parts().store.show(access.page, present=3 * settings().HEARTBEAT, kept=0)

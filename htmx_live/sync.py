@@ -21,6 +21,7 @@ from htmx_live.ownership import find, view_grant
 from htmx_live.pages import Page, owner_of
 from htmx_live.records import Record
 from htmx_live.runtime.dispatch import drain, end
+from htmx_live.runtime.first import watch
 from htmx_live.runtime.mount import Visit, adopt, mount_again
 from htmx_live.runtime.parts import parts
 from htmx_live.runtime.present import present
@@ -110,6 +111,7 @@ class _Answers:
             return
         if not Turn(record).view.has_permission():
             raise PermissionDenied(f"{record.view}.has_permission() said no.")
+        watch(record)
         if record.rev > rev:
             self._fragments.append(present(record))
 

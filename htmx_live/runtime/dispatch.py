@@ -28,6 +28,7 @@ from htmx_live.events import (
     Push,
     PushTo,
     StartJob,
+    Tick,
     fold_of,
     read_mail,
     write_mail,
@@ -40,13 +41,13 @@ from htmx_live.runtime.current import current
 from htmx_live.runtime.first import keep
 from htmx_live.runtime.grant import granted
 from htmx_live.runtime.outcome import Turned, answer, rendered, send
-from htmx_live.runtime.parts import parts
+from htmx_live.runtime.parts import give_tick, parts
 from htmx_live.runtime.present import present
 from htmx_live.runtime.surroundings import around, atomic_where_asked
 from htmx_live.runtime.turn import Turn
 from htmx_live.stores.base import Lease, Loaded
 
-__all__ = ["deliver", "dispatch", "drain", "end", "look_after", "start_jobs"]
+__all__ = ["deliver", "dispatch", "drain", "end", "look_after", "start_jobs", "tick"]
 
 logger = logging.getLogger("htmx_live.runtime")
 
@@ -95,6 +96,18 @@ def drain(instance: str) -> None:
             logger.debug("Mail for instance %s, which is gone, was dropped", instance)
 
 
+def tick(instance: str) -> bool:
+    """Post a tick, unless nobody looks at the instance: then False."""
+    store = parts().store
+    if not store.is_shown(instance) or not store.post(instance, write_mail(Tick()), fold=fold_of(Tick())):
+        return False
+    look_after(instance)
+    return True
+
+
+give_tick(tick)
+
+
 def deliver(push: PushTo) -> int:
     """Post a push to every instance that it is meant for; how many there are.
 
@@ -108,7 +121,7 @@ def deliver(push: PushTo) -> int:
         if not push.is_meant_for(record):
             continue
         waiting = here.store.post(record.instance, text, fold=fold)
-        if any(here.store.is_present(page) for page in record.pages):
+        if here.store.is_shown(record.instance):
             look_after(record.instance)
         elif waiting > settings().MAX_MAIL and not record.jobs:
             end(record.instance)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from django.http import HttpRequest
 
+from htmx_live.live import import_view
 from htmx_live.records import Owner, Record
 from htmx_live.runtime.current import current
 from htmx_live.runtime.grant import granted
@@ -12,7 +13,7 @@ from htmx_live.runtime.outcome import Turned, answer, rendered, send
 from htmx_live.runtime.parts import parts
 from htmx_live.runtime.turn import Turn
 
-__all__ = ["First", "first_turn", "keep"]
+__all__ = ["First", "first_turn", "keep", "watch"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,9 +42,17 @@ def first_turn(record: Record, *, request: HttpRequest, page: str, owner: Callab
     return First(turn=turn, turned=answer(saved, fragment, turn.asked))
 
 
+def watch(record: Record) -> None:
+    """Have a view with ``tick_interval`` ticked while somebody looks at it."""
+    interval = import_view(record.view).tick_interval
+    if interval:
+        parts().ticker.watch(record.instance, interval / 1000)
+
+
 def keep(first: First) -> None:
     """Store what a first turn came to, the children's first: a parent never names what is not there."""
     for born in first.turn.born:
         keep(born)
     parts().store.create(first.turned.record)
+    watch(first.turned.record)
     send(first.turned.record, first.turn.asked, None, to_user=True)

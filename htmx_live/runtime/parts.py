@@ -4,7 +4,7 @@ Built once, from settings, when first used.
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,9 +16,10 @@ from htmx_live.conf import settings
 from htmx_live.pool import DaemonPool, Pool
 from htmx_live.runners.base import Perform, Runner
 from htmx_live.stores.base import Store
+from htmx_live.ticker import NoTicker, Ticker
 from htmx_live.transport.bus import Bus, bus
 
-__all__ = ["Parts", "give_perform", "override", "parts"]
+__all__ = ["Parts", "give_perform", "give_tick", "override", "parts"]
 
 _RUNNERS = {
     "thread": "htmx_live.runners.thread.ThreadRunner",
@@ -32,11 +33,13 @@ class Parts:
     bus: Bus
     runner: Runner
     turns: Pool
+    ticker: Ticker | NoTicker
 
 
 _lock = threading.Lock()
 _parts: Parts | None = None
 _perform: Perform | None = None
+_tick: Callable[[str], bool] | None = None
 
 
 def parts() -> Parts:
@@ -48,6 +51,12 @@ def give_perform(perform: Perform) -> None:
     """Say what runners are to run; called once, by the module that performs jobs, which stands above this one."""
     global _perform
     _perform = perform
+
+
+def give_tick(tick: Callable[[str], bool]) -> None:
+    """Say how an instance is ticked; called once, by the module that dispatches events."""
+    global _tick
+    _tick = tick
 
 
 @contextmanager
@@ -69,12 +78,13 @@ def _build() -> Parts:
     with _lock:
         if _parts is None:
             chosen = settings()
-            if _perform is None:
+            if _perform is None or _tick is None:
                 raise ImproperlyConfigured("htmx_live is not ready. Add 'htmx_live' to INSTALLED_APPS.")
             _parts = Parts(
                 store=import_string(chosen.STORE)(),
                 bus=bus(),
                 runner=import_string(_RUNNERS.get(chosen.RUNNER, chosen.RUNNER))(_perform),
                 turns=DaemonPool("htmx-live-turn", lambda: settings().TURN_THREADS),
+                ticker=Ticker(_tick),
             )
     return _parts

@@ -77,8 +77,8 @@ class Store(Protocol):
     def show(self, page: str, *, present: float, kept: float) -> None:
         """A page says that it is shown: present for so long, its records kept for so long beyond their TTL."""
 
-    def is_present(self, page: str) -> bool:
-        """Whether somebody looks at the page, as far as ``show`` tells."""
+    def is_shown(self, instance: str) -> bool:
+        """Whether somebody looks at a page that shows the instance, as far as ``show`` tells."""
 
     def members(self, page: str) -> Iterable[str]:
         """The ids of the instances that the page shows."""

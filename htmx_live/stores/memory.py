@@ -181,10 +181,11 @@ class MemoryStore:
             shown.present_until = now + present
             shown.kept_until = max(shown.kept_until, now + kept)
 
-    def is_present(self, page: str) -> bool:
+    def is_shown(self, instance: str) -> bool:
         with self._mutex:
-            shown = self._pages.get(page)
-            return shown is not None and shown.present_until > self._clock()
+            entry, now = self._entries.get(instance), self._clock()
+            pages = entry.record.pages if entry else ()
+            return any(self._pages[page].present_until > now for page in pages if page in self._pages)
 
     def members(self, page: str) -> tuple[str, ...]:
         with self._mutex:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from urllib.parse import unquote
 
 from htmx_live.grants import random_id
+from htmx_live.runtime.dispatch import tick
 from htmx_live.runtime.parts import parts
 from htmx_live.state import decode_state
 from htmx_live.testing.http import PageClient
@@ -113,7 +114,7 @@ class LiveClient:
         """Let ``event`` happen on the element that calls ``handler``."""
         element, left = self._find(event, handler, values)
         form = element if element.tag == "form" else element.closest("form")
-        body: dict[str, Any] = dict(form.values() if form is not None and event == "submit" else element.values())
+        body: dict[str, Any] = dict((form or element).values())  # htmx sends the whole form around a trigger
         body.update(left)
         if "data-live-args" in element.attributes:
             body["_args"] = element.attributes["data-live-args"]
@@ -145,6 +146,11 @@ class LiveClient:
         if failures and (self._raise_errors if raise_errors is None else raise_errors):
             raise failures[-1]
         return count
+
+    def tick(self) -> "LiveClient":
+        """Let one ``tick_interval`` pass."""
+        tick(self.instance)
+        return self
 
     def disconnect(self) -> "LiveClient":
         """The page loses its stream: what is pushed does not arrive."""

@@ -14,6 +14,7 @@ from htmx_live.runtime.parts import override, parts
 from htmx_live.stores.memory import MemoryStore
 from htmx_live.testing.clock import ManualClock
 from htmx_live.testing.recording import RecordingTransport
+from htmx_live.ticker import NoTicker
 from htmx_live.transport.bus import override_bus
 
 __all__ = ["Stage", "current_stage", "stage"]
@@ -44,7 +45,9 @@ def stage() -> Iterator[Stage]:
     clock = ManualClock()
     built = Stage(clock=clock, transport=RecordingTransport(clock=clock), runner=ImmediateRunner(perform))
     before, _current = _current, built
-    chosen = override(store=MemoryStore(clock=clock), bus=built.transport, runner=built.runner, turns=_AtOnce())
+    chosen = override(
+        store=MemoryStore(clock=clock), bus=built.transport, runner=built.runner, turns=_AtOnce(), ticker=NoTicker()
+    )
     try:
         with override_bus(built.transport), chosen:
             yield built

@@ -1,0 +1,87 @@
+"""``Ticker``: calls for live views at their interval, for as long as somebody looks at them.
+
+One thread of the process keeps the times.  It makes no turns: ``tick`` posts a letter and returns at once.  An instance
+that nobody looks at is forgotten, and watched again when its page returns.
+"""
+
+import heapq
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+__all__ = ["NoTicker", "Ticker"]
+
+logger = logging.getLogger("htmx_live.ticks")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class _Tick:
+    at: float  # seconds on the clock
+    instance: str = field(compare=False)
+    interval: float = field(compare=False)  # seconds
+
+
+class Ticker:
+    """``tick(instance)`` says whether the instance is still looked at; ``clock`` gives seconds that never run back."""
+
+    def __init__(self, tick: Callable[[str], bool], *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._tick, self._clock = tick, clock
+        self._wake = threading.Condition()
+        self._ticks: list[_Tick] = []
+        self._watched: set[str] = set()
+        self._thread: threading.Thread | None = None
+
+    def watch(self, instance: str, interval: float) -> None:
+        """Tick ``instance`` every ``interval`` seconds, from one interval from now; harmless when it is watched."""
+        with self._wake:
+            if instance in self._watched:
+                return
+            self._watched.add(instance)
+            heapq.heappush(self._ticks, _Tick(self._clock() + interval, instance, interval))
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="htmx-live-ticks", daemon=True)
+                self._thread.start()
+            self._wake.notify()
+
+    def fire(self) -> float | None:
+        """Make the calls that are due; seconds until the next one, None when nothing is watched."""
+        while (due := self._next_due()) is not None:
+            goes_on = False
+            try:
+                goes_on = self._tick(due.instance)
+            except Exception:  # a boundary: one instance that cannot be ticked must not stop the others
+                logger.exception("A tick of instance %s could not be posted", due.instance)
+                goes_on = True
+            self._settle(due, goes_on=goes_on)
+        with self._wake:
+            return max(0.0, self._ticks[0].at - self._clock()) if self._ticks else None
+
+    def _next_due(self) -> _Tick | None:
+        with self._wake:
+            return heapq.heappop(self._ticks) if self._ticks and self._ticks[0].at <= self._clock() else None
+
+    def _settle(self, tick: _Tick, *, goes_on: bool) -> None:
+        """Intervals that have been missed are left out, never made up for."""
+        with self._wake:
+            if goes_on:
+                now, at = self._clock(), tick.at + tick.interval
+                heapq.heappush(
+                    self._ticks, _Tick(at if at > now else now + tick.interval, tick.instance, tick.interval)
+                )
+            else:
+                self._watched.discard(tick.instance)
+
+    def _run(self) -> None:
+        while True:
+            wait = self.fire()
+            with self._wake:
+                if wait is None or (self._ticks and self._ticks[0].at > self._clock()):
+                    self._wake.wait(wait)
+
+
+class NoTicker:
+    """Watches nothing: ticks come when a test asks for them."""
+
+    def watch(self, instance: str, interval: float) -> None: ...

@@ -1,0 +1,119 @@
+"""Ticks: calls at an interval while somebody looks."""
+
+from typing import Any
+
+import pytest
+
+from htmx_live import LiveView
+from htmx_live.runtime.dispatch import tick
+from htmx_live.testing import ManualClock
+from htmx_live.ticker import Ticker
+
+
+class Heard:
+    """Counts ticks by instance; those in ``gone`` are not looked at any more."""
+
+    def __init__(self) -> None:
+        self.ticks: list[str] = []
+        self.gone: set[str] = set()
+
+    def __call__(self, instance: str) -> bool:
+        if instance == "broken":
+            raise RuntimeError("cannot be posted")
+        self.ticks.append(instance)
+        return instance not in self.gone
+
+
+def ticker(clock: ManualClock, heard: Heard) -> Ticker:
+    """A ticker without its thread: the test fires it."""
+    built = Ticker(heard, clock=clock)
+    built._thread = object()  # type: ignore[assignment]
+    return built
+
+
+def test_an_instance_is_ticked_every_interval() -> None:
+    clock, heard = ManualClock(), Heard()
+    watching = ticker(clock, heard)
+    watching.watch("a", 2.0)
+    waits = [watching.fire()]
+    for _ in range(3):
+        clock.advance(2)
+        waits.append(watching.fire())
+    assert (heard.ticks, waits) == (["a"] * 3, [2.0] * 4)
+
+
+def test_intervals_that_were_missed_are_left_out() -> None:
+    clock, heard = ManualClock(), Heard()
+    watching = ticker(clock, heard)
+    watching.watch("a", 2.0)
+    clock.advance(60)
+    watching.fire()
+    assert heard.ticks == ["a"]
+
+
+def test_watching_twice_ticks_once() -> None:
+    clock, heard = ManualClock(), Heard()
+    watching = ticker(clock, heard)
+    watching.watch("a", 2.0)
+    watching.watch("a", 2.0)
+    clock.advance(2)
+    watching.fire()
+    assert heard.ticks == ["a"]
+
+
+def test_an_instance_that_nobody_looks_at_is_forgotten_until_it_is_watched_again() -> None:
+    clock, heard = ManualClock(), Heard()
+    watching = ticker(clock, heard)
+    heard.gone.add("a")
+    watching.watch("a", 2.0)
+    clock.advance(2)
+    assert watching.fire() is None
+    watching.watch("a", 2.0)
+    assert watching.fire() == 2.0
+
+
+def test_a_tick_that_cannot_be_posted_stops_nobody(caplog: Any) -> None:
+    clock, heard = ManualClock(), Heard()
+    watching = ticker(clock, heard)
+    watching.watch("broken", 1.0)
+    watching.watch("a", 1.0)
+    clock.advance(1)
+    watching.fire()
+    assert (heard.ticks, "cannot be posted" in caplog.text) == (["a"], True)
+
+
+@pytest.mark.django_db
+def test_a_tick_renders_what_it_changed(live: Any) -> None:
+    assert live(Clock).tick().tick().text == "2"
+
+
+@pytest.mark.django_db
+def test_a_tick_that_fails_is_logged_and_the_next_one_runs(live: Any, caplog: Any) -> None:
+    client = live(Clock)
+    Clock.breaks = True
+    assert client.tick().state["count"] == 0
+    assert "secret detail" in caplog.text
+    Clock.breaks = False
+    assert client.tick().text == "1"
+
+
+@pytest.mark.django_db
+def test_a_page_that_is_not_looked_at_is_not_ticked(live: Any) -> None:
+    client = live(Clock).disconnect().advance(60)
+    assert tick(client.instance) is False
+
+
+class Clock(LiveView):
+    template_name = "views/clock.html"
+    tick_interval = 1000
+    breaks = False
+
+    def mount(self, request: Any, **kwargs: Any) -> None:
+        self.count = 0
+        type(self).breaks = False
+
+    def handle_tick(self) -> None:
+        if type(self).breaks:
+            self.count = 99
+            raise RuntimeError("secret detail")
+        self.count += 1
