@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from htmx_live.exceptions import Cancelled, UserError
+    from htmx_live.forms import LiveFormView
     from htmx_live.fragments import Fragment
     from htmx_live.handlers import background, debounce, event_handler, throttle
     from htmx_live.live import AsyncWorkMixin, StreamingMixin
@@ -19,6 +20,7 @@ __all__ = [
     "AsyncWorkMixin",
     "Cancelled",
     "Fragment",
+    "LiveFormView",
     "LiveView",
     "StreamingMixin",
     "UserError",
@@ -34,6 +36,7 @@ _HOMES = {
     "AsyncWorkMixin": "live",
     "Cancelled": "exceptions",
     "Fragment": "fragments",
+    "LiveFormView": "forms",
     "LiveView": "views",
     "StreamingMixin": "live",
     "UserError": "exceptions",

@@ -6,6 +6,7 @@
     ├── ArgumentError       an event's arguments do not fit the handler
     │   └── MalformedArguments      they are no JSON object or array, or are nested too deeply
     │       └── ArgumentsTooLarge   they are larger than MAX_ARGUMENT_SIZE
+    ├── FormTooLarge        the fields of a form are more than its record may keep
     ├── GrantError          a signed grant is missing, forged or expired
     ├── InstanceGone        no such instance, or not yours
     ├── InstanceExpired     an instance that cannot be brought back
@@ -29,6 +30,7 @@ __all__ = [
     "ArgumentsTooLarge",
     "Busy",
     "Cancelled",
+    "FormTooLarge",
     "GrantError",
     "HtmxLiveError",
     "InstanceExpired",
@@ -90,6 +92,19 @@ class ArgumentsTooLarge(MalformedArguments):
     """An event's ``_args`` are larger than ``MAX_ARGUMENT_SIZE``."""
 
     status = 413
+
+
+class FormTooLarge(HtmxLiveError):
+    """The fields of a form that is being filled in are more than its record may keep; sizes are in characters."""
+
+    status = 413
+
+    def __init__(self, view: str, size: int, limit: int) -> None:
+        self.view, self.size, self.limit = view, size, limit
+        super().__init__(
+            f"With the fields of its form, the state of {view} is {size} characters long; HTMX_LIVE['MAX_RECORD_SIZE'] "
+            f"allows {limit}. Raise it for forms with long texts."
+        )
 
 
 class GrantError(HtmxLiveError):
