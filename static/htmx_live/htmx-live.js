@@ -103,9 +103,9 @@
     if (on) look.removed.push(...split(liveRemoveClass).filter((name) => classList.contains(name)));
     for (const name of on ? look.removed : look.removed.splice(0)) classList.toggle(name, !on);
     if (liveDisable == null || (!on && look.was == null)) return;
-    look.was ??= elt.disabled;
+    look.was ??= elt.hasAttribute("disabled");
     look.focused ||= elt === doc.activeElement; // a disabled element loses the focus
-    elt.toggleAttribute("disabled", on || !!look.was);
+    elt.toggleAttribute("disabled", on || look.was);
     if (on) return;
     if (look.focused && doc.activeElement === doc.body) elt.focus({ preventScroll: true });
     look.was = look.focused = null;
@@ -135,7 +135,7 @@
     if (args) body.set("_args", args);
     if (!trigger.name && trigger.matches("input,select,textarea,button[value]"))
       body.set("value", trigger.type === "checkbox" ? trigger.checked : trigger.value);
-    return { handler, key, args, trigger, root: rootId(trigger), nonce: nonce(), isTyping: /^(input|key)/.test(type),
+    return { handler, key, args, trigger, root: rootId(trigger), nonce: nonce(), isTyping: /^(input|key|every)/.test(type),
       grant: trigger.closest(ROOT)?.dataset.live };
   }
 
@@ -153,7 +153,8 @@
     flight.url ||= url;
     flight.body ||= init.body;
     flight.isSent = !init.signal.aborted;
-    const { live = flight.grant, liveRev = "0" } = rootOf(root)?.dataset || {};
+    if (state.adopt[0]) await state.syncing; // which root this is for is being settled
+    const { live = flight.grant || "", liveRev = "0" } = rootOf(root)?.dataset || {};
     return fetch(flight.url, { ...init, body: flight.body, headers: { ...init.headers,
       "X-Live": live, "X-Live-Rev": liveRev, "X-Live-Nonce": flight.nonce, "X-CSRFToken": page.csrf } });
   }
@@ -180,11 +181,12 @@
     const { live, hx, text, response: { status, headers, raw } } = ctx, header = (name) => headers.get("X-Live-" + name);
     for (const one of JSON.parse(header("Notices") || "[]")) notice(one);
     if (header("Page")) {
-      Object.assign(page, { page: header("Page"), number: header("Number"), csrf: header("CSRF") });
+      page.number ||= header("Number");
+      Object.assign(page, { page: header("Page"), csrf: header("CSRF") });
       open();
     }
     if (!live?.handler) return;
-    const isForeign = raw.redirected || (status === 200 && !text.includes("<hx-partial")); // a login page
+    const isForeign = raw.redirected || (status === 200 && !/<hx-partial/.test(text) && !hx.redirect && !hx.refresh);
     const [how, url] = split(header("Url"));
     if (url) hx[how + "url"] = url;
     live.isAnswered = true;
@@ -244,12 +246,13 @@
     const kept = [];
     for (const [elt, [was, rendered]] of state.fields) {
       const now = read(elt, true);
+      elt.removeAttribute("autofocus"); // it had the focus when it was new; htmx would give it again
       if (was === rendered || state.swapping.resets || isSettled(elt, was, now !== rendered)) write(elt, now);
       else kept.push([elt, was]);
     }
     for (const one of kept) write(...one); // last, or another radio button's new default would win
     state.fields.clear();
-    for (const elt of all(`input[name=${TOKEN}]`, target)) elt.value ||= page.csrf;
+    for (const elt of all(`input[name=${TOKEN}]`, target)) elt.value ||= page.csrf || "";
     paint();
     emit("applied", { id: target.id }, target);
   }
@@ -258,8 +261,9 @@
 
   const isStale = (target, root) => target.id === root.id && +root.dataset.liveRev <= +target.dataset.liveRev;
 
-  function sift({ live }, tasks) {
-    state.swapping = live;
+  function sift(ctx, tasks) {
+    const live = (state.swapping = ctx.live);
+    if (live) ctx.transition = false; // its swap would run after others have begun
     for (const task of [...tasks]) {
       const { target, fragment } = task, root = fragment?.firstElementChild;
       if (root?.dataset?.live == null || !target?.dataset?.live) continue;
@@ -392,7 +396,7 @@
     if (event === "hello") {
       Object.assign(state, { up: true, tries: 0, idle: 0, heartbeat: message.heartbeat || state.heartbeat });
       clearTimeout(timers.poll);
-      offline(false);
+      later("banner", 50, () => Promise.resolve(state.syncing).then(() => state.up && offline(false))); // after a reset
       emit("connected");
     }
   }
@@ -531,7 +535,7 @@
   const keep = () => shelf(all(ROOT).map((elt) => elt.dataset.live));
 
   function start() {
-    const [{ type }] = /** @type {any[]} */ (performance.getEntriesByType("navigation"));
+    const [{ type }] = /** @type {any[]} */ ([...performance.getEntriesByType("navigation"), {}]);
     register();
     html.classList.add("live-ready");
     extension.htmx_after_process(doc.body);
@@ -561,10 +565,10 @@
   on(doc, "click", ({ target }) => {
     const button = target.closest?.("[data-live-do]"), toast = button?.closest(".live-toast");
     if (!button) return;
-    const wanted = button.dataset.liveDo;
+    const wanted = button.dataset.liveDo, flight = retries.get(toast);
     toast?.remove();
     if (wanted === "reload") location.reload();
-    if (wanted === "retry") resend(retries.get(toast));
+    if (wanted === "retry" && flight) resend(flight);
   });
   // The watchdog: a stream that was silent for 2.5 heartbeats is dead, whatever its socket says.
   setInterval(() => Date.now() - state.fed > 2500 * state.heartbeat && state.stream?.abort(), SECOND);

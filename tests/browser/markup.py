@@ -16,11 +16,12 @@ def document(body: str, *, htmx: str | None = "/htmx.js", **meta: object) -> str
         "heartbeat": 15, "poll": 3, "hidden-close": 60, "groups": "card",
     } | {name.replace("_", "-"): value for name, value in meta.items()}  # fmt: skip
     attributes = "".join(f' data-{name}="{value}"' for name, value in values.items() if value is not None)
+    words = render_to_string("htmx_live/messages.html")
     script = f'<script defer src="{htmx}"></script>' if htmx else ""
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Test</title>{script}'
         f'<script defer src="/htmx-live.js"></script><link rel="stylesheet" href="/htmx-live.css">'
-        f'<meta name="htmx-live"{attributes}>{render_to_string("htmx_live/messages.html")}</head><body>{body}</body></html>'
+        f'<meta name="htmx-live"{attributes}>{words}</head><body>{body}</body></html>'
     )
 
 

@@ -18,7 +18,7 @@ def toast(page: Page) -> str:
 def test_an_event_carries_grants_nonce_token_and_arguments(live: LivePage) -> None:
     live.open(
         root(
-            f'<form id="f" {on("save", {"pk": 7}, event="submit")}><input name="title" value="A"><button>Save</button></form>'
+            f'<form {on("save", {"pk": 7}, event="submit")}><input name="title" value="A"><button>Save</button></form>'
         )
     )
     live.page.click("button")
@@ -61,7 +61,8 @@ def test_quick_clicks_are_all_sent_in_order_one_at_a_time(live: LivePage) -> Non
 
 
 def row(pk: int) -> str:
-    return f'<form id="r{pk}" {on("drop", {"pk": pk}, event="submit")}><input name="why" id="w{pk}"><button>Drop</button></form>'
+    trigger = on("drop", {"pk": pk}, event="submit")
+    return f'<form id="r{pk}" {trigger}><input name="why" id="w{pk}"><button>Drop</button></form>'
 
 
 def test_an_event_whose_trigger_is_swapped_away_still_goes_out_with_its_values(live: LivePage) -> None:
@@ -257,7 +258,8 @@ def test_an_event_that_found_its_record_gone_says_so(live: LivePage) -> None:
 def test_an_error_can_be_answered_by_the_page_itself(live: LivePage) -> None:
     live.open(root(f'<button id="b" {on("save")}>Save</button>'))
     live.page.evaluate(
-        "addEventListener('live:error', (event) => {event.preventDefault(); seen.push([event.target.id, event.detail.status])})"
+        "addEventListener('live:error', (event) => {"
+        "event.preventDefault(); seen.push([event.target.id, event.detail.status])})"
     )
     live.page.click("#b")
     live.event().answer(status=409)

@@ -32,9 +32,7 @@ def test_typed_text_and_caret_survive_a_push(live: LivePage, old: str, new: str,
         live.page.focus("button")
     live.push(swap(f"<p>2</p>{new}<button>x</button>", rev=2), "e.2")
     expect(live.page.locator("p")).to_have_text("2")
-    seen = live.page.evaluate(
-        "(({value, selectionStart, selectionEnd, defaultValue}) => [value, selectionStart, selectionEnd, defaultValue])(t)"
-    )
+    seen = live.page.evaluate("[t.value, t.selectionStart, t.selectionEnd, t.defaultValue]")
     assert seen == ["typed text", 2, 5, "b"]
     assert live.page.evaluate("document.activeElement.id") == ("t" if focused else "")
 
@@ -159,13 +157,23 @@ def test_the_server_may_open_and_close_details_and_dialogs(live: LivePage) -> No
     assert live.page.evaluate("[d.open, g.open]") == [False, False]
 
 
+def test_autofocus_takes_the_focus_once_and_not_at_every_push(live: LivePage) -> None:
+    inner = '<input id="t"><p>{}</p><input id="a" autofocus>'
+    live.open(root(inner.format(1)))
+    live.page.focus("#t")
+    live.push(swap(inner.format(2), rev=2), "e.2")
+    assert live.page.evaluate("[document.querySelector('p').textContent, document.activeElement.id]") == ["2", "t"]
+
+
 def test_scroll_positions_survive_a_push(live: LivePage) -> None:
     rows = "".join(f"<p>row {n}</p>" for n in range(200))
-    live.server.files  # noqa: B018
-    live.open(root(f'<div id="s" class="live-toasts">{rows}</div>{rows}'))
-    live.page.evaluate("scrollTo(0, 300)")
-    live.push(swap(f'<div id="s" class="live-toasts">{rows}<p>new</p></div>{rows}<p>new</p>', rev=2), "e.2")
-    assert live.page.evaluate("scrollY") == 300
+    live.open(root(f'<div id="s">{rows}</div>{rows}'))
+    live.page.evaluate(
+        "() => {const sheet = new CSSStyleSheet(); sheet.replaceSync('#s {height: 90px; overflow: auto}');"
+        "document.adoptedStyleSheets.push(sheet); s.scrollTop = 200; scrollTo(0, 300)}"
+    )
+    live.push(swap(f'<div id="s">{rows}<p>new</p></div>{rows}<p>new</p>', rev=2), "e.2")
+    assert live.page.evaluate("[s.scrollTop, scrollY]") == [200, 300]
 
 
 def test_a_kept_element_is_left_to_its_widget(live: LivePage) -> None:

@@ -60,6 +60,21 @@ def test_a_click_on_a_root_that_was_adopted_meanwhile_reaches_the_adopted_one(li
     assert live.event().headers["x-live"] == "grant-live-z"
 
 
+def test_a_click_before_the_adoption_waits_for_it(live: LivePage) -> None:
+    button = f'<button id="b" {on("add")}>+</button>'
+    live.open(root(button))
+    live.server.pages["/"] = document(root(button, id="live-n"), htmx=live.htmx)
+    live.server.on["sync"] = lambda exchange: None
+    live.page.reload()
+    sync = live.server.next("sync")
+    live.page.click("#b")
+    live.page.wait_for_selector("body.live-loading")
+    assert live.server.count("event") == 0
+    sync.answer(partial(root(button, rev=4), "live-n", how="outerHTML"))
+    event = live.event()
+    assert (event.headers["x-live"], event.headers["x-live-rev"]) == ("grant-live-a", "4")
+
+
 def test_a_hidden_tab_closes_its_stream_and_catches_up_when_shown(live: LivePage) -> None:
     live.open(root("1"), hidden_close=0.1)
     live.push("", "e.5")

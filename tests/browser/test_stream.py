@@ -75,6 +75,19 @@ def test_the_banner_shows_while_the_server_is_away_and_goes_when_it_is_back(live
     expect(banner).to_have_count(0)
 
 
+def test_the_banner_stays_until_a_reset_is_made_good(live: LivePage) -> None:
+    live.open(root("1"))
+    live.server.on["sync"] = lambda exchange: None
+    live.server.on["stream"] = lambda exchange: (exchange.start_stream(), exchange.send("event: reset\ndata: {}\n\n"))
+    live.stream.cut()
+    sync = live.server.next("sync")
+    live.page.evaluate("new Promise((go) => setTimeout(go, 300))")
+    assert live.page.locator(".live-banner").count() == 1
+    sync.answer(swap("2", rev=2))
+    expect(live.page.locator(".live-banner")).to_have_count(0)
+    assert live.page.inner_text("#live-a") == "2"
+
+
 def test_the_page_polls_while_the_stream_is_down(live: LivePage) -> None:
     live.open(root("1"), poll=0.05)
     live.server.on["stream"] = lambda exchange: exchange.answer(status=503)
