@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 from django.core.exceptions import NON_FIELD_ERRORS
 from django.forms import BaseForm, BoundField, MultiWidget, Widget
@@ -36,7 +36,7 @@ __all__ = [
     "without_secrets",
 ]
 
-Submittable = BaseForm | BaseFormSet[Any]
+Submittable: TypeAlias = "BaseForm | BaseFormSet[Any]"
 Values = dict[str, list[str]]  # as they are sent: a field may come more than once
 Errors = dict[str, dict[str, list[str]]]  # a form's prefix ("" without one) -> a field's name -> texts
 
@@ -156,19 +156,28 @@ def merged(errors: Errors, form: Submittable, names: Collection[str], earlier: E
     return together
 
 
-def show_errors(form: Any, errors: Errors) -> None:
+def show_errors(form: Submittable, errors: Errors) -> None:
     """Give ``form`` these errors in the place of those that cleaning would find; what they name may be gone."""
-    one: Any
     for one in forms_of(form):
-        one._errors = ErrorDict(renderer=one.renderer)
-        one.cleaned_data = {}
-        for name, said in errors.get(one.prefix or "", {}).items():
-            if name == NON_FIELD_ERRORS or name in one.fields:
-                one.add_error(None if name == NON_FIELD_ERRORS else name, said)
+        _fill(one, errors.get(one.prefix or "", {}))
     if isinstance(form, BaseFormSet):
-        own = errors.get("", {}).get(NON_FIELD_ERRORS, [])
-        form._errors = [one.errors for one in form.forms]
-        form._non_form_errors = form.error_class(own, error_class="nonform", renderer=form.renderer)
+        _fill_formset(form, errors.get("", {}).get(NON_FIELD_ERRORS, []))
+
+
+# Any: these attributes are Django's own, and in no stub.
+
+
+def _fill(form: Any, errors: Mapping[str, list[str]]) -> None:
+    form._errors = ErrorDict(renderer=form.renderer)
+    form.cleaned_data = {}
+    for name, said in errors.items():
+        if name == NON_FIELD_ERRORS or name in form.fields:
+            form.add_error(None if name == NON_FIELD_ERRORS else name, said)
+
+
+def _fill_formset(formset: Any, errors: list[str]) -> None:
+    formset._errors = [form.errors for form in formset.forms]
+    formset._non_form_errors = formset.error_class(errors, error_class="nonform", renderer=formset.renderer)
 
 
 # Rows
