@@ -150,4 +150,5 @@ def _one_line(text: str) -> str:
 
 def _back(request: HttpRequest) -> str:
     came_from = request.headers.get("Referer", "")
-    return came_from if url_has_allowed_host_and_scheme(came_from, allowed_hosts={request.get_host()}) else "/"
+    is_ours = url_has_allowed_host_and_scheme(came_from, allowed_hosts={request.get_host()})
+    return came_from if is_ours and came_from.startswith("http") else "/"

@@ -20,7 +20,7 @@ from htmx_live.pages import owner_of, page_of
 from htmx_live.records import Record
 from htmx_live.runtime.dispatch import dispatch
 from htmx_live.runtime.mount import mount_again
-from htmx_live.sync import answer_sync, read_question
+from htmx_live.sync import MAX_REV, answer_sync, read_question
 from htmx_live.transport.stream import stream_response
 
 __all__ = ["event", "stream", "sync"]
@@ -91,6 +91,6 @@ def _mounted_again(request: HttpRequest, grant: ViewGrant) -> HttpResponseBase:
 
 def _rev(request: HttpRequest) -> int:
     try:
-        return max(0, min(int(request.headers.get("X-Live-Rev", "0")), 2**53))
+        return max(0, min(int(request.headers.get("X-Live-Rev", "0")), MAX_REV))
     except ValueError:
         raise MalformedArguments("the header X-Live-Rev is not a number") from None

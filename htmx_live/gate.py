@@ -12,7 +12,7 @@ from django.contrib.auth import get_user
 from django.http import HttpRequest, parse_cookie
 
 from htmx_live.conf import session_cookie_name, session_engine, settings
-from htmx_live.exceptions import GrantError
+from htmx_live.exceptions import GrantError, StateError
 from htmx_live.grants import unsign_page
 from htmx_live.ownership import opens_page
 from htmx_live.pages import owner_of, session_hash
@@ -48,7 +48,7 @@ class StreamGate:
             channels.append(user_channel(owner.user))
         return Access(
             page=grant.page,
-            owner=owner.key,
+            owner=owner.key if owner != Owner() else grant.page,  # visitors without a session are not one owner
             session=session_hash(request.COOKIES.get(session_cookie_name())),
             channels=tuple(channels),
         )
@@ -74,7 +74,10 @@ def _request(headers: Mapping[str, str]) -> HttpRequest:
     request = HttpRequest()
     request.COOKIES = parse_cookie(headers.get("cookie", ""))
     engine: Any = import_module(session_engine())
-    request.session = engine.SessionStore(request.COOKIES.get(session_cookie_name()))
+    session: Any = engine.SessionStore(request.COOKIES.get(session_cookie_name()))
+    # get_user() renews a session that one of SECRET_KEY_FALLBACKS signed, and no new cookie would be sent here.
+    session.cycle_key = lambda: None
+    request.session = session
     request.user = get_user(request)
     return request
 
@@ -86,6 +89,10 @@ def _is_allowed(page: str, owner: Owner) -> bool:
         loaded = store.load(instance)
         if loaded is None or loaded.record.owner not in (owner, Owner()):
             continue
-        if not Turn(loaded.record).view.has_permission():
+        try:
+            view = Turn(loaded.record).view
+        except (StateError, ImportError):
+            continue  # as good as gone: the page's next question finds that out
+        if not view.has_permission():
             return False
     return True

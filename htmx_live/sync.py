@@ -5,6 +5,7 @@ the same page showed (it is taken over).  A page that has no stream also reads i
 """
 
 import json
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +15,7 @@ from django.http import HttpRequest, HttpResponse
 
 from htmx_live.conf import settings
 from htmx_live.embed import complete
-from htmx_live.exceptions import ArgumentsTooLarge, GrantError, InstanceGone, MalformedArguments
+from htmx_live.exceptions import ArgumentsTooLarge, GrantError, InstanceGone, MalformedArguments, StateError
 from htmx_live.fragments import Fragment, join
 from htmx_live.grants import ViewGrant
 from htmx_live.ownership import find, view_grant
@@ -31,7 +32,11 @@ from htmx_live.transport.channels import page_channel, user_channel
 from htmx_live.transport.messages import APPEND
 from htmx_live.transport.texts import append_data
 
-__all__ = ["Question", "answer_sync", "read_question"]
+__all__ = ["MAX_REV", "Question", "answer_sync", "read_question"]
+
+logger = logging.getLogger("htmx_live.endpoints")
+
+MAX_REV = 2**53  # past it JavaScript cannot count on
 
 _MAX_ROOTS = 2000
 
@@ -54,17 +59,22 @@ def read_question(body: bytes) -> Question:
         raise ArgumentsTooLarge(f"the question is {len(body)} bytes long")
     try:
         given = json.loads(body)
-        roots = [(str(root["live"]), int(root["rev"])) for root in given.get("roots", [])]
+        # Ids are unique in a page: what is named twice is answered once.
+        roots = list({str(root["live"]): _rev(root["rev"]) for root in given.get("roots", [])}.items())
         return Question(
             number=str(given.get("number", "")),
             roots=roots[:_MAX_ROOTS],
             streams={str(target): str(at) for target, at in given.get("streams", {}).items()},
-            adopt=[str(grant) for grant in given.get("adopt", [])][:_MAX_ROOTS],
+            adopt=list(dict.fromkeys(str(grant) for grant in given.get("adopt", [])))[:_MAX_ROOTS],
             poll=bool(given.get("poll")),
             hidden=bool(given.get("hidden")),
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
         raise MalformedArguments("the question is not the JSON object that docs/wire.md describes") from None
+
+
+def _rev(given: Any) -> int:
+    return max(0, min(int(given), MAX_REV))
 
 
 def answer_sync(request: HttpRequest, page: Page, question: Question) -> HttpResponse:
@@ -98,22 +108,32 @@ class _Answers:
         self._remounts = 0
 
     def add_root(self, grant: ViewGrant, rev: int, owner: Any, earlier: list[Record]) -> None:
-        drain(grant.instance)  # pushes have waited for its return
         record = find(grant, owner)
         self._roots.add(f"live-{grant.instance}")
-        if record is None:
-            turned = mount_again(grant, self._visit, rev=rev).turned
-            self._remounts += 1
-            if turned.fragment is not None:
-                self._fragments.append(turned.fragment)
+        if record is not None:
+            drain(grant.instance)  # pushes have waited for its return
+            record = find(grant, owner)
+        if record is not None and (self._take_over(record, earlier) or self._is_current(record, rev)):
             return
-        if self._take_over(record, earlier):
-            return
-        if not Turn(record).view.has_permission():
+        turned = mount_again(grant, self._visit, rev=rev).turned
+        self._remounts += 1
+        if turned.fragment is not None:
+            self._fragments.append(turned.fragment)
+
+    def _is_current(self, record: Record, rev: int) -> bool:
+        """Add what a root at ``rev`` lacks; False when its record's state cannot be read any more."""
+        try:
+            view = Turn(record).view
+        except StateError:
+            logger.exception("The state of instance %s (%s) cannot be read", record.instance, record.view)
+            end(record.instance)
+            return False
+        if not view.has_permission():
             raise PermissionDenied(f"{record.view}.has_permission() said no.")
         watch(record)
         if record.rev > rev:
             self._fragments.append(present(record))
+        return True
 
     def add_text(self, target: str, at: str) -> None:
         """The part of a text stream that an element which stands at ``at`` lacks."""
@@ -122,7 +142,8 @@ class _Answers:
         if text is None:
             return
         generation, _, offset = at.rpartition(".")
-        start = int(offset) if generation == text.generation and offset.isdecimal() else 0
+        is_number = offset.isascii() and offset.isdigit() and len(offset) < 20
+        start = int(offset) if generation == text.generation and is_number else 0
         if generation != text.generation or start < len(text.text):
             self._add_message(APPEND, append_data(target, text.generation, start, text.text[start:]))
 

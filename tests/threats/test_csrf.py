@@ -1,0 +1,77 @@
+"""CSRF: every route that changes something asks for the token, the script's and a form's own."""
+
+import pytest
+from django.urls import get_resolver
+
+from tests.threats.visitor import Visitor, written
+
+pytestmark = pytest.mark.django_db
+
+ROUTES = {"event": "/live/event/add/", "sync": "/live/sync/", "stream": "/live/stream/"}
+
+
+def test_these_tests_know_every_route():
+    names = {pattern.name for pattern in get_resolver("htmx_live.urls").url_patterns}
+    assert names == {*ROUTES, "panel"}  # which only answers GET
+
+
+@pytest.mark.parametrize("token", [None, "", "x", "a" * 32, "a" * 64, "é"])
+def test_a_post_without_the_token_is_403(token):
+    page = Visitor().open()
+    before = written(page)
+    headers = {"X-Live": page.live, "X-Live-Page": page.page} | ({} if token is None else {"X-CSRFToken": token})
+    answers = [page.visitor.http.post(route, headers=headers).status_code for route in ROUTES.values()]
+    assert answers == [403, 403, 403]
+    assert written(page) == before
+
+
+def test_a_form_without_the_token_is_403():
+    page = Visitor().open("/guestbook/")
+    before = written(page)
+    form = {"_live": page.live, "text": "x"}
+    answer = page.event("write", form=form, X_Live=None, X_Live_Page=None, X_CSRFToken=None)
+    assert (answer.status_code, written(page)) == (403, before)
+
+
+def test_anothers_token_is_403():
+    page, other = Visitor().open(), Visitor().open()
+    assert page.event("add", X_CSRFToken=other.csrf).status_code == 403
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://testserver.evil.example"])
+def test_a_post_from_another_origin_is_403(origin):
+    page = Visitor().open()
+    before = written(page)
+    assert page.event("add", Origin=origin).status_code == 403
+    assert page.sync(Origin=origin).status_code == 403
+    assert written(page) == before
+
+
+@pytest.mark.parametrize("method", ["get", "head", "put", "patch", "delete", "options"])
+def test_other_methods_do_nothing(method):
+    page = Visitor().open()
+    before = written(page)
+    headers = {"X-Live": page.live, "X-Live-Page": page.page, "X-CSRFToken": page.csrf}
+    for name in ("event", "sync"):
+        assert getattr(page.visitor.http, method)(ROUTES[name], headers=headers).status_code == 405
+    assert written(page) == before
+
+
+def test_no_answer_lets_another_origin_read_it():
+    page = Visitor().open()
+    headers = {"Origin": "http://testserver"}
+    answers = [
+        page.event("add", **headers),
+        page.sync(**headers),
+        page.visitor.http.get("/live/stream/", headers=headers),
+    ]
+    for answer in answers:
+        assert not [name for name in answer.headers if name.lower().startswith("access-control")]
+
+
+def test_pages_and_answers_stay_out_of_shared_caches():
+    visitor = Visitor()
+    page = visitor.open()
+    assert visitor.http.get("/counter/")["Cache-Control"] == "private"
+    assert "no-store" in page.event("add")["Cache-Control"]
+    assert "no-store" in page.sync()["Cache-Control"]

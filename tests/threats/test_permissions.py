@@ -1,0 +1,101 @@
+"""Permissions that are lost after the page was loaded: nothing is done and nothing is shown any more."""
+
+import pytest
+from django.contrib.auth.models import Permission
+
+from htmx_live.gate import StreamGate
+from htmx_live.transport.access import Access, Refusal
+from tests.threats.visitor import Visitor, record_of, somebody, written
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def alice():
+    user = somebody("alice")
+    user.user_permissions.add(Permission.objects.get(codename="view_user"))
+    return user
+
+
+def knock(page):
+    """Ask for the page's stream."""
+    cookies = "; ".join(f"{name}={morsel.value}" for name, morsel in page.visitor.http.cookies.items())
+    return StreamGate().open({"x-live-page": page.page, "cookie": cookies})
+
+
+def test_a_permission_lost_between_render_and_click_is_403_and_changes_nothing(alice):
+    page = Visitor(alice).open("/guarded/")
+    page.event("add")
+    alice.user_permissions.clear()
+    before = written(page)
+    answers = [page.event("add"), page.event("work"), page.sync()]
+    assert [(answer.status_code, answer.content) for answer in answers] == [(403, b"")] * 3
+    assert written(page) == before
+
+
+def test_a_permission_lost_before_a_replay_shows_nothing(alice):
+    page = Visitor(alice).open("/guarded/")
+    page.event("add", X_Live_Nonce="a" * 32)
+    alice.user_permissions.clear()
+    answer = page.event("add", X_Live_Nonce="a" * 32)
+    assert (answer.status_code, answer.content) == (403, b"")
+
+
+def test_a_permission_lost_before_a_remount_shows_nothing(alice, stage):
+    page = Visitor(alice).open("/guarded/")
+    alice.user_permissions.clear()
+    stage.clock.advance(100_000)
+    answers = [page.event("add"), page.sync()]
+    assert [(answer.status_code, answer.content) for answer in answers] == [(403, b"")] * 2
+    assert record_of(page) is None
+
+
+def test_a_permission_lost_before_a_reload_adopts_nothing(alice):
+    page = Visitor(alice).open("/guarded/")
+    back = page.event("add", form={"_live": page.live}, X_Live=None, X_Live_Page=None)["Location"]
+    alice.user_permissions.clear()
+    before = written(page)
+    assert page.visitor.http.get(back).status_code == 403
+    assert written(page) == before
+
+
+def test_a_permission_lost_between_start_and_run_fails_the_job_without_running_it(alice, stage):
+    page = Visitor(alice).open("/guarded/")
+    page.event("work")
+    alice.user_permissions.clear()
+    stage.runner.run_all()
+    record = record_of(page)
+    assert (record.state["count"], record.jobs) == ("0", ())
+    assert record.state["ended"] == '["work",true]'
+
+
+def test_a_user_who_was_deactivated_or_deleted_may_do_nothing_any_more(alice):
+    page = Visitor(alice).open("/guarded/")
+    before = written(page)
+    alice.is_active = False
+    alice.save()
+    assert page.event("add").status_code == 404
+    alice.delete()
+    assert page.event("add").status_code == 404
+    assert written(page) == before
+
+
+def test_a_stream_is_opened_only_with_permission(alice):
+    page = Visitor(alice).open("/guarded/")
+    assert isinstance(knock(page), Access)
+    alice.user_permissions.clear()
+    assert knock(page) == Refusal(status=403)
+
+
+def test_a_visitor_is_sent_to_log_in_and_a_user_without_permission_gets_403(alice):
+    anonymous = Visitor().http.get("/guarded/")
+    assert (anonymous.status_code, anonymous["Location"]) == (302, "/login/?next=/guarded/")
+    assert Visitor(somebody("bob")).http.get("/guarded/").status_code == 403
+
+
+def test_knocking_with_a_key_that_was_replaced_does_not_end_the_session(alice, settings):
+    """A session that was signed with the key before: Django's own handler renews it, and sends the new cookie."""
+    page = Visitor(alice).open("/guarded/")
+    settings.SECRET_KEY_FALLBACKS, settings.SECRET_KEY = [settings.SECRET_KEY], "a new key"
+    knock(page)
+    assert page.visitor.http.get("/guarded/").status_code == 200

@@ -1,0 +1,36 @@
+"""A site to attack."""
+
+from django.contrib.auth import get_user_model, login, logout
+from django.http import HttpRequest, HttpResponse
+from django.middleware.csrf import get_token
+from django.urls import include, path, re_path
+
+from tests.sample_views import Counter, Private, Report
+from tests.threats.views import Board, Guarded, Guestbook
+
+
+def log_in(request: HttpRequest, name: str) -> HttpResponse:
+    """Whoever comes here is ``name`` from now on; the answer is the new CSRF token."""
+    user = get_user_model().objects.get(username=name)
+    login(request, user, backend="django.contrib.auth.backends.ModelBackend")
+    return HttpResponse(get_token(request))
+
+
+def log_out(request: HttpRequest) -> HttpResponse:
+    logout(request)
+    return HttpResponse(get_token(request))
+
+
+urlpatterns = [
+    path("counter/", Counter.as_view()),
+    path("report/", Report.as_view()),
+    path("private/", Private.as_view()),
+    path("guestbook/", Guestbook.as_view()),
+    path("guarded/", Guarded.as_view()),
+    path("board/", Board.as_view()),
+    path("login/<str:name>/", log_in),
+    path("logout/", log_out),
+    path("live/", include("htmx_live.urls")),
+    path("any/<path:rest>", Guestbook.as_view()),
+    re_path("^/(?P<rest>.*)", Guestbook.as_view()),  # two slashes, as a careless pattern lets through
+]
