@@ -12,7 +12,7 @@ from typing import Any
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 
-__all__ = ["Settings", "installed_middleware", "session_cookie_name", "session_engine", "settings"]
+__all__ = ["Settings", "installed_middleware", "session_cookie_name", "session_engine", "settings", "site_facts"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +77,11 @@ def settings() -> Settings:
 def installed_middleware() -> Sequence[str]:
     """Django's ``MIDDLEWARE``."""
     return tuple(django_settings.MIDDLEWARE)
+
+
+def site_facts() -> dict[str, Any]:
+    """The site's own language and time zone, for what is shown to everybody."""
+    return {"language": django_settings.LANGUAGE_CODE, "time_zone": django_settings.TIME_ZONE}
 
 
 def session_engine() -> str:

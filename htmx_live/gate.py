@@ -17,6 +17,7 @@ from htmx_live.grants import unsign_page
 from htmx_live.ownership import opens_page
 from htmx_live.pages import owner_of, session_hash
 from htmx_live.records import Owner
+from htmx_live.runtime.channels import shared_channels
 from htmx_live.runtime.dispatch import look_after
 from htmx_live.runtime.first import watch
 from htmx_live.runtime.parts import parts
@@ -41,9 +42,9 @@ class StreamGate:
         owner = owner_of(request)
         if not opens_page(grant, owner):
             return Refusal(status=404)
-        if not _is_allowed(grant.page, owner):
+        if not _is_allowed(grant.page, request):
             return Refusal(status=403)
-        channels = [page_channel(grant.page)]
+        channels = [page_channel(grant.page), *shared_channels(grant.page)]
         if owner.user:
             channels.append(user_channel(owner.user))
         return Access(
@@ -82,15 +83,15 @@ def _request(headers: Mapping[str, str]) -> HttpRequest:
     return request
 
 
-def _is_allowed(page: str, owner: Owner) -> bool:
+def _is_allowed(page: str, request: HttpRequest) -> bool:
     """Whether every view on the page still lets its user in."""
-    store = parts().store
+    store, owner = parts().store, owner_of(request)
     for instance in store.members(page):
         loaded = store.load(instance)
         if loaded is None or loaded.record.owner not in (owner, Owner()):
             continue
         try:
-            view = Turn(loaded.record).view
+            view = Turn(loaded.record, request=request).view  # one user for all, read once
         except (StateError, ImportError):
             continue  # as good as gone: the page's next question finds that out
         if not view.has_permission():

@@ -40,7 +40,7 @@ class Inner:
 
     record: Record
     kwargs: dict[str, Any]
-    request: HttpRequest
+    request: HttpRequest | None
     outlet: Outlet
     starter: str = ""
     page: str = ""
@@ -92,13 +92,18 @@ class Live:
     @property
     def request(self) -> HttpRequest:
         """The user's request while ``mount`` or a user's event runs; otherwise a stand-in: a GET of the page
-        without session and messages."""
+        without session and messages.  A shared view has one only in a user's event."""
+        if self._live.request is None:
+            raise TurnError(
+                f"{type(self).__name__} is a shared view: outside of a user's event it has no request and no user, for "
+                "what it shows is everybody's. Keep what differs from user to user out of it."
+            )
         return self._live.request
 
     @property
     def user(self) -> Any:
         """The user whose view this is, as ``request.user``; read from the database when first used."""
-        return self._live.request.user
+        return self.request.user
 
     @property
     def streams(self) -> Streams:
@@ -114,6 +119,11 @@ class Live:
 
     def mount(self, request: HttpRequest, **kwargs: Any) -> Any:
         """Set the first state; runs once per instance.  May start jobs."""
+
+    @classmethod
+    def share_key(cls, **kwargs: Any) -> Any:
+        """Shared views mounted with kwargs that give an equal key are one; by default the kwargs themselves."""
+        return kwargs
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         """Further variables for the template; computed for each render and not kept."""
@@ -194,7 +204,7 @@ class Live:
 
     def redirect(self, to: Any, *args: Any, **kwargs: Any) -> None:
         """Send the user to ``to``, as Django's shortcut takes it; another host must be in ``REDIRECT_HOSTS``."""
-        self._live.outlet.ask(Redirect(url=safe_url(resolve_url(to, *args, **kwargs), self._live.request)))
+        self._live.outlet.ask(Redirect(url=safe_url(resolve_url(to, *args, **kwargs), self.request)))
 
     def broadcast(self, handler: str, payload: dict[str, Any] | None = None) -> None:
         """Call a method of the other instances of this view that were mounted with the same kwargs."""

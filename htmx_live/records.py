@@ -42,7 +42,8 @@ class Record:
     """What a store keeps of one instance.  ``rev`` rises by one with each turn.
 
     ``kwargs`` are encoded; ``digest`` is the hash of the HTML that was sent last; ``nonces`` are those of the last
-    16 user events; ``pages`` are the ids of the pages that show it, newest last.  ``children`` maps a nested view's
+    16 user events; ``pages`` are the ids of the pages that show it, newest last: none for a ``shared``
+    one, which any page may show.  ``children`` maps a nested view's
     key to its instance and a digest of its kwargs, ``parent`` is the instance that contains this one.  ``language``
     to ``query`` describe the page as its user last saw it, ``url`` holds what its address leaves out of ``url_state``.
     """
@@ -52,6 +53,7 @@ class Record:
     owner: Owner
     kwargs: dict[str, Any] = field(default_factory=dict)
     key: str = ""
+    shared: bool = False
     rev: int = 0
     state: dict[str, str] = field(default_factory=dict)
     jobs: tuple[JobRow, ...] = ()

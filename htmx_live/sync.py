@@ -21,6 +21,7 @@ from htmx_live.grants import ViewGrant
 from htmx_live.ownership import find, view_grant
 from htmx_live.pages import Page, owner_of
 from htmx_live.records import Record
+from htmx_live.runtime.channels import shared_channels
 from htmx_live.runtime.dispatch import drain, end
 from htmx_live.runtime.first import watch
 from htmx_live.runtime.mount import Visit, adopt, mount_again
@@ -123,7 +124,7 @@ class _Answers:
     def _is_current(self, record: Record, rev: int) -> bool:
         """Add what a root at ``rev`` lacks; False when its record's state cannot be read any more."""
         try:
-            view = Turn(record).view
+            view = Turn(record, request=self._visit.request).view
         except StateError:
             logger.exception("The state of instance %s (%s) cannot be read", record.instance, record.view)
             end(record.instance)
@@ -192,7 +193,8 @@ def _mine(request: HttpRequest, text: str) -> Record | None:
 
 def _channels(page: Page) -> list[str]:
     owner = owner_of(page.request)
-    return [page_channel(page.id), *([user_channel(owner.user)] if owner.user else [])]
+    own = [page_channel(page.id), *shared_channels(page.id)]
+    return [*own, user_channel(owner.user)] if owner.user else own
 
 
 def _keep_alive(page: Page, question: Question) -> None:

@@ -265,3 +265,41 @@ class Note(LiveView):
     def breaks(self) -> None:
         self.heard = ["half"]
         raise RuntimeError("secret detail")
+
+
+class Board(LiveView):
+    """One board for all who look at it."""
+
+    template_name = "views/board.html"
+    scope = "shared"
+    tick_interval = 1000
+    mounted = 0
+
+    def mount(self, request: Any, **kwargs: Any) -> None:
+        self.count = 0
+        type(self).mounted += 1
+
+    @event_handler
+    def add(self) -> None:
+        self.count += 1
+        self.sender = str(self.user.pk)
+
+    @event_handler
+    @background
+    def work(self) -> None:
+        self.count += 100
+
+    def handle_tick(self) -> None:
+        self.count += 10
+
+
+class Nosy(LiveView):
+    """A shared view that asks for what it does not have."""
+
+    template_name = "views/nosy.html"
+    scope = "shared"
+
+    def mount(self, request: Any, about: str = "", **kwargs: Any) -> None:
+        self.about = about
+        if about == "user":
+            assert self.user

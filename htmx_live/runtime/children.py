@@ -25,6 +25,7 @@ from htmx_live.runtime import render as rendering
 from htmx_live.runtime.first import first_turn
 from htmx_live.runtime.parts import parts
 from htmx_live.runtime.present import present
+from htmx_live.runtime.shared import show_shared
 from htmx_live.runtime.turn import Turn
 from htmx_live.state import encode
 
@@ -36,6 +37,13 @@ def child(turn: Turn, cls: type[Live], *, kwargs: dict[str, Any], key: str, tag:
 
     A user without permission sees nothing in its place.
     """
+    if cls.scope == "shared":
+        return show_shared(cls, kwargs=kwargs, tag=tag, css=css, pages=turn.record.pages, request=turn.request)[1].html
+    if turn.record.shared:
+        raise TurnError(
+            f"{cls.__name__} stands in {turn.record.view}, which is shared, and belongs to one user. Set its scope to "
+            "'shared' too, or put it beside the shared view."
+        )
     path = view_path(cls)
     position = sum(name.startswith(f"{path}#") for name in turn.children)
     name = f"{path}={key}" if key else f"{path}#{position}"
@@ -62,9 +70,8 @@ def _known(turn: Turn, instance: str, tag: str) -> SafeString:
 
 
 def _born(turn: Turn, name: str, digest: str, record: Record) -> SafeString:
-    view = turn.view._live
     try:
-        first = first_turn(record, request=view.request, page=turn.page, owner=turn.owner)
+        first = first_turn(record, request=turn.request, page=turn.page, owner=turn.owner)
     except PermissionDenied:
         return SafeString()
     if first.turned.redirect:

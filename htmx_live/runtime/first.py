@@ -24,7 +24,7 @@ class First:
     turned: Turned
 
 
-def first_turn(record: Record, *, request: HttpRequest, page: str, owner: Callable[[bool], Owner]) -> First:
+def first_turn(record: Record, *, request: HttpRequest | None, page: str, owner: Callable[[bool], Owner]) -> First:
     """Mount and render ``record``, whose rev is that before the first.
 
     ``owner(create)`` says whose it is; a session is asked for only by a view that can be used.  Raises
@@ -32,7 +32,7 @@ def first_turn(record: Record, *, request: HttpRequest, page: str, owner: Callab
     """
     turn = Turn(record, request=request, owner=owner)
     with current(turn):
-        turn.mount(request, page)
+        turn.mount(page)
     is_used = bool(type(turn.view).handlers or turn.starts)
     turn.record = granted(replace(turn.record, owner=owner(is_used)))
     early = answer(turn.record, None, turn.asked)
@@ -49,10 +49,15 @@ def watch(record: Record) -> None:
         parts().ticker.watch(record.instance, interval / 1000)
 
 
-def keep(first: First) -> None:
-    """Store what a first turn came to, the children's first: a parent never names what is not there."""
+def keep(first: First, *, once: bool = False) -> bool:
+    """Store what a first turn came to, the children's first: a parent never names what is not there.
+
+    With ``once`` False, and nothing is kept, if the instance is there already.
+    """
     for born in first.turn.born:
         keep(born)
-    parts().store.create(first.turned.record)
+    if not parts().store.create(first.turned.record, once=once):
+        return False
     watch(first.turned.record)
     send(first.turned.record, first.turn.asked, None, to_user=True)
+    return True

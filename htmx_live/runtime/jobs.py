@@ -31,6 +31,7 @@ from htmx_live.grants import random_id
 from htmx_live.live import Inner, Live, import_view, state_of
 from htmx_live.records import JobRow, Record
 from htmx_live.runners.base import Job, Perform
+from htmx_live.runtime.channels import channels_of
 from htmx_live.runtime.dispatch import dispatch
 from htmx_live.runtime.parts import give_perform, parts
 from htmx_live.runtime.pen import Pen
@@ -103,7 +104,7 @@ class _Run:
         inner = Inner(
             record=record,
             kwargs=decode(record.kwargs),
-            request=stand_in(record),
+            request=None if record.shared else stand_in(record),
             outlet=self,
             starter=row.handler,
             page=row.page,
@@ -117,7 +118,7 @@ class _Run:
             yield
 
     def allow(self) -> None:
-        if not self._view.has_permission():
+        if not self._record.shared and not self._view.has_permission():  # a shared one has no user to ask about
             raise PermissionDenied(f"{self._record.view}.has_permission() said no when {self._row.name} started.")
 
     def call(self) -> Any:
@@ -169,9 +170,9 @@ class _Run:
         loaded = parts().store.load(self._job.instance)
         return loaded.record if loaded and _row(loaded.record, self._job) else None
 
-    def _channels(self) -> tuple[str, ...] | None:
+    def _channels(self) -> list[str] | None:
         newest = self._newest()
-        return None if newest is None else newest.pages
+        return None if newest is None else channels_of(newest)
 
     def _hand_over(self, effects: list[Effect]) -> None:
         changes, removed, problem = self._changes()

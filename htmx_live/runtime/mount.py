@@ -22,6 +22,7 @@ from htmx_live.runtime.first import First, first_turn, keep
 from htmx_live.runtime.outcome import Turned, answer
 from htmx_live.runtime.parts import parts
 from htmx_live.runtime.present import present
+from htmx_live.runtime.shared import show_shared
 from htmx_live.runtime.surroundings import after_commit, around, atomic_where_asked, facts_of
 from htmx_live.runtime.turn import Turn
 from htmx_live.state import decode, encode
@@ -58,8 +59,9 @@ def mount(
 
     Raises ``PermissionDenied``, and ``StateError`` for kwargs or state that cannot be kept.
     """
-    record = _record(cls, visit, kwargs=kwargs, key=key, tag=tag, css=css)
-    return _begin(record, visit)
+    if cls.scope == "shared":
+        return _shared(cls, visit, kwargs=kwargs, tag=tag, css=css)
+    return _begin(_record(cls, visit, kwargs=kwargs, key=key, tag=tag, css=css), visit)
 
 
 def mount_again(grant: ViewGrant, visit: Visit, *, rev: int) -> Mounted:
@@ -71,6 +73,8 @@ def mount_again(grant: ViewGrant, visit: Visit, *, rev: int) -> Mounted:
     store = parts().store
     _check_epoch(grant)
     cls = _class_of(grant)
+    if cls.scope == "shared":
+        return _shared(cls, visit, kwargs=decode(grant.kwargs), tag=grant.tag, css=grant.css)
     lease = store.acquire(grant.instance, wait=settings().BUSY_TIMEOUT)
     if lease is None:
         raise Busy(f"Instance {grant.instance} was being mounted for more than {settings().BUSY_TIMEOUT} s.")
@@ -96,6 +100,12 @@ def mount_again(grant: ViewGrant, visit: Visit, *, rev: int) -> Mounted:
     finally:
         if store.release(lease):
             look_after(grant.instance)
+
+
+def _shared(cls: type[Live], visit: Visit, *, kwargs: dict[str, Any], tag: str, css: str) -> Mounted:
+    record, fragment = show_shared(cls, kwargs=kwargs, tag=tag, css=css, pages=[visit.page], request=visit.request)
+    parts().store.show(visit.page, present=_CONNECT_TIME, kept=0)
+    return Mounted(view=Turn(record).view, turned=answer(record, fragment, []))
 
 
 def adopt(instance: str, visit: Visit, *, like: Record) -> Turned | None:

@@ -11,6 +11,7 @@ from htmx_live.fragments import Fragment, text_target
 from htmx_live.grants import random_id
 from htmx_live.records import Record
 from htmx_live.runtime import render as rendering
+from htmx_live.runtime.channels import channels_of
 from htmx_live.runtime.parts import parts
 from htmx_live.runtime.turn import Asked, Turn
 from htmx_live.transport.channels import page_channel
@@ -40,6 +41,7 @@ def rendered(turn: Turn, *, is_background: bool) -> tuple[Record, Fragment | Non
     record = replace(turn.record, rev=turn.record.rev + 1, state=turn.state, jobs=tuple(turn.rows))
     if not turn.renders and record.jobs == turn.record.jobs:
         return record, None
+    turn.end_event()
     try:
         inner = rendering.render(turn.view, record, turn.stand_in)
     except Exception:  # a boundary: a job that has ended must end on the page too, whatever the template does
@@ -63,7 +65,7 @@ def _failed(record: Record) -> SafeString:
 def send(record: Record, asked: list[Asked], fragment: Fragment | None, *, to_user: bool) -> None:
     """Publish what the turn has to say.  What belongs into a user's answer is left to it."""
     bus = parts().bus
-    channels = [page_channel(page) for page in record.pages]
+    channels = channels_of(record)
     for entry in asked:
         effect = entry.effect
         if isinstance(effect, WriteText):

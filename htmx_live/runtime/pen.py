@@ -15,7 +15,6 @@ from htmx_live.conf import settings
 from htmx_live.events import WriteText
 from htmx_live.fragments import text_target
 from htmx_live.transport.bus import Bus
-from htmx_live.transport.channels import page_channel
 
 __all__ = ["Pen"]
 
@@ -23,10 +22,10 @@ logger = logging.getLogger("htmx_live.jobs")
 
 
 class Pen:
-    """``pages()`` gives the ids of the pages that show the instance, or None when its job is no longer wanted."""
+    """``channels()`` gives those of the instance, or None when its job is no longer wanted."""
 
-    def __init__(self, instance: str, bus: Callable[[], Bus], pages: Callable[[], Sequence[str] | None]) -> None:
-        self._instance, self._bus, self._pages = instance, bus, pages
+    def __init__(self, instance: str, bus: Callable[[], Bus], channels: Callable[[], Sequence[str] | None]) -> None:
+        self._instance, self._bus, self._channels = instance, bus, channels
         self._lock = threading.Lock()
         self._waiting: dict[str, WriteText] = {}
         self._next_at = 0.0  # no frame before then
@@ -58,10 +57,9 @@ class Pen:
         """With the lock held, so that pieces keep their order."""
         waiting, self._waiting = self._waiting, {}
         self._next_at = now + settings().STREAM_INTERVAL
-        pages = self._pages()
-        if pages is None:
+        channels = self._channels()
+        if channels is None:
             return  # cancelled: late writes are dropped
-        channels = [page_channel(page) for page in pages]
         for piece in waiting.values():
             self._bus().append(channels, text_target(self._instance, piece.stream), piece.text, replace=piece.replace)
 

@@ -15,6 +15,7 @@ from django.urls import get_script_prefix, get_urlconf, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
+from htmx_live.exceptions import TurnError
 from htmx_live.fragments import Fragment, mark
 from htmx_live.live import Live, state_of, view_path
 from htmx_live.loading import pending_word
@@ -89,7 +90,25 @@ def digest(record: Record, inner: str) -> str:
 
 def _context(view: Live) -> dict[str, object]:
     shown = {name: value for name, value in state_of(view).items() if not name.startswith("_")}
-    return {**type(view)._defaults, **shown, **view.get_context_data(), "view": view, "csrf_token": csrf_slot()}
+    context = {**type(view)._defaults, **shown, **view.get_context_data(), "view": view, "csrf_token": csrf_slot()}
+    if view._live.record.shared:
+        context["request"] = _NoRequest(type(view).__name__)
+    return context
+
+
+class _NoRequest:
+    """Stands for the request in the template of a shared view, where there is none."""
+
+    def __init__(self, view: str) -> None:
+        self.__dict__["_view"] = view
+
+    def __getattr__(self, name: str) -> object:
+        raise TurnError(
+            f"{self._view} is a shared view: its template has no request, for what it shows is everybody's."
+        )
+
+    def __str__(self) -> str:
+        return str(self.request)
 
 
 @lru_cache(maxsize=4096)

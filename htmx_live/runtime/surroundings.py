@@ -22,6 +22,7 @@ from django.utils.module_loading import import_string
 from django_htmx.middleware import HtmxDetails
 
 from htmx_live.conf import settings
+from htmx_live.exceptions import TurnError
 from htmx_live.records import Record
 
 __all__ = ["after_commit", "around", "atomic_where_asked", "facts_of", "stand_in"]
@@ -48,7 +49,7 @@ def stand_in(record: Record) -> HttpRequest:
             "wsgi.input": BytesIO(),
         }
     )
-    request.user = SimpleLazyObject(lambda: _user(record.owner.user))  # type: ignore[assignment]
+    request.user = SimpleLazyObject(lambda: _user(record))  # type: ignore[assignment]
     request.htmx = HtmxDetails(request)  # type: ignore[attr-defined]
     request.LANGUAGE_CODE = record.language
     request.resolver_match = SimpleLazyObject(lambda: _resolve(path_info))  # type: ignore[assignment]
@@ -123,7 +124,10 @@ def after_commit(call: Callable[[], None]) -> bool:
     return True
 
 
-def _user(pk: str) -> Any:
+def _user(record: Record) -> Any:
+    if record.shared:
+        raise TurnError(f"{record.view} is shared: its template has no user, for what it shows is everybody's.")
+    pk = record.owner.user
     from django.contrib.auth.models import AnonymousUser
 
     if not pk or not apps.is_installed("django.contrib.auth"):

@@ -89,7 +89,9 @@ class Turn:
         self.page = ""
         self.address = ""  # what the address bar should show from now on, after "push " or "replace "
         self.stand_in = stand_in(record)
-        self.view = self._revive(request or self.stand_in)
+        # A shared view has no user outside of a user's event, and no page of which it could know the address.
+        self.request = request or (None if record.shared else self.stand_in)
+        self.view = self._revive(self.request)
 
     # The view's outlet
 
@@ -175,9 +177,13 @@ class Turn:
                 *asked,
                 Asked(effect=Notice(message=str(JobFailure(id=error)), level="error"), page=self.page),
             ]
-            self.view = self._revive(self.stand_in)
+            self.view = self._revive(None if self.record.shared else self.stand_in)
 
-    def _revive(self, request: HttpRequest) -> Live:
+    def end_event(self) -> None:
+        """From here on the view sees what it sees in every render, whatever event there was."""
+        self.view._live.request = None if self.record.shared else self.stand_in
+
+    def _revive(self, request: HttpRequest | None) -> Live:
         record = self.record
         inner = Inner(record=record, kwargs=decode(record.kwargs), request=request, outlet=self)
         view = import_view(record.view)(inner)
@@ -207,15 +213,19 @@ class Turn:
         """Show the instance on another page."""
         self.view._live.request = event.request
         self.allow()
+        if self.record.shared:
+            return  # linked to the page when it is shown there
         others = tuple(page for page in self.record.pages if page != event.page)
         self.record = replace(self.record, pages=(*others, event.page)[-_PAGES_KEPT:])
 
-    def mount(self, request: HttpRequest, page: str) -> None:
+    def mount(self, page: str) -> None:
         """The first event of all."""
         inner = self.view._live
         inner.page, inner.starter = page, "mount"
         self.page = page
-        self.allow()
+        if not self.record.shared:  # then asked for each viewer
+            self.allow()
+        request = self.request or self.stand_in
         self._heed(invoke(type(self.view).mount, self.view, request, **inner.kwargs), "mount")
         self.record = replace(self.record, url=read_url(self.view, request))
         self.keep()
@@ -302,7 +312,7 @@ class Turn:
     def _heed(self, answer: Any, name: str) -> None:
         """What a handler returns: nothing, or a redirect."""
         if isinstance(answer, HttpResponseRedirectBase):
-            self.ask(Redirect(url=safe_url(answer.url, self.view._live.request)))
+            self.ask(Redirect(url=safe_url(answer.url, self.request or self.stand_in)))
         elif answer is not None:
             raise TypeError(
                 f"{self.record.view}.{name}() returned {type(answer).__name__}; a handler returns None or a redirect. "

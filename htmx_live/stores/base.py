@@ -41,8 +41,11 @@ class Store(Protocol):
 
     epoch: str
 
-    def create(self, record: Record) -> None:
-        """Add a record; beyond a cap the one of the same owner, or of all, that was used longest ago goes."""
+    def create(self, record: Record, *, once: bool = False) -> bool:
+        """Add a record, in the place of one with its id; with ``once`` only if there is none, otherwise False.
+
+        Beyond a cap the one of the same owner, or of all, that was used longest ago goes.
+        """
 
     def load(self, instance: str) -> Loaded | None:
         """The record and its mail, or None when it is gone; counts as use."""
@@ -79,6 +82,9 @@ class Store(Protocol):
 
     def is_shown(self, instance: str) -> bool:
         """Whether somebody looks at a page that shows the instance, as far as ``show`` tells."""
+
+    def link(self, page: str, instance: str) -> None:
+        """From now on the page shows a shared instance, whose record names no pages."""
 
     def members(self, page: str) -> Iterable[str]:
         """The ids of the instances that the page shows."""

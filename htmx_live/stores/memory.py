@@ -19,6 +19,7 @@ from htmx_live.stores.base import Lease, Loaded
 __all__ = ["MemoryStore"]
 
 _SWEEP_INTERVAL = 5.0  # seconds between two looks for expired records
+_MANY_VIEWERS = 64  # from this number on, viewers of a shared instance that have left are looked for
 _SWEEP_SIZE = 1000  # records looked at each time, so that no request pays for all
 
 
@@ -47,6 +48,7 @@ class _Letter:
 class _Entry:
     record: Record
     used: float
+    viewers: set[str] = field(default_factory=set)  # pages that show it, beside those in the record
     mail: deque[_Letter] = field(default_factory=deque)
     posted: int = 0  # letters so far
 
@@ -74,10 +76,13 @@ class MemoryStore:
 
     # Records
 
-    def create(self, record: Record) -> None:
+    def create(self, record: Record, *, once: bool = False) -> bool:
         limits = settings()
         with self._mutex:
             self._sweep()
+            known = self._entries.get(record.instance)
+            if once and known is not None and not self._is_expired(known):
+                return False
             self._remove(record.instance)  # mounted again under its id
             mine = self._owners.setdefault(record.owner.key, OrderedDict())
             if len(mine) >= limits.MAX_INSTANCES_PER_OWNER:
@@ -88,6 +93,7 @@ class MemoryStore:
             self._entries[record.instance] = _Entry(record=record, used=self._clock())
             self._views.setdefault(record.view, {})[record.instance] = None
             self._link(record)
+            return True
 
     def load(self, instance: str) -> Loaded | None:
         with self._mutex:
@@ -184,8 +190,29 @@ class MemoryStore:
     def is_shown(self, instance: str) -> bool:
         with self._mutex:
             entry, now = self._entries.get(instance), self._clock()
-            pages = entry.record.pages if entry else ()
+            pages = {*entry.record.pages, *entry.viewers} if entry else ()
             return any(self._pages[page].present_until > now for page in pages if page in self._pages)
+
+    def link(self, page: str, instance: str) -> None:
+        with self._mutex:
+            entry = self._entries.get(instance)
+            if entry is not None:
+                entry.viewers.add(page)
+                self._pages.setdefault(page, _Page()).members[instance] = None
+                if len(entry.viewers) > _MANY_VIEWERS:
+                    self._forget_viewers(entry)
+
+    def _forget_viewers(self, entry: _Entry) -> None:
+        """Drop those that have left long ago: a page that is closed says so to nobody."""
+        now = self._clock()
+        left = {page for page in entry.viewers if self._is_left(page, now)}
+        if len(left) * 2 > len(entry.viewers):
+            entry.viewers -= left
+            self._unlink(entry.record.instance, left)
+
+    def _is_left(self, page: str, now: float) -> bool:
+        shown = self._pages.get(page)
+        return shown is None or max(shown.present_until, shown.kept_until) < now
 
     def members(self, page: str) -> tuple[str, ...]:
         with self._mutex:
@@ -203,7 +230,7 @@ class MemoryStore:
         now = self._clock()
         if entry.record.jobs or now <= entry.used + settings().STATE_TTL:
             return False
-        pages = (self._pages.get(page) for page in entry.record.pages)
+        pages = [self._pages.get(page) for page in {*entry.record.pages, *entry.viewers}]
         return not any(page and max(page.present_until, page.kept_until) > now for page in pages)
 
     def _sweep(self) -> None:
@@ -229,7 +256,7 @@ class MemoryStore:
         del self._views[entry.record.view][instance]
         if not self._views[entry.record.view]:
             del self._views[entry.record.view]
-        self._unlink(instance, entry.record.pages)
+        self._unlink(instance, {*entry.record.pages, *entry.viewers})
 
     def _link(self, record: Record) -> None:
         for page in record.pages:

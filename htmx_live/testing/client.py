@@ -10,7 +10,9 @@ from collections.abc import Iterable
 from typing import Any, Literal
 from urllib.parse import unquote
 
-from htmx_live.grants import random_id
+from htmx_live.conf import settings
+from htmx_live.grants import random_id, unsign_page
+from htmx_live.runtime.channels import shared_channels
 from htmx_live.runtime.dispatch import tick
 from htmx_live.runtime.parts import parts
 from htmx_live.state import decode_state
@@ -51,7 +53,8 @@ class LiveClient:
         self.is_remounted = False
         self.is_connected = False
         self._path = path
-        self._channel = self._number = self._url = self._page = ""
+        self._number = self._url = self._page = ""
+        self._channels: list[str] = []
         self.reload(adopt=False)
 
     # What a test reads
@@ -155,16 +158,16 @@ class LiveClient:
     def disconnect(self) -> "LiveClient":
         """The page loses its stream: what is pushed does not arrive."""
         if self.is_connected:
-            self._stage.transport.ignore(self._channel, self._receive)
+            self._stage.transport.ignore(self._channels, self._receive)
             self.is_connected = False
         return self
 
     def reconnect(self) -> "LiveClient":
         """The stream opens again, and brings what was missed."""
         if not self.is_connected:
-            self._stage.transport.listen(self._channel, self._receive)
+            self._stage.transport.listen(self._channels, self._receive)
             self.is_connected = True
-            catchup = self._stage.transport.read([self._channel], self._number)
+            catchup = self._stage.transport.read(self._channels, self._number)
             for message in catchup.messages:
                 self._receive(message)
             self._number = catchup.position
@@ -214,8 +217,8 @@ class LiveClient:
             return
         self._url, self._page = meta.attributes["data-url"], meta.attributes["data-page"]
         self._number = meta.attributes["data-number"]
-        loaded = parts().store.load(self.instance)
-        self._channel = page_channel(loaded.record.pages[-1]) if loaded else "page:unknown"
+        page_id = unsign_page(self._page, max_age=settings().GRANT_MAX_AGE).page
+        self._channels = [page_channel(page_id), *shared_channels(page_id)]
         self.reconnect()
 
     def _page_headers(self) -> dict[str, str]:

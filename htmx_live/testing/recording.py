@@ -14,21 +14,21 @@ class RecordingTransport(MemoryBus):
     def __init__(self, *, clock: Callable[[], float]) -> None:
         super().__init__(clock=clock)
         self.messages: list[Message] = []
-        self._listeners: list[tuple[str, Callable[[Message], None]]] = []
+        self._listeners: list[tuple[list[str], Callable[[Message], None]]] = []
         self.subscribe(_Recorder(self))
 
-    def listen(self, channel: str, receive: Callable[[Message], None]) -> None:
-        """Hand live messages of one channel to ``receive``."""
-        self._listeners.append((channel, receive))
+    def listen(self, channels: list[str], receive: Callable[[Message], None]) -> None:
+        """Hand live messages of these channels to ``receive``."""
+        self._listeners.append((channels, receive))
 
-    def ignore(self, channel: str, receive: Callable[[Message], None]) -> None:
+    def ignore(self, channels: list[str], receive: Callable[[Message], None]) -> None:
         """The reverse of ``listen``."""
-        self._listeners.remove((channel, receive))
+        self._listeners.remove((channels, receive))
 
     def record(self, channels: tuple[str, ...], message: Message) -> None:
         self.messages.append(message)
-        for channel, receive in list(self._listeners):
-            if channel in channels:
+        for listened, receive in list(self._listeners):
+            if not set(listened).isdisjoint(channels):
                 receive(message)
 
 
