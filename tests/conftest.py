@@ -1,4 +1,4 @@
-"""What every test shares: when benchmarks run, and how long hypothesis may think."""
+"""What every test shares: when benchmarks and browser tests run, and how long hypothesis may think."""
 
 import pytest
 from hypothesis import settings
@@ -8,7 +8,11 @@ settings.load_profile("plain")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave benchmarks out, unless `-m benchmark` asks for them."""
+    """Leave benchmarks out, unless `-m benchmark` asks for them, and run browser tests last.
+
+    Playwright leaves an event loop in the main thread, in which Django refuses the database and async_to_sync.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
     if config.option.markexpr == "benchmark":
         return
     left_out = [item for item in items if item.get_closest_marker("benchmark")]
