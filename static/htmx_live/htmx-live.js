@@ -28,7 +28,6 @@
     offline: false, // and the user knows that it is gone
     mode: "", // "poll": there are no streams here, "stop": the grant is good no more
     fed: 0, // time of the stream's last byte, ms
-    heartbeat: +(page.heartbeat || 15),
     tries: 0, // since the last hello
     idle: 0, // polls without news
     everything: false, // the next sync asks for all there is
@@ -128,15 +127,16 @@
   // alone in its queue there, and its fetch waits here until the flights before it for the same root have landed.
 
   const firstOf = (root) => [...state.flights].find((one) => one.root === root);
-  const nonce = () => [...crypto.getRandomValues(new Uint8Array(16))].map((n) => n.toString(16).padStart(2, "0")).join("");
+  const nonce = () => // 32 hex digits
+    [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 
   function flightOf(trigger, { type }, body) {
     const { liveEvent: handler, liveKey: key, liveArgs: args } = trigger.dataset;
     if (args) body.set("_args", args);
     if (!trigger.name && trigger.matches("input,select,textarea,button[value]"))
       body.set("value", trigger.type === "checkbox" ? trigger.checked : trigger.value);
-    return { handler, key, args, trigger, root: rootId(trigger), nonce: nonce(), isTyping: /^(input|key|every)/.test(type),
-      grant: trigger.closest(ROOT)?.dataset.live };
+    const isTyping = /^(input|key|every)/.test(type), grant = trigger.closest(ROOT)?.dataset.live;
+    return { handler, key, args, trigger, root: rootId(trigger), nonce: nonce(), isTyping, grant };
   }
 
   /** Stands in for fetch. */
@@ -178,7 +178,8 @@
 
   /** Reads what an answer's status and headers say. */
   function answered(ctx) {
-    const { live, hx, text, response: { status, headers, raw } } = ctx, header = (name) => headers.get("X-Live-" + name);
+    const { live, hx, text, response: { status, headers, raw } } = ctx;
+    const header = (name) => headers.get("X-Live-" + name);
     for (const one of JSON.parse(header("Notices") || "[]")) notice(one);
     if (header("Page")) {
       page.number ||= header("Number");
@@ -291,10 +292,10 @@
     if (api) return win.htmx.swap({ text, sourceElement: meta, target: html, swap: "none", live: {} });
     const holder = doc.createElement("template");
     holder.innerHTML = text.replace(/<(\/?)hx-partial/g, "<$1template");
-    for (const { content, attributes: { "hx-target": { value: selector }, "hx-swap": { value: swap } } } of all("template", holder.content))
-      for (const target of all(selector)) {
-        const how = { delete: "remove", beforeend: "append", afterbegin: "prepend" }[swap];
-        target[how || (/^outer/.test(swap) ? "replaceWith" : "replaceChildren")](content);
+    for (const one of all("template", holder.content))
+      for (const target of all(one.getAttribute("hx-target"))) {
+        const swap = one.getAttribute("hx-swap"), how = /^outer/.test(swap) ? "replaceWith" : "replaceChildren";
+        target[{ delete: "remove", beforeend: "append", afterbegin: "prepend" }[swap] || how](one.content);
         emit("applied", { id: target.id }, target);
       }
     paint();
@@ -394,9 +395,13 @@
     if (event === "notice") notice(message);
     if (event === "redirect" && isWeb(message.url)) location.assign(message.url);
     if (event === "hello") {
-      Object.assign(state, { up: true, tries: 0, idle: 0, heartbeat: message.heartbeat || state.heartbeat });
+      Object.assign(state, { up: true, tries: 0, idle: 0 });
+      page.heartbeat = message.heartbeat || page.heartbeat;
       clearTimeout(timers.poll);
-      later("banner", 50, () => Promise.resolve(state.syncing).then(() => state.up && offline(false))); // after a reset
+      later("banner", 50, async () => { // a reset that comes with hello is made good first
+        await state.syncing;
+        if (state.up) offline(false);
+      });
       emit("connected");
     }
   }
@@ -432,7 +437,8 @@
     const { everything, adopt } = state;
     const answer = await fetch(page.url + "sync/", { method: "POST", signal: AbortSignal.timeout(15 * SECOND),
       headers: { "Content-Type": "application/json", "X-Live-Page": page.page, "X-CSRFToken": page.csrf || "" },
-      body: JSON.stringify({ number: everything ? "" : page.number, poll: everything || !state.up, hidden: doc.hidden, adopt,
+      body: JSON.stringify({ adopt, hidden: doc.hidden, poll: everything || !state.up,
+        number: everything ? "" : page.number,
         roots: all(ROOT).map(({ dataset: { live, liveRev } }) => ({ live, rev: +liveRev })),
         streams: Object.fromEntries(all("[data-live-stream]").map((elt) => [elt.id, elt.dataset.liveAt])) }) });
     const [partials, messages = "[]"] = (await answer.text()).split(/<script [^>]*data-live-messages>/);
@@ -449,7 +455,7 @@
   // ---- Words for the user: every text is in the template #live-messages
 
   const part = (name) =>
-    /** @type {any} */ (doc.getElementById("live-messages"))?.content.querySelector(`[data-live-part~="${name}"]`)?.cloneNode(true);
+    all(`[data-live-part~="${name}"]`, all("#live-messages")[0]?.content || doc.head)[0]?.cloneNode(true);
   const isWeb = (url) => /^http/.test(new URL(url, doc.baseURI).protocol);
 
   /** Says what a status means; `what` is the field's name or the error's id. */
@@ -508,7 +514,8 @@
       if (ctx.live) land(ctx.live);
     },
     htmx_before_swap: (elt, { ctx, tasks }) => sift(ctx, tasks),
-    htmx_before_morph_node: (old, { newNode }) => (state.swapping && old.dataset && newNode.dataset ? morph(old, newNode) : true),
+    htmx_before_morph_node: (old, { newNode }) =>
+      !state.swapping || !old.dataset || !newNode.dataset || morph(old, newNode),
     htmx_before_morph_attr: (elt, { attrName }) => !(state.swapping && attrName === "open" && elt.matches(OPENS)),
     htmx_before_settle: (target) => (state.swapping ? settle(target) : paint()),
     htmx_after_process(target) {
@@ -521,25 +528,22 @@
     if (!api) win.htmx?.registerExtension?.("htmx-live", extension);
   }
 
-  /** The grants of this page are kept for the same page after a reload or on the way back. */
-  function shelf(grants) {
-    const key = "htmx-live:" + location.pathname + location.search;
+  // The grants of this page are kept for the same page after a reload or on the way back.
+  const shelf = () => "htmx-live:" + location.pathname + location.search;
+  function keep() {
     try {
-      const old = sessionStorage.getItem(key);
-      grants ? sessionStorage.setItem(key, JSON.stringify(grants)) : sessionStorage.removeItem(key);
-      return JSON.parse(old || "[]");
-    } catch {
-      return []; // storage may be forbidden or full: the page then mounts anew
-    }
+      sessionStorage.setItem(shelf(), JSON.stringify(all(ROOT).map((elt) => elt.dataset.live)));
+    } catch {} // forbidden or full: the next page mounts anew
   }
-  const keep = () => shelf(all(ROOT).map((elt) => elt.dataset.live));
 
   function start() {
     const [{ type }] = /** @type {any[]} */ ([...performance.getEntriesByType("navigation"), {}]);
     register();
     html.classList.add("live-ready");
     extension.htmx_after_process(doc.body);
-    if (/reload|back/.test(type)) state.adopt = shelf();
+    try {
+      if (/reload|back/.test(type)) state.adopt = JSON.parse(sessionStorage.getItem(shelf()) || "[]");
+    } catch {}
     if (state.adopt[0]) sync();
     open();
   }
@@ -571,7 +575,7 @@
     if (wanted === "retry" && flight) resend(flight);
   });
   // The watchdog: a stream that was silent for 2.5 heartbeats is dead, whatever its socket says.
-  setInterval(() => Date.now() - state.fed > 2500 * state.heartbeat && state.stream?.abort(), SECOND);
+  setInterval(() => Date.now() - state.fed > 2500 * +(page.heartbeat || 15) && state.stream?.abort(), SECOND);
 
   const mark = (how) => (name) => (state.started[how](name), paint());
   win.htmxLive = { loading: {
