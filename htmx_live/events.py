@@ -161,10 +161,14 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adopt:
-    """Another page load shows the instance from now on (reload, back, a form posted without JavaScript)."""
+    """Another page load shows the instance from now on (reload, back, a form posted without JavaScript).
+
+    ``facts`` are the fields of a record that describe that load: the language, for example, may have been changed.
+    """
 
     page: str
     request: HttpRequest
+    facts: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

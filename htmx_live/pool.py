@@ -28,7 +28,8 @@ class Pool(Protocol):
 class DaemonPool:
     """``size()`` is read when a thread may be added.  ``after`` runs on the thread after each call.
 
-    Calls start in order.  What a call raises is logged; the thread goes on.
+    Calls start in order.  What a call raises is logged; the thread goes on.  ``submit`` raises ``RuntimeError`` when
+    there is no thread at all and the system gives none.
     """
 
     def __init__(self, name: str, size: Callable[[], int], *, after: Call = close_old_connections) -> None:
@@ -44,23 +45,33 @@ class DaemonPool:
             if self._idle >= len(self._waiting):
                 self._wake.notify()
             elif self._threads < self._size():
-                self._threads += 1
-                threading.Thread(target=self._work, name=f"{self._name}-{self._threads}", daemon=True).start()
+                self._add_thread(call)
 
     def clear(self) -> None:
         """Drop the calls that have not started."""
         with self._wake:
             self._waiting.clear()
 
+    def _add_thread(self, call: Call) -> None:
+        self._threads += 1
+        try:
+            threading.Thread(target=self._work, name=f"{self._name}-{self._threads}", daemon=True).start()
+        except RuntimeError:  # the system gives no more threads
+            self._threads -= 1
+            if not self._threads:
+                self._waiting.remove(call)
+                raise
+
     def _work(self) -> None:
         while True:
             call = self._next()
             try:
-                call()
+                try:
+                    call()
+                finally:
+                    self._after()
             except BaseException:  # a job boundary: the pool outlives whatever it runs
                 logger.exception("A call on %s ended with an error that was not handled", self._name)
-            finally:
-                self._after()
 
     def _next(self) -> Call:
         with self._wake:

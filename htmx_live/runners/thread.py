@@ -47,7 +47,7 @@ class ThreadRunner:
         if job.is_async:
             asyncio.run_coroutine_threadsafe(self._arun(job), self._running_loop())
         else:
-            self._pool.submit(lambda: self._run(job))
+            self._hand_to_pool(job)
 
     def cancel(self, ref: str) -> None:
         with self._lock:
@@ -66,6 +66,13 @@ class ThreadRunner:
             self._is_closed = True
             self._pool.clear()
             return dict(self._known)
+
+    def _hand_to_pool(self, job: Job) -> None:
+        try:
+            self._pool.submit(lambda: self._run(job))
+        except RuntimeError as error:
+            self._forget(job)
+            raise RunnerUnavailable(f"No thread for a job: {error}.") from error
 
     def _run(self, job: Job) -> None:
         try:

@@ -12,10 +12,9 @@ earlier one's, and the log would keep the older render.
 
 import logging
 import threading
-from dataclasses import replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from functools import partial
-
-from django.http import HttpRequest
 
 from htmx_live.conf import settings
 from htmx_live.events import (
@@ -33,18 +32,21 @@ from htmx_live.events import (
     read_mail,
     write_mail,
 )
-from htmx_live.exceptions import Busy, InstanceGone, RunnerUnavailable, StateError
+from htmx_live.exceptions import Busy, InstanceGone, RunnerUnavailable, StoreUnavailable
+from htmx_live.fragments import Fragment
 from htmx_live.grants import random_id
 from htmx_live.records import Record
 from htmx_live.runners.base import Job
+from htmx_live.runtime import render as rendering
 from htmx_live.runtime.current import current
-from htmx_live.runtime.first import keep
+from htmx_live.runtime.first import First, keep
 from htmx_live.runtime.grant import granted
 from htmx_live.runtime.outcome import Turned, answer, rendered, send
 from htmx_live.runtime.parts import give_tick, parts
 from htmx_live.runtime.present import present
-from htmx_live.runtime.surroundings import around, atomic_where_asked
-from htmx_live.runtime.turn import Turn
+from htmx_live.runtime.revive import revive
+from htmx_live.runtime.surroundings import after_commit, around, atomic_where_asked
+from htmx_live.runtime.turn import Asked, Turn
 from htmx_live.stores.base import Lease, Loaded
 
 __all__ = ["deliver", "dispatch", "drain", "end", "look_after", "start_jobs", "tick"]
@@ -58,12 +60,12 @@ _scheduled_lock = threading.Lock()
 def dispatch(instance: str, event: Event) -> Turned | None:
     """Apply ``event``; the answer to a user's event, None for a background one.
 
+    A background event inside of the caller's transaction waits for its commit, and is dropped by a rollback.
     Raises ``Busy``, ``InstanceGone``, ``PermissionDenied`` and whatever the handler raised; then nothing has changed.
     """
     store = parts().store
     if isinstance(event, Mail):
-        if store.post(instance, write_mail(event), fold=fold_of(event)):
-            drain(instance)
+        after_commit(lambda: _post(instance, event))
         return None
     lease = store.acquire(instance, wait=settings().BUSY_TIMEOUT)
     if lease is None:
@@ -142,81 +144,137 @@ def end(instance: str) -> None:
         end(child)
 
 
+def _post(instance: str, mail: Mail) -> None:
+    if parts().store.post(instance, write_mail(mail), fold=fold_of(mail)):
+        drain(instance)
+
+
 def _hold(lease: Lease, event: Call | Adopt | None) -> Turned | None:
-    """One turn under ``lease``, which is released in any case."""
+    """One turn under ``lease``, which is released in any case; what was saved is followed up in any case."""
     store = parts().store
-    is_good = False
+    saved: _Saved | None = None
     try:
         loaded = store.load(lease.instance)
         if loaded is None:
             raise InstanceGone(f"There is no instance {lease.instance}.")
-        turned = None
-        if event is not None or loaded.mail:
-            turn, turned = _run(lease, loaded, event)
-        is_good = True
+        if event is None and not loaded.mail:
+            return None
+        saved = _run(lease, loaded, event)
+        send(saved.record, saved.asked, saved.fragment, to_user=event is not None)
+        return _answer(saved)
     finally:
         # Mail whose own turn failed waits for the next one: looked after at once, it could fail for ever.
-        if store.release(lease) and (is_good or event is not None):
+        if store.release(lease) and (saved is not None or event is not None):
             look_after(lease.instance)
-    if turned is None:
-        return None
-    start_jobs(turn)
-    for push in turn.pushes:
-        deliver(push)
-    for child in {one for one, _ in loaded.record.children.values()} - {
-        one for one, _ in turned.record.children.values()
-    }:
-        end(child)
-    return turned
+        if saved is not None:
+            _follow_up(saved)
 
 
-def _run(lease: Lease, loaded: Loaded, event: Call | Adopt | None) -> tuple[Turn, Turned]:
-    request = event.request if event else None
-    turn = _begin(loaded.record, request)
-    is_repeated = isinstance(event, Call) and event.nonce != "" and event.nonce in loaded.record.nonces
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Saved:
+    """A turn that is saved: ``record`` in the place of ``before``.
+
+    ``turn`` is None when it failed as a whole; ``shows_all``: the answer is for a page that may have nothing of it.
+    """
+
+    before: Record
+    record: Record
+    turn: Turn | None
+    fragment: Fragment | None
+    shows_all: bool = False
+
+    @property
+    def asked(self) -> list[Asked]:
+        return self.turn.asked if self.turn else []
+
+    @property
+    def born(self) -> list[First]:
+        return self.turn.born if self.turn else []
+
+
+def _run(lease: Lease, loaded: Loaded, event: Call | Adopt | None) -> _Saved:
     letters = loaded.mail if event is None else ()
-    with around(turn.record), current(turn), atomic_where_asked():
-        if isinstance(event, Call) and not is_repeated:
-            turn.call(event)
-            turn.receive_own()
-        elif event is not None:
-            turn.adopt(event) if isinstance(event, Adopt) else turn.allow()
-        for letter in letters:
-            _receive(turn, letter)
-        record, fragment = rendered(turn, is_background=event is None)
-    for born in turn.born:
-        keep(born)
-    if not parts().store.save(record, lease=lease, taken=loaded.mark if event is None else 0):
-        for born in turn.born:
-            end(born.turned.record.instance)
-        raise InstanceGone(f"Instance {record.instance} ended while its turn was running.")
-    send(record, turn.asked, fragment, to_user=event is not None)
-    shows_all = is_repeated or isinstance(event, Adopt)  # to a page that may have nothing of it
-    turned = answer(record, present(record) if shows_all else fragment, turn.asked)
-    return turn, replace(turned, address=turn.address)
-
-
-def _begin(record: Record, request: HttpRequest | None) -> Turn:
     try:
-        return Turn(granted(record), request=request)
-    except (StateError, ImportError):
-        # A deploy took away what the state was made of: as good as gone, and mounted again.
-        logger.exception("The state of instance %s (%s) cannot be read; it will be mounted again", *_names(record))
-        parts().store.delete(record.instance)
-        raise InstanceGone(f"The state of instance {record.instance} cannot be read.") from None
+        saved = _apply(loaded.record, event, letters)
+    except (InstanceGone, StoreUnavailable):
+        raise
+    except Exception:  # a boundary: jobs that have ended must end on the page too, whatever fails around their turn
+        if event is not None:
+            raise
+        saved = _give_up(loaded.record, letters)
+    for born in saved.born:
+        keep(born)
+    if not parts().store.save(saved.record, lease=lease, taken=0 if event else loaded.mark):
+        for born in saved.born:
+            end(born.turned.record.instance)
+        raise InstanceGone(f"Instance {lease.instance} ended while its turn was running.")
+    return saved
 
 
-def _names(record: Record) -> tuple[str, str]:
-    return record.instance, record.view
+def _apply(record: Record, event: Call | Adopt | None, letters: Iterable[str]) -> _Saved:
+    """The turn itself: nothing is stored or sent yet."""
+    record = granted(replace(record, **event.facts) if isinstance(event, Adopt) else record)
+    is_repeated = isinstance(event, Call) and event.nonce != "" and event.nonce in record.nonces
+    with around(record), atomic_where_asked():
+        turn = revive(record, request=event.request if event else None)
+        with current(turn):
+            if isinstance(event, Call) and not is_repeated:
+                turn.call(event)
+                turn.receive_own()
+            elif event is not None:
+                turn.adopt(event) if isinstance(event, Adopt) else turn.allow()
+            for letter in letters:
+                _receive(turn, letter)
+            done, fragment = rendered(turn, is_background=event is None)
+    shows_all = is_repeated or isinstance(event, Adopt)
+    return _Saved(before=record, record=done, turn=turn, fragment=fragment, shows_all=shows_all)
+
+
+def _give_up(record: Record, letters: Iterable[str]) -> _Saved:
+    """What is left of a background turn that failed as a whole, in ``AROUND`` or at its commit.
+
+    None of the project's code is run: what ended has ended, and an error stands in the view's place.
+    """
+    error = random_id()[:8]
+    logger.exception("A background turn of %s failed (error %s)", record.view, error)
+    ended = {mail.ref for mail in map(_read, letters) if isinstance(mail, JobEnd)}
+    rows = tuple(row for row in record.jobs if row.ref not in ended)
+    inner = rendering.failure(JobFailure(id=error))
+    done = replace(record, rev=record.rev + 1, jobs=rows)
+    done = replace(done, digest=rendering.digest(done, inner))
+    return _Saved(before=record, record=done, turn=None, fragment=rendering.fragment(done, inner))
+
+
+def _answer(saved: _Saved) -> Turned:
+    fragment = present(saved.record) if saved.shows_all else saved.fragment
+    turned = answer(saved.record, fragment, saved.asked)
+    return replace(turned, address=saved.turn.address) if saved.turn else turned
+
+
+def _follow_up(saved: _Saved) -> None:
+    """What a turn asked of runners, and the end of the children that it did not render."""
+    if saved.turn:
+        start_jobs(saved.turn)
+        for push in saved.turn.pushes:
+            deliver(push)
+    kept = {child for child, _ in saved.record.children.values()}
+    for child, _ in saved.before.children.values():
+        if child not in kept:
+            end(child)
 
 
 def _receive(turn: Turn, letter: str) -> None:
+    mail = _read(letter)
+    if mail is not None:
+        turn.receive(mail)
+
+
+def _read(letter: str) -> Mail | None:
     try:
-        mail = read_mail(letter)
+        return read_mail(letter)
     except (ValueError, KeyError, TypeError):
-        logger.exception("A letter for instance %s cannot be read and is dropped", turn.record.instance)
-        return
-    turn.receive(mail)
+        logger.exception("A letter that cannot be read is dropped")
+        return None
 
 
 def start_jobs(turn: Turn) -> None:
@@ -224,9 +282,9 @@ def start_jobs(turn: Turn) -> None:
     for born in turn.born:
         start_jobs(born.turn)
     runner = parts().runner
-    for ref in turn.dropped:
+    for ref in turn.jobs.dropped:
         runner.cancel(ref)
-    for start in turn.starts:
+    for start in turn.jobs.starts:
         try:
             runner.submit(_job(turn.record.instance, start))
         except RunnerUnavailable:

@@ -33,13 +33,14 @@ def first_turn(record: Record, *, request: HttpRequest | None, page: str, owner:
     turn = Turn(record, request=request, owner=owner)
     with current(turn):
         turn.mount(page)
-    is_used = bool(type(turn.view).handlers or turn.starts)
+    is_used = bool(type(turn.view).handlers or turn.jobs.starts)
     turn.record = granted(replace(turn.record, owner=owner(is_used)))
     early = answer(turn.record, None, turn.asked)
     if early.redirect:
         return First(turn=turn, turned=early)
     saved, fragment = rendered(turn, is_background=False)
-    return First(turn=turn, turned=answer(saved, fragment, turn.asked))
+    # What mount() asks for is sent by keep(): nobody reads it from the answer to a page load.
+    return First(turn=turn, turned=answer(saved, fragment, []))
 
 
 def watch(record: Record) -> None:
@@ -59,5 +60,5 @@ def keep(first: First, *, once: bool = False) -> bool:
     if not parts().store.create(first.turned.record, once=once):
         return False
     watch(first.turned.record)
-    send(first.turned.record, first.turn.asked, None, to_user=True)
+    send(first.turned.record, first.turn.asked, None, to_user=False)
     return True

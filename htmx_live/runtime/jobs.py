@@ -16,15 +16,17 @@ ref is gone from there was cancelled or replaced, and whatever it hands over is 
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
+from contextvars import copy_context
 from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.core.exceptions import PermissionDenied
+from django.http.response import HttpResponseRedirectBase
 
 from htmx_live.callbacks import find_callback
-from htmx_live.events import Effect, JobEnd, JobFailure, Merge, WriteText
+from htmx_live.events import Effect, EndText, JobEnd, JobFailure, Merge, WriteText
 from htmx_live.exceptions import Cancelled, StateError, UserError
 from htmx_live.fragments import text_target
 from htmx_live.grants import random_id
@@ -35,7 +37,7 @@ from htmx_live.runtime.channels import channels_of
 from htmx_live.runtime.dispatch import dispatch
 from htmx_live.runtime.parts import give_perform, parts
 from htmx_live.runtime.pen import Pen
-from htmx_live.runtime.surroundings import around, stand_in
+from htmx_live.runtime.surroundings import after_commit, around, stand_in
 from htmx_live.state import State, decode, decode_state, encode, encode_state
 
 __all__ = ["observers", "perform"]
@@ -47,47 +49,46 @@ observers: list[Callable[[BaseException], None]] = []  # told of every failure o
 
 def _run(job: Job) -> None:
     """Perform ``job`` on this thread."""
-    run = _begin(job)
+    run = _wanted(job)
     if run is None:
         return
-    with run.surrounded():
-        try:
-            run.allow()
-            run.end(result=run.call())
-        except BaseException as error:  # a boundary: whatever a job raises is its end
-            run.end(error=error)
+    try:
+        run.enter()
+        run.end(result=run.call())
+    except BaseException as error:  # a boundary: whatever a job raises is its end
+        run.end(error=error)
+    finally:
+        run.leave()
 
 
 async def _arun(job: Job) -> None:
-    """See ``_run()``."""
-    run = await sync_to_async(_begin)(job)
+    """See ``_run()``.  All its steps share one context, in which ``AROUND`` may keep what it must find again."""
+    context = copy_context()
+
+    async def step(function: Callable[..., Any], **arguments: Any) -> Any:
+        return await sync_to_async(lambda: context.run(function, **arguments))()
+
+    run = await sync_to_async(_wanted)(job)
     if run is None:
         return
-    with run.surrounded():
-        try:
-            await sync_to_async(run.allow)()
-            result = await run.call()
-            await sync_to_async(run.end)(result=result)
-        except BaseException as error:  # a boundary: whatever a job raises is its end
-            await asyncio.shield(sync_to_async(run.end)(error=error))
+    try:
+        await step(run.enter)
+        result = await asyncio.create_task(await step(run.call), context=context)
+        await step(run.end, result=result)
+    except BaseException as error:  # a boundary: whatever a job raises is its end
+        await asyncio.shield(step(run.end, error=error))
+    finally:
+        await asyncio.shield(step(run.leave))
 
 
 perform = Perform(run=_run, arun=_arun)
 give_perform(perform)
 
 
-def _begin(job: Job) -> "_Run | None":
+def _wanted(job: Job) -> "_Run | None":
     loaded = parts().store.load(job.instance)
     row = _row(loaded.record, job) if loaded else None
-    if loaded is None or row is None:
-        return None
-    try:
-        return _Run(job, row, loaded.record)
-    except Exception:  # a boundary: a job that cannot even begin must end on the page
-        error = random_id()[:8]
-        logger.exception("%s of %s could not begin (error %s)", row.name, loaded.record.view, error)
-        dispatch(job.instance, JobEnd(ref=job.ref, failure=JobFailure(id=error)))
-        return None
+    return _Run(job, row, loaded.record) if loaded and row else None
 
 
 def _row(record: Record, job: Job) -> JobRow | None:
@@ -99,8 +100,15 @@ class _Run:
 
     def __init__(self, job: Job, row: JobRow, record: Record) -> None:
         self._job, self._row, self._record = job, row, record
-        self._known: State = record.state  # as it was at the start or at the last flush
-        self._pen = Pen(record.instance, lambda: parts().bus, self._channels)
+        self._known: State = record.state  # as it was at the start or at the last hand-over
+        self._pen = Pen(record.instance, self._channels, timer=parts().timer)
+        self._surroundings = ExitStack()
+        self._view: Live | None = None
+
+    def enter(self) -> None:
+        """Make the view, in its surroundings; ``PermissionDenied`` when it must not be used any more."""
+        record, row = self._record, self._row
+        self._surroundings.enter_context(around(record))
         inner = Inner(
             record=record,
             kwargs=decode(record.kwargs),
@@ -109,25 +117,27 @@ class _Run:
             starter=row.handler,
             page=row.page,
         )
-        self._view: Live = import_view(record.view)(inner)
-        self._view.__dict__.update(decode_state(record.state))
+        view = import_view(record.view)(inner)
+        view.__dict__.update(decode_state(record.state))
+        if not record.shared and not view.has_permission():  # a shared one has no user to ask about
+            raise PermissionDenied(f"{record.view}.has_permission() said no when {row.name} started.")
+        self._view = view
 
-    @contextmanager
-    def surrounded(self) -> Iterator[None]:
-        with around(self._record):
-            yield
-
-    def allow(self) -> None:
-        if not self._record.shared and not self._view.has_permission():  # a shared one has no user to ask about
-            raise PermissionDenied(f"{self._record.view}.has_permission() said no when {self._row.name} started.")
+    def leave(self) -> None:
+        self._surroundings.close()
 
     def call(self) -> Any:
+        assert self._view is not None, "enter() comes first"
         callback = find_callback(self._view, self._job.callback)
         return callback(*decode(self._job.args), **decode(self._job.kwargs))
 
     def end(self, *, result: Any = None, error: BaseException | None = None) -> None:
         """Hand over the last changes, and how it ended."""
-        self._pen.close()
+        try:
+            result = self._heed(result)
+            self._pen.flush()
+        except Exception as unsaid:  # a boundary: a last word that cannot be said must not keep the job from ending
+            error = error or unsaid
         changes, removed, problem = self._changes()
         encoded, odd_result = _encode_result(self._view, result)
         error = error or problem or odd_result
@@ -142,19 +152,30 @@ class _Run:
         )
         dispatch(self._job.instance, end)
 
+    def _heed(self, result: Any) -> Any:
+        """What a callback returns is its result, but for a redirect."""
+        if isinstance(result, HttpResponseRedirectBase) and self._view is not None:
+            self._view.redirect(result.url)
+            return None
+        return result
+
     # The view's outlet
 
     def ask(self, effect: Effect) -> None:
         if isinstance(effect, WriteText):
             self._pen.write(effect)
+            if self._pen.is_dropped or parts().runner.is_cancelled(self._job.ref):
+                raise Cancelled
+        elif isinstance(effect, EndText):
+            self._pen.end(effect.stream)
         else:
-            self._hand_over([effect])
+            after_commit(lambda: self._hand_over([effect]))
 
     def flush(self) -> None:
         if self.cancelled:
             raise Cancelled
         self._pen.flush()
-        self._hand_over([])
+        after_commit(lambda: self._hand_over([]))
 
     def text(self, stream: str) -> str | None:
         self._pen.flush()
@@ -179,20 +200,26 @@ class _Run:
         if problem is not None:
             raise problem
         dispatch(self._job.instance, Merge(ref=self._job.ref, changes=changes, removed=removed, effects=effects))
+        self._known = {name: text for name, text in (self._known | changes).items() if name not in removed}
+        if self._view is not None:
+            self._view._live.assigned.clear()
 
     def _changes(self) -> tuple[State, list[str], StateError | None]:
-        """What is assigned, or unequal to the copy at the last hand-over; and why some of it cannot be kept."""
-        state: State = {}
+        """What was assigned, or differs from the copy at the last hand-over; and why some of it cannot be kept."""
+        if self._view is None:
+            return {}, [], None
+        changes: State = {}
         problem = None
-        for name, value in state_of(self._view).items():
+        held, assigned = state_of(self._view), self._view._live.assigned
+        for name, value in held.items():
             try:
-                state |= encode_state({name: value})
+                text = encode_state({name: value})[name]
             except StateError as error:
                 problem = error
-        known, self._known = self._known, state
-        changes = {name: text for name, text in state.items() if known.get(name) != text}
-        present = state_of(self._view)
-        return changes, [name for name in known if name not in present], problem
+            else:
+                if name in assigned or self._known.get(name) != text:
+                    changes[name] = text
+        return changes, [name for name in self._known if name not in held], problem
 
     def _failure(self, error: BaseException) -> JobFailure:
         for observer in observers:
@@ -204,7 +231,7 @@ class _Run:
         return failure
 
 
-def _encode_result(view: Live, result: Any) -> tuple[Any, StateError | None]:
+def _encode_result(view: Live | None, result: Any) -> tuple[Any, StateError | None]:
     """The encoded result; a value that cannot be kept matters only to a view that wants results."""
     try:
         return encode(result, "the result of the job"), None

@@ -22,15 +22,17 @@ from htmx_live.runtime.first import First, first_turn, keep
 from htmx_live.runtime.outcome import Turned, answer
 from htmx_live.runtime.parts import parts
 from htmx_live.runtime.present import present
+from htmx_live.runtime.revive import revive
 from htmx_live.runtime.shared import show_shared
 from htmx_live.runtime.surroundings import after_commit, around, atomic_where_asked, facts_of
-from htmx_live.runtime.turn import Turn
 from htmx_live.state import decode, encode
 
 __all__ = ["Mounted", "Visit", "adopt", "adopt_into", "mount", "mount_again"]
 
 logger = logging.getLogger("htmx_live.runtime")
 
+# What a record knows of its user's last request; see facts_of().
+_FACTS = ("language", "time_zone", "script_prefix", "secure", "host", "path", "query")
 _CONNECT_TIME = 30.0  # seconds that a page counts as present before its stream opens
 _QUICK = 60  # seconds: a grant of another epoch that is younger than this was not made before a restart
 
@@ -96,7 +98,10 @@ def mount_again(grant: ViewGrant, visit: Visit, *, rev: int) -> Mounted:
             **facts_of(visit.request),
         )
         with atomic_where_asked():
-            return _begin(record, visit)
+            mounted = _begin(record, visit)
+        for row in loaded.record.jobs if loaded is not None else ():
+            parts().runner.cancel(row.ref)
+        return mounted
     finally:
         if store.release(lease):
             look_after(grant.instance)
@@ -105,7 +110,7 @@ def mount_again(grant: ViewGrant, visit: Visit, *, rev: int) -> Mounted:
 def _shared(cls: type[Live], visit: Visit, *, kwargs: dict[str, Any], tag: str, css: str) -> Mounted:
     record, fragment = show_shared(cls, kwargs=kwargs, tag=tag, css=css, pages=[visit.page], request=visit.request)
     parts().store.show(visit.page, present=_CONNECT_TIME, kept=0)
-    return Mounted(view=Turn(record).view, turned=answer(record, fragment, []))
+    return Mounted(view=_revived(record), turned=answer(record, fragment, []))
 
 
 def adopt(instance: str, visit: Visit, *, like: Record) -> Turned | None:
@@ -116,20 +121,26 @@ def adopt(instance: str, visit: Visit, *, like: Record) -> Turned | None:
     loaded = parts().store.load(instance)
     if loaded is None or _identity(loaded.record) != _identity(like):
         return None
-    event = Adopt(page=visit.page, request=visit.request)
+    facts = {name: getattr(like, name) for name in _FACTS}
+    return _adopt(loaded.record, Adopt(page=visit.page, request=visit.request, facts=facts))
+
+
+def _adopt(record: Record, event: Adopt) -> Turned | None:
+    """Its children first, so that the answer shows them as they are; one that is gone keeps nobody back."""
+    for child, _ in record.children.values():
+        loaded = parts().store.load(child)
+        if loaded is not None:
+            _adopt(loaded.record, event)
     try:
-        turned = dispatch(instance, event)
-        for child, _ in loaded.record.children.values():
-            dispatch(child, event)
+        return dispatch(record.instance, event)
     except (InstanceGone, Busy, PermissionDenied):
         return None
-    return turned
 
 
 def adopt_into(cls: type[Live], visit: Visit, instance: str, *, kwargs: dict[str, Any], key: str) -> Mounted | None:
     """See ``adopt()``: what a page that is being rendered would mount, but for an instance that is there."""
     turned = adopt(instance, visit, like=_record(cls, visit, kwargs=kwargs, key=key))
-    return None if turned is None else Mounted(view=Turn(turned.record).view, turned=turned)
+    return None if turned is None else Mounted(view=_revived(turned.record), turned=turned)
 
 
 def _record(cls: type[Live], visit: Visit, *, kwargs: dict[str, Any], key: str, tag: str = "", css: str = "") -> Record:
@@ -156,13 +167,31 @@ def _begin(record: Record, visit: Visit) -> Mounted:
     mounted = Mounted(view=first.turn.view, turned=first.turned)
     if first.turned.redirect:
         return mounted
-    keep(first)
-    parts().store.show(visit.page, present=_CONNECT_TIME, kept=0)
-    after_commit(lambda: _perform(first))
+    after_commit(lambda: _settle(first, visit.page))
     if first.turned.fragment is None:  # mount() skipped the render: an empty root
         empty = rendering.fragment(first.turned.record, SafeString())
         return replace(mounted, turned=replace(first.turned, fragment=empty))
     return mounted
+
+
+def _settle(first: First, page: str) -> None:
+    keep(first)
+    parts().store.show(page, present=_CONNECT_TIME, kept=0)
+    start_jobs(first.turn)
+    for push in first.turn.pushes:
+        deliver(push)
+
+
+def _present(record: Record) -> Mounted:
+    with around(record):
+        turn = revive(record)
+        turn.allow()
+    return Mounted(view=turn.view, turned=answer(record, present(record), []))
+
+
+def _revived(record: Record) -> Live:
+    with around(record):
+        return revive(record).view
 
 
 def _class_of(grant: ViewGrant) -> type[Live]:
@@ -172,18 +201,6 @@ def _class_of(grant: ViewGrant) -> type[Live]:
     except (ImportError, StateError):
         logger.exception("Instance %s (%s) cannot be mounted again", grant.instance, grant.view)
         raise InstanceExpired(f"The view of instance {grant.instance} is there no more.") from None
-
-
-def _perform(first: First) -> None:
-    start_jobs(first.turn)
-    for push in first.turn.pushes:
-        deliver(push)
-
-
-def _present(record: Record) -> Mounted:
-    turn = Turn(record)
-    turn.allow()
-    return Mounted(view=turn.view, turned=answer(record, present(record), []))
 
 
 def _check_epoch(grant: ViewGrant) -> None:

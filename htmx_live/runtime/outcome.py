@@ -13,6 +13,7 @@ from htmx_live.records import Record
 from htmx_live.runtime import render as rendering
 from htmx_live.runtime.channels import channels_of
 from htmx_live.runtime.parts import parts
+from htmx_live.runtime.surroundings import atomic_where_asked
 from htmx_live.runtime.turn import Asked, Turn
 from htmx_live.transport.channels import page_channel
 
@@ -38,22 +39,30 @@ class Turned:
 
 def rendered(turn: Turn, *, is_background: bool) -> tuple[Record, Fragment | None]:
     """The record to be saved, and its fragment if that differs from the last."""
-    record = replace(turn.record, rev=turn.record.rev + 1, state=turn.state, jobs=tuple(turn.rows))
+    record = replace(turn.record, rev=turn.record.rev + 1, state=turn.state, jobs=tuple(turn.jobs.rows))
     if not turn.renders and record.jobs == turn.record.jobs:
         return record, None
     turn.end_event()
     try:
-        inner = rendering.render(turn.view, record, turn.stand_in)
+        inner, record, digest = _render(turn, record)
     except Exception:  # a boundary: a job that has ended must end on the page too, whatever the template does
         if not is_background:
             raise
+        turn.born.clear()
         inner = _failed(record)
-    record = replace(record, children=dict(turn.children))
-    digest = rendering.digest(record, inner)
+        digest = rendering.digest(record, inner)
     if digest == record.digest:
         return record, None
     record = replace(record, digest=digest)
     return record, rendering.fragment(record, inner)
+
+
+def _render(turn: Turn, record: Record) -> tuple[SafeString, Record, str]:
+    """In a savepoint, for a query of the template that fails must not take the turn's own changes with it."""
+    with atomic_where_asked(), turn.rendering(record):
+        inner = rendering.render(turn.view, record, turn.stand_in)
+    record = replace(record, children=dict(turn.children))
+    return inner, record, rendering.digest(record, inner)
 
 
 def _failed(record: Record) -> SafeString:

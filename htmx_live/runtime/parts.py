@@ -1,4 +1,4 @@
-"""The parts of this process: its store, its bus, its runner and its pool of background turns.
+"""The parts of this process: its store, its bus, its runner, its pool of background turns and its timer.
 
 Built once, from settings, when first used.
 """
@@ -17,6 +17,7 @@ from htmx_live.pool import DaemonPool, Pool
 from htmx_live.runners.base import Perform, Runner
 from htmx_live.stores.base import Store
 from htmx_live.ticker import NoTicker, Ticker
+from htmx_live.timer import ThreadTimer, Timer
 from htmx_live.transport.bus import Bus, bus
 
 __all__ = ["Parts", "give_perform", "give_tick", "override", "parts"]
@@ -34,6 +35,7 @@ class Parts:
     runner: Runner
     turns: Pool
     ticker: Ticker | NoTicker
+    timer: Timer
 
 
 _lock = threading.Lock()
@@ -86,5 +88,6 @@ def _build() -> Parts:
                 runner=import_string(_RUNNERS.get(chosen.RUNNER, chosen.RUNNER))(_perform),
                 turns=DaemonPool("htmx-live-turn", lambda: settings().TURN_THREADS),
                 ticker=Ticker(_tick),
+                timer=ThreadTimer(),
             )
     return _parts

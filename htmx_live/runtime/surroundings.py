@@ -6,10 +6,13 @@ and query and a lazy user, without session and messages.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta, tzinfo
+from datetime import timezone as fixed_zone
 from io import BytesIO
 from typing import Any
 from urllib.parse import unquote, urlsplit
+from zoneinfo import ZoneInfo
 
 from django.apps import apps
 from django.core.handlers.wsgi import WSGIRequest
@@ -60,7 +63,7 @@ def facts_of(request: HttpRequest) -> dict[str, Any]:
     """The fields of a record that describe a user's request."""
     return {
         "language": translation.get_language() or "",
-        "time_zone": timezone.get_current_timezone_name(),
+        "time_zone": _zone_name(),
         "script_prefix": get_script_prefix(),
         "secure": request.is_secure(),
         "host": request.get_host(),
@@ -86,27 +89,25 @@ def _place(request: HttpRequest) -> dict[str, str]:
 @contextmanager
 def around(record: Record) -> Iterator[None]:
     """The record's language, time zone and script prefix, and the project's ``AROUND``."""
-    prefix = get_script_prefix()
     factory = settings().AROUND
     with ExitStack() as stack:
         stack.enter_context(translation.override(record.language or None))
-        stack.enter_context(timezone.override(record.time_zone or None))
-        stack.callback(set_script_prefix, prefix)
+        stack.enter_context(timezone.override(_zone(record.time_zone)))
+        stack.callback(set_script_prefix, get_script_prefix())
         set_script_prefix(record.script_prefix)
         if factory:
             stack.enter_context(import_string(factory)(record))
         yield
 
 
-def atomic_where_asked() -> AbstractContextManager[Any]:
-    """A transaction on each database that the project set ``ATOMIC_REQUESTS`` for."""
-    aliases = [alias for alias in connections if connections.settings[alias]["ATOMIC_REQUESTS"]]
-    if not aliases:
-        return nullcontext()
-    stack = ExitStack()
-    for alias in aliases:
-        stack.enter_context(transaction.atomic(using=alias))
-    return stack
+@contextmanager
+def atomic_where_asked() -> Iterator[None]:
+    """A transaction on each database that the project set ``ATOMIC_REQUESTS`` for; within one, a savepoint."""
+    with ExitStack() as stack:
+        for alias in connections:
+            if connections.settings[alias]["ATOMIC_REQUESTS"]:
+                stack.enter_context(transaction.atomic(using=alias))
+        yield
 
 
 def after_commit(call: Callable[[], None]) -> bool:
@@ -122,6 +123,19 @@ def after_commit(call: Callable[[], None]) -> bool:
             return False
     call()
     return True
+
+
+def _zone_name() -> str:
+    """A name under which ``_zone`` finds the current time zone: its key, or its distance from UTC in minutes."""
+    zone = timezone.get_current_timezone()
+    offset = zone.utcoffset(None)
+    return f"{offset.total_seconds() / 60:+g}" if offset else getattr(zone, "key", "UTC")
+
+
+def _zone(name: str) -> tzinfo | None:
+    if not name:
+        return None
+    return fixed_zone(timedelta(minutes=float(name))) if name[0] in "+-" else ZoneInfo(name)
 
 
 def _user(record: Record) -> Any:

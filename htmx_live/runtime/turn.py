@@ -22,6 +22,7 @@ from htmx_live.events import (
     Call,
     CancelJobs,
     Effect,
+    EndText,
     JobEnd,
     JobFailure,
     Mail,
@@ -32,16 +33,18 @@ from htmx_live.events import (
     Redirect,
     StartJob,
     Tick,
+    WriteText,
 )
-from htmx_live.exceptions import StateError, TurnError
+from htmx_live.exceptions import Cancelled, StateError, TurnError
 from htmx_live.fragments import text_target
 from htmx_live.grants import random_id
 from htmx_live.live import Inner, Live, import_view, state_of
 from htmx_live.records import JobRow, Owner, Record
 from htmx_live.redirects import safe_url
 from htmx_live.runtime.address import address_of, query_of, query_with, read_url
+from htmx_live.runtime.joblist import JobList
 from htmx_live.runtime.parts import parts
-from htmx_live.runtime.surroundings import stand_in
+from htmx_live.runtime.surroundings import atomic_where_asked, stand_in
 from htmx_live.state import decode, decode_state, encode_state
 
 __all__ = ["Asked", "Turn", "invoke"]
@@ -79,14 +82,13 @@ class Turn:
         self.mode = children
         self.children: dict[str, tuple[str, str]] = {}  # as rendered in this turn
         self.born: list[Any] = []  # their first turns (First), of those that were not there before
-        self.rows: list[JobRow] = list(record.jobs)
+        self.jobs = JobList(record)
         self.state = record.state  # the last that was good, encoded
         self.asked: list[Asked] = []
-        self.starts: list[StartJob] = []
-        self.dropped: list[str] = []  # refs of jobs that were cancelled or replaced
         self.pushes: list[PushTo] = []
         self.renders = False  # an event wants to be seen
         self.page = ""
+        self._is_rendering = False
         self.address = ""  # what the address bar should show from now on, after "push " or "replace "
         self.stand_in = stand_in(record)
         # A shared view has no user outside of a user's event, and no page of which it could know the address.
@@ -96,12 +98,15 @@ class Turn:
     # The view's outlet
 
     def ask(self, effect: Effect) -> None:
-        if isinstance(effect, StartJob):
-            self._start(effect)
-        elif isinstance(effect, CancelJobs):
-            self._drop(
-                lambda row: effect.name in (row.name, row.handler) and (effect.key is None or effect.key == row.key)
+        if self._is_rendering:
+            raise TurnError(
+                f"{self.record.view} asked for {type(effect).__name__} while it was rendered, in its template or "
+                "get_context_data(). Ask for it in a handler, in mount() or in handle_async_result()."
             )
+        if isinstance(effect, StartJob):
+            self.jobs.start(effect)
+        elif isinstance(effect, CancelJobs):
+            self.jobs.cancel(effect)
         elif isinstance(effect, PushTo):
             self.pushes.append(effect)
         else:
@@ -111,29 +116,18 @@ class Turn:
         """In a turn there is nothing to do: its end shows what is set."""
 
     def text(self, stream: str) -> str | None:
-        text = parts().bus.text(text_target(self.record.instance, stream))
-        return None if text is None else text.text
+        known = parts().bus.text(text_target(self.record.instance, stream))
+        text = None if known is None else known.text
+        for effect in (entry.effect for entry in self.asked):
+            if isinstance(effect, WriteText) and effect.stream == stream:
+                text = effect.text if effect.replace else (text or "") + effect.text
+            elif isinstance(effect, EndText) and effect.stream == stream:
+                text = None
+        return text
 
     @property
     def cancelled(self) -> bool:
         return False
-
-    def _start(self, effect: StartJob) -> None:
-        row = effect.row
-        self._drop(lambda other: (other.name, other.key) == (row.name, row.key))
-        if len(self.rows) >= settings().MAX_JOBS_PER_INSTANCE:
-            raise TurnError(
-                f"{self.record.view} already runs {len(self.rows)} jobs, which is HTMX_LIVE['MAX_JOBS_PER_INSTANCE']. "
-                "Give start_async() a name, so that a new start replaces the old one."
-            )
-        self.rows.append(row)
-        self.starts.append(effect)
-
-    def _drop(self, is_meant: Any) -> None:
-        for row in [row for row in self.rows if is_meant(row)]:
-            self.rows.remove(row)
-            self.dropped.append(row.ref)
-            self.starts = [start for start in self.starts if start.row.ref != row.ref]
 
     # State
 
@@ -164,20 +158,22 @@ class Turn:
     @contextmanager
     def guarded(self, what: str) -> Iterator[None]:
         """Run one background event of the view's own code: when it fails, it is logged and its changes are put back."""
-        rows, asked, starts, dropped = list(self.rows), list(self.asked), list(self.starts), list(self.dropped)
+        jobs, asked, pushes, inner = self.jobs.copy(), list(self.asked), list(self.pushes), self.view._live
         try:
-            yield
-            self.keep()
+            with atomic_where_asked():
+                yield
+                self.keep()
             self._note_skip()
         except Exception:  # a boundary: one background event that fails must not keep the others from their turn
             error = random_id()[:8]
             logger.exception("%s of %s failed (error %s)", what, self.record.view, error)
-            self.rows, self.starts, self.dropped = rows, starts, dropped
+            self.jobs, self.pushes = jobs, pushes
             self.asked = [
                 *asked,
                 Asked(effect=Notice(message=str(JobFailure(id=error)), level="error"), page=self.page),
             ]
             self.view = self._revive(None if self.record.shared else self.stand_in)
+            self.view._live.page, self.view._live.starter = inner.page, inner.starter
 
     def end_event(self) -> None:
         """From here on the view sees what it sees in every render, whatever event there was."""
@@ -189,6 +185,17 @@ class Turn:
         view = import_view(record.view)(inner)
         view.__dict__.update(decode_state(self.state))
         return view
+
+    @contextmanager
+    def rendering(self, record: Record) -> Iterator[None]:
+        """The view as its template sees it: with the stand-in of ``record``, and nothing to ask for."""
+        self.stand_in = stand_in(record)
+        self.view._live.request = None if record.shared else self.stand_in
+        self._is_rendering = True
+        try:
+            yield
+        finally:
+            self._is_rendering = False
 
     # Events
 
@@ -236,7 +243,7 @@ class Turn:
         if isinstance(mail, Push | Tick):
             self._push(mail)
             return
-        row = next((row for row in self.rows if row.ref == mail.ref), None)
+        row = self.jobs.find(mail.ref)
         if row is None:
             return  # cancelled or replaced in the meantime, or ended before
         self.view._live.page = self.page = row.page
@@ -247,7 +254,7 @@ class Turn:
                 for effect in mail.effects:
                     self.ask(effect)
         else:
-            self.rows.remove(row)
+            self.jobs.rows.remove(row)
             self._end(row, mail)
             self.renders = True  # its loading ends
         self.page = ""
@@ -322,6 +329,9 @@ class Turn:
 
 def invoke(function: Any, *args: Any, **kwargs: Any) -> Any:
     """Call a sync or async function of the view from a thread."""
-    if iscoroutinefunction(function):
-        return async_to_sync(function)(*args, **kwargs)
-    return function(*args, **kwargs)
+    try:
+        if iscoroutinefunction(function):
+            return async_to_sync(function)(*args, **kwargs)
+        return function(*args, **kwargs)
+    except Cancelled as error:  # no Exception: it would pass by every boundary
+        raise TurnError(f"{function.__qualname__}() raised Cancelled, which only a background job may do.") from error

@@ -46,7 +46,12 @@ def stage() -> Iterator[Stage]:
     built = Stage(clock=clock, transport=RecordingTransport(clock=clock), runner=ImmediateRunner(perform))
     before, _current = _current, built
     chosen = override(
-        store=MemoryStore(clock=clock), bus=built.transport, runner=built.runner, turns=_AtOnce(), ticker=NoTicker()
+        store=MemoryStore(clock=clock),
+        bus=built.transport,
+        runner=built.runner,
+        turns=_AtOnce(),
+        ticker=NoTicker(),
+        timer=clock,
     )
     try:
         with override_bus(built.transport), chosen:

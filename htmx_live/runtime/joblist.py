@@ -1,0 +1,52 @@
+"""``JobList``: which jobs of an instance run, and what a turn has to tell the runner once it is saved."""
+
+from collections.abc import Callable
+
+from htmx_live.conf import settings
+from htmx_live.events import CancelJobs, StartJob
+from htmx_live.exceptions import TurnError
+from htmx_live.records import JobRow, Record
+
+__all__ = ["JobList"]
+
+
+class JobList:
+    """``rows`` are the jobs that run, ``starts`` those to be started and ``dropped`` the refs of those to be cancelled.
+
+    A job that is started and cancelled in one turn is never started.
+    """
+
+    def __init__(self, record: Record) -> None:
+        self._record = record
+        self.rows: list[JobRow] = list(record.jobs)
+        self.starts: list[StartJob] = []
+        self.dropped: list[str] = []
+
+    def find(self, ref: str) -> JobRow | None:
+        return next((row for row in self.rows if row.ref == ref), None)
+
+    def start(self, effect: StartJob) -> None:
+        """Replaces the job of the same name and key."""
+        row = effect.row
+        self._drop(lambda other: (other.name, other.key) == (row.name, row.key))
+        if len(self.rows) >= settings().MAX_JOBS_PER_INSTANCE:
+            raise TurnError(
+                f"{self._record.view} already runs {len(self.rows)} jobs, which is HTMX_LIVE['MAX_JOBS_PER_INSTANCE']. "
+                "Give start_async() a name, so that a new start replaces the old one."
+            )
+        self.rows.append(row)
+        self.starts.append(effect)
+
+    def cancel(self, effect: CancelJobs) -> None:
+        self._drop(lambda row: effect.name in (row.name, row.handler) and effect.key in (None, row.key))
+
+    def copy(self) -> "JobList":
+        other = JobList(self._record)
+        other.rows, other.starts, other.dropped = list(self.rows), list(self.starts), list(self.dropped)
+        return other
+
+    def _drop(self, is_meant: Callable[[JobRow], bool]) -> None:
+        for row in [row for row in self.rows if is_meant(row)]:
+            self.rows.remove(row)
+            self.dropped.append(row.ref)
+            self.starts = [start for start in self.starts if start.row.ref != row.ref]
