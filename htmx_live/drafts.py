@@ -31,6 +31,7 @@ __all__ = [
     "merged",
     "show_errors",
     "touchable",
+    "unbind_blank_rows",
     "with_row",
     "without_row",
     "without_secrets",
@@ -191,6 +192,18 @@ def is_readable(form: Submittable) -> bool:
 def count(formset: "BaseFormSet[Any]") -> int:
     """How many rows were sent, whether or not the formset takes that many."""
     return formset.management_form.cleaned_data[TOTAL_FORM_COUNT] or 0
+
+
+def unbind_blank_rows(form: Submittable) -> None:
+    """Let new rows that nothing was sent of be as they begin: one that was just added has its initial values."""
+    if not (isinstance(form, BaseFormSet) and form.is_bound):
+        return
+    start = f"{form.prefix}-"
+    sent = {name[len(start) :].partition("-")[0] for name in form.data if name.startswith(start)}
+    row: Any
+    for index, row in enumerate(form.forms):
+        if index >= form.initial_form_count() and str(index) not in sent:
+            row.is_bound, row.data, row.cleaned_data = False, {}, {}
 
 
 def with_row(formset: "BaseFormSet[Any]", values: Values) -> Values | None:

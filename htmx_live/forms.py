@@ -34,6 +34,7 @@ from htmx_live.drafts import (
     merged,
     show_errors,
     touchable,
+    unbind_blank_rows,
     with_row,
     without_row,
     without_secrets,
@@ -221,7 +222,9 @@ def _keep(view: LiveFormView, form: Submittable, draft: Draft) -> None:
 
 
 def _keep_rows(view: LiveFormView, values: Values, draft: Draft) -> None:
-    _keep(view, view.get_form(data=as_query(values)), replace(draft, number=draft.number + 1))
+    form = view.get_form(data=as_query(values))
+    unbind_blank_rows(form)
+    _keep(view, form, replace(draft, number=draft.number + 1))
 
 
 def _write(view: LiveFormView, form: Submittable, draft: Draft) -> None:
@@ -247,6 +250,7 @@ def _say(view: LiveFormView, text: str) -> None:
 def _shown(view: LiveFormView) -> Any:
     """The form as the template shows it: its fields call ``validate``."""
     form, draft = view.get_form(), _draft(view)
+    unbind_blank_rows(form)
     show_errors(form, draft.errors)
     rendering = current_rendering.get()
     if rendering is None or "validate" not in view.handlers:
