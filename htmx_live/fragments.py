@@ -47,7 +47,7 @@ def mark(purpose: str) -> str:
 
     It holds a digest of ``SECRET_KEY``: nothing that a user writes passes for one.
     """
-    return f"\x02{salted_hmac('htmx_live.mark', purpose).hexdigest()[:20]}"
+    return f"\x02{salted_hmac('htmx_live.mark', purpose, algorithm='sha256').hexdigest()[:20]}"
 
 
 def text_slot(target: str, *, tag: str, name: str) -> SafeString:

@@ -82,12 +82,14 @@ def owner_of(request: HttpRequest, *, create: bool = False) -> Owner:
         token = session.get(_SESSION_KEY)
         if token is None and (create or pk):
             token = session[_SESSION_KEY] = random_id()
-    return Owner(token=salted_hmac("htmx_live.owner", token).hexdigest()[:32] if token else "", user=pk)
+    return Owner(
+        token=salted_hmac("htmx_live.owner", token, algorithm="sha256").hexdigest()[:32] if token else "", user=pk
+    )
 
 
 def session_hash(key: str | None) -> str:
     """What a stream remembers of the session cookie that opened it."""
-    return salted_hmac("htmx_live.session", key).hexdigest()[:32] if key else ""
+    return salted_hmac("htmx_live.session", key, algorithm="sha256").hexdigest()[:32] if key else ""
 
 
 def sign_reference(page: str) -> str:
