@@ -85,7 +85,8 @@ class MemoryStore:
                 return False
             self._remove(record.instance)  # mounted again under its id
             mine = self._owners.setdefault(record.owner.key, OrderedDict())
-            if len(mine) >= limits.MAX_INSTANCES_PER_OWNER:
+            # Visitors without a session are many, and only the cap of all is theirs.
+            if record.owner != Owner() and len(mine) >= limits.MAX_INSTANCES_PER_OWNER:
                 self._remove(next(iter(mine)))
             if len(self._entries) >= limits.MAX_RECORDS:
                 self._remove(next(iter(self._entries)))

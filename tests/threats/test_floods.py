@@ -1,0 +1,105 @@
+"""Floods: whatever one visitor or all of them ask for, what is kept has an end."""
+
+import gc
+import tracemalloc
+
+import pytest
+from django.test import RequestFactory
+
+from htmx_live.embed import embed
+from htmx_live.gate import StreamGate
+from htmx_live.pages import page_of
+from htmx_live.records import Owner
+from htmx_live.runtime.parts import parts
+from htmx_live.transport.access import Access
+from tests.sample_views import Counter
+from tests.threats.views import Board
+from tests.threats.visitor import Visitor, record_of
+
+pytestmark = pytest.mark.django_db
+
+
+class Browser:
+    """Loads pages without the whole of Django in between."""
+
+    def __init__(self):
+        self.session = {}
+
+    def load(self, view):
+        request = RequestFactory().get("/")
+        request.session = self.session
+        request.resolver_match = None
+        return embed(view, page_of(request), kwargs={}).view._live.record
+
+
+def test_endless_loads_of_one_session_keep_as_many_records_as_the_cap(settings):
+    settings.HTMX_LIVE = {"MAX_INSTANCES_PER_OWNER": 50}
+    browser = Browser()
+    first = browser.load(Counter)
+    tracemalloc.start()
+    sizes = []
+    for count in (100, 1000):
+        for _ in range(count):
+            last = browser.load(Counter)
+        gc.collect()
+        sizes.append(tracemalloc.get_traced_memory()[0])
+    tracemalloc.stop()
+    assert parts().store.count(last.owner) == 50
+    assert parts().store.load(first.instance) is None
+    assert parts().store.load(last.instance) is not None
+    assert sizes[1] - sizes[0] < 100_000  # 50 records are more
+
+
+def test_robots_without_cookies_keep_as_many_records_as_the_cap_of_all(settings):
+    settings.HTMX_LIVE = {"MAX_RECORDS": 50}
+    records = [Browser().load(Counter) for _ in range(200)]
+    alive = [record for record in records if parts().store.load(record.instance)]
+    assert alive == records[-50:]
+
+
+def test_visitors_without_a_session_do_not_push_each_other_out(settings):
+    settings.HTMX_LIVE = {"MAX_INSTANCES_PER_OWNER": 5}
+    records = [Browser().load(Board) for _ in range(20)]
+    assert records[0].owner == Owner()
+    assert all(parts().store.load(record.instance) for record in records)
+
+
+def test_the_record_that_one_visitor_loses_to_the_cap_is_not_anothers(settings):
+    settings.HTMX_LIVE = {"MAX_INSTANCES_PER_OWNER": 5}
+    quiet, loud = Visitor().open(), Visitor()
+    for _ in range(20):
+        loud.open()
+    assert record_of(quiet) is not None
+
+
+def test_a_view_has_so_many_jobs_and_no_more(settings):
+    settings.HTMX_LIVE = {"MAX_JOBS_PER_INSTANCE": 3}
+    page = Visitor().open("/report/")
+    statuses = [page.event("named", {"name": f"n{n}"}).status_code for n in range(5)]
+    assert statuses == [200, 200, 200, 500, 500]
+    assert len(record_of(page).jobs) == 3
+
+
+def test_mounting_again_and_again_keeps_one_record(stage):
+    page = Visitor().open()
+    for _ in range(20):
+        stage.clock.advance(100_000)
+        assert page.event("add").status_code == 200
+    assert parts().store.count(record_of(page).owner) == 1
+
+
+def owner_of_stream(page):
+    cookies = "; ".join(f"{name}={morsel.value}" for name, morsel in page.visitor.http.cookies.items())
+    access = StreamGate().open({"x-live-page": page.page, "cookie": cookies})
+    assert isinstance(access, Access)
+    return access.owner
+
+
+def test_the_streams_of_one_session_are_counted_together():
+    visitor = Visitor()
+    assert owner_of_stream(visitor.open()) == owner_of_stream(visitor.open())
+    assert owner_of_stream(visitor.open()) != owner_of_stream(Visitor().open())
+
+
+def test_visitors_without_a_session_are_not_counted_as_one_owner_of_streams():
+    assert owner_of_stream(Visitor().open("/board/")) != owner_of_stream(Visitor().open("/board/"))
