@@ -43,18 +43,13 @@ def released_htmx(tmp_path_factory: pytest.TempPathFactory) -> Path | str:
     return folder / "package/dist/htmx.js"
 
 
-@pytest.fixture(scope="session")
-def server_of_session(released_htmx: Path | str) -> Iterator[ScriptedServer]:
+@pytest.fixture
+def server(released_htmx: Path | str) -> Iterator[ScriptedServer]:
+    """A server on a port of its own: nothing of an earlier test's page can reach it."""
     released = {"/htmx-released.js": released_htmx} if isinstance(released_htmx, Path) else {}
     server = ScriptedServer({"/htmx.js": BUNDLED, **released})
     yield server
     server.stop()
-
-
-@pytest.fixture
-def server(server_of_session: ScriptedServer) -> ScriptedServer:
-    server_of_session.reset()
-    return server_of_session
 
 
 @pytest.fixture(params=["bundled", "released"])
@@ -88,13 +83,20 @@ class LivePage:
         self.page, self.server, self.htmx = page, server, htmx
         self.stream: Exchange
 
-    def open(self, body: str, **meta: object) -> None:
-        """Shows ``body`` and waits until the script has read the stream's hello."""
+    def open(self, body: str, *, frozen: bool = False, **meta: object) -> None:
+        """Shows ``body`` and waits until the script has read the stream's hello.
+
+        When ``frozen``, the page's clock then stands, and goes on by ``page.clock.run_for(ms)`` only.
+        """
+        if frozen:
+            self.page.clock.install(time=0)
         self.server.pages["/"] = document(body, **{"htmx": self.htmx, **meta})
         self.page.add_init_script("window.seen = []; addEventListener('live:connected', () => seen.push('connected'))")
         self.page.goto(self.server.url + "/")
         self.stream = self.server.next("stream")
         self.until("seen.includes('connected')")
+        if frozen:
+            self.page.clock.pause_at(10)
 
     def until(self, condition: str) -> None:
         """Waits for a JavaScript condition.  Playwright's own way evaluates a string, which the policy forbids."""

@@ -85,14 +85,6 @@ class ScriptedServer:
 
     def __init__(self, scripts: dict[str, Path]) -> None:
         self.files = {"/htmx-live.js": STATIC / "htmx-live.js", "/htmx-live.css": STATIC / "htmx-live.css", **scripts}
-        self._loop = asyncio.new_event_loop()
-        self._started = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-        self._started.wait()
-        self.reset()
-
-    def reset(self) -> None:
         self.pages: dict[str, str] = {}
         self.page_headers: dict[str, str] = {}
         self.violations: list[str] = []
@@ -103,6 +95,11 @@ class ScriptedServer:
             "sync": lambda exchange: exchange.answer(status=204),
             "other": lambda exchange: exchange.answer("", status=404),
         }
+        self._loop = asyncio.new_event_loop()
+        self._started = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+        self._started.wait()
 
     def next(self, kind: str) -> Exchange:
         """The oldest request of that kind which the test has not seen yet; waits for it."""
@@ -122,11 +119,17 @@ class ScriptedServer:
         self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         self._started.set()
         self._loop.run_forever()
-        server.close()
-        for task in asyncio.all_tasks(self._loop):
-            task.cancel()
-        self._loop.run_until_complete(asyncio.sleep(0.05))
+        self._loop.run_until_complete(self._close(server))
         self._loop.close()
+
+    async def _close(self, server: asyncio.Server) -> None:
+        server.close()
+        serving = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in serving:
+            task.cancel()
+        await asyncio.gather(*serving, return_exceptions=True)
+        for _ in range(5):  # transports close in the loop's next rounds
+            await asyncio.sleep(0)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

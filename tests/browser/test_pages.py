@@ -87,10 +87,11 @@ def test_a_hidden_tab_closes_its_stream_and_catches_up_when_shown(live: LivePage
 
 
 def test_a_tab_that_is_hidden_for_a_moment_keeps_its_stream(live: LivePage) -> None:
-    live.open(root("1"), hidden_close=0.5)
+    live.open(root("1"), frozen=True, hidden_close=10)
     hide(live.page, True)
+    live.page.clock.run_for(8000)
     hide(live.page, False)
-    live.page.evaluate("new Promise((go) => setTimeout(go, 800))")
+    live.page.clock.run_for(8000)
     assert (live.stream.closed.is_set(), live.server.count("stream")) == (False, 0)
 
 

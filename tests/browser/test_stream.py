@@ -76,12 +76,14 @@ def test_the_banner_shows_while_the_server_is_away_and_goes_when_it_is_back(live
 
 
 def test_the_banner_stays_until_a_reset_is_made_good(live: LivePage) -> None:
-    live.open(root("1"))
+    live.open(root("1"), frozen=True)
     live.server.on["sync"] = lambda exchange: None
     live.server.on["stream"] = lambda exchange: (exchange.start_stream(), exchange.send("event: reset\ndata: {}\n\n"))
     live.stream.cut()
+    live.page.wait_for_selector(".live-banner", state="attached")
+    live.page.clock.run_for(300)
     sync = live.server.next("sync")
-    live.page.evaluate("new Promise((go) => setTimeout(go, 300))")
+    live.page.clock.run_for(1000)
     assert live.page.locator(".live-banner").count() == 1
     sync.answer(swap("2", rev=2))
     expect(live.page.locator(".live-banner")).to_have_count(0)
@@ -116,48 +118,60 @@ def test_a_page_without_streams_polls_for_good(live: LivePage) -> None:
     assert (live.server.queues["stream"].qsize(), live.page.locator(".live-banner").count()) == (1, 0)
 
 
-def test_a_login_page_instead_of_a_stream_does_not_loop(live: LivePage) -> None:
-    live.open(root("1"), poll=60)
+def test_a_login_page_instead_of_a_stream_is_asked_for_ever_less_often(live: LivePage) -> None:
+    live.open(root("1"), frozen=True, poll=3600)
     live.server.on["stream"] = lambda exchange: exchange.answer("<p>Log in</p>")
     live.stream.cut()
-    live.page.evaluate("new Promise((go) => setTimeout(go, 3000))")
-    tries = live.server.count("stream")
-    assert 2 <= tries <= 8
+    live.page.wait_for_selector("body.live-offline")
+    for _ in range(8):
+        with live.page.expect_event("response"):
+            live.page.clock.run_for(2000)
+        live.server.next("stream")
+        live.page.clock.run_for(100)
+        assert live.server.count("stream") == 0
+    live.page.clock.run_for(10_000)
+    assert live.server.count("stream") == 0
 
 
 @pytest.mark.parametrize("status", [401, 404])
 def test_a_bad_grant_is_said_by_sync_and_ends_the_stream(live: LivePage, status: int) -> None:
-    live.open(root("1"), poll=60)
+    live.open(root("1"), frozen=True)
     live.server.on["stream"] = lambda exchange: exchange.answer(status=status)
     live.server.on["sync"] = lambda exchange: exchange.answer(status=401)
     live.stream.cut()
+    live.page.wait_for_selector("body.live-offline")
+    live.page.clock.run_for(300)
     live.page.wait_for_selector("text=This page has expired.")
     expect(live.page.locator("[data-live-do=reload]")).to_have_text("Reload")
     live.server.next("stream")
-    live.page.evaluate("new Promise((go) => setTimeout(go, 700))")
+    live.page.clock.run_for(600_000)
     assert (live.server.count("stream"), live.server.count("sync")) == (0, 1)
 
 
 def test_a_stream_that_is_not_allowed_is_not_tried_again(live: LivePage) -> None:
-    live.open(root("1"), poll=60)
+    live.open(root("1"), frozen=True)
     live.server.on["stream"] = lambda exchange: exchange.answer(status=403)
     live.stream.cut()
+    live.page.wait_for_selector("body.live-offline")
+    live.page.clock.run_for(300)
     live.page.wait_for_selector("text=You are signed out, or not allowed to do this.")
     live.server.next("stream")
-    live.page.evaluate("new Promise((go) => setTimeout(go, 700))")
+    live.page.clock.run_for(600_000)
     assert (live.server.count("stream"), live.server.count("sync")) == (0, 0)
 
 
-def test_a_silent_stream_is_given_up_and_one_with_heartbeats_is_not(live: LivePage) -> None:
-    live.open(root("1"), heartbeat=0.2)
-    live.stream.send(message(json.dumps({"heartbeat": 0.2}), event="hello"))
-    again = live.server.next("stream")
+def test_a_silent_stream_is_given_up_after_two_and_a_half_heartbeats(live: LivePage) -> None:
+    live.open(root("1"), frozen=True)
+    for number in range(2, 6):
+        live.stream.send(f": \nid: e.{number}\n\n")
+        live.page.wait_for_selector(f"meta[data-number='e.{number}']", state="attached")
+        live.page.clock.run_for(36_000)
+        assert not live.stream.closed.is_set()
+    live.page.clock.run_for(3000)
     assert live.stream.closed.wait(5)
-    again.send(message(json.dumps({"heartbeat": 1}), event="hello"))
-    for _ in range(8):
-        live.page.evaluate("new Promise((go) => setTimeout(go, 500))")
-        again.send(": \n\n")
-    assert not again.closed.is_set()
+    live.page.wait_for_selector("body.live-offline")
+    live.page.clock.run_for(300)
+    assert live.server.next("stream").headers["last-event-id"] == "e.5"
 
 
 def test_a_reset_syncs_everything(live: LivePage) -> None:
