@@ -39,12 +39,25 @@ class Slot:
 
 
 class Slots(dict[str, Slot]):
-    """Every slot of one page, for its ``{% panel %}`` tags.  ``has_script`` once one of them brought our script."""
+    """Every slot of one page, for its ``{% panel %}`` tags."""
 
-    has_script = False
+    def __init__(self, **slots: Slot) -> None:
+        super().__init__(slots)
+        self._scripted: set[Way] = set()
+
+    def script_for(self, way: Way) -> str:
+        """How the first placeholder of its kind loads our script, "" for the others.
+
+        A streamed panel needs it while the page is parsed (``async``), a lazy one before htmx starts (``defer``: in the
+        order of the page, and before DOMContentLoaded).
+        """
+        if way in self._scripted:
+            return ""
+        self._scripted.add(way)
+        return "async" if way == "stream" else "defer"
 
 
-def page_html(draft: Draft, response: HttpResponse, runs: Sequence[PanelRun], outcomes: Sequence[Outcome]) -> str:
+def page_html(draft: Draft, response: HttpResponse, *, runs: Sequence[PanelRun], outcomes: Sequence[Outcome]) -> str:
     """The layout's template with everything in its place.  ``PanelRenderError`` where the settings ask for it."""
     ended = {outcome.run.name: outcome for outcome in outcomes}
     slots = Slots(content=Slot(name="content", html=response.content.decode(response.charset)))
@@ -78,10 +91,10 @@ def raise_if_asked(conf: LayoutSettings, error: PanelError) -> None:
         raise PanelRenderError(error) from error.exception
 
 
-def placeholder_html(slot: Slot, request: HttpRequest, slots: Slots, fallback: SafeString) -> SafeString:
-    """What stands in the page until the panel comes."""
-    context = {"slot": slot, "fallback": fallback, "with_script": not slots.has_script, "nonce": nonce_of(request)}
-    slots.has_script = True
+def placeholder_html(slot: Slot, request: HttpRequest, *, slots: Slots | None = None, fallback: str = "") -> SafeString:
+    """What stands in the page until the panel comes; the first of ``slots`` brings our script."""
+    script = slots.script_for(slot.way) if slots is not None else ""
+    context = {"slot": slot, "fallback": fallback, "script": script, "nonce": nonce_of(request)}
     return render_to_string("layouts/placeholder.html", context)
 
 

@@ -97,7 +97,10 @@ def url_of(name: str, panel: Panel, *, layout: type[Layout], request: HttpReques
         user=user_key(request),
         carried={key: context[key] for key in panel.carry if key in context},
     )
-    return reverse("htmx_live:panel", args=[sign(reference)])
+    try:
+        return reverse("htmx_live:panel", args=[sign(reference)])
+    except TypeError as error:
+        raise TypeError(f"Panel {name!r}: the values of carry={list(panel.carry)} must be JSON. {error}") from error
 
 
 def overrides_of(view: Callable[..., Any] | None) -> Mapping[str, Panel]:

@@ -76,7 +76,7 @@ def finish(draft: Draft, response: HttpResponseBase) -> HttpResponseBase:
         return _partial(draft, content)
     runs, answered = draft.plan(), time.perf_counter()
     outcomes = run_all(run for run in runs if run.way == "inline")
-    return _page(draft, content, runs, outcomes, answered=answered)
+    return _page(draft, content, runs=runs, outcomes=outcomes, answered=answered)
 
 
 async def afinish(draft: Draft, response: HttpResponseBase) -> HttpResponseBase:
@@ -95,7 +95,9 @@ async def afinish(draft: Draft, response: HttpResponseBase) -> HttpResponseBase:
     tasks = start(draft, [run for run in runs if run.way == "stream"])
     try:
         outcomes = await arun_all(run for run in runs if run.way == "inline")
-        return await in_request_thread(lambda: _page(draft, content, runs, outcomes, answered=answered, tasks=tasks))
+        return await in_request_thread(
+            lambda: _page(draft, content, runs=runs, outcomes=outcomes, answered=answered, tasks=tasks)
+        )
     except BaseException:
         for task in tasks:
             task.cancel()
@@ -114,9 +116,9 @@ def _partial(draft: Draft, content: HttpResponse) -> HttpResponse:
 def _page(
     draft: Draft,
     content: HttpResponse,
+    *,
     runs: Sequence[PanelRun],
     outcomes: Sequence[Outcome],
-    *,
     answered: float,
     tasks: Sequence[Task[Arrival]] = (),
 ) -> HttpResponseBase:
@@ -124,9 +126,9 @@ def _page(
     following = [run for run in runs if run.way == "stream"]
     if following:
         get_token(draft.request)  # a panel that follows may hold a form, and cookies go out with the headers
-    html = page_html(draft, content, runs, outcomes)
+    html = page_html(draft, content, runs=runs, outcomes=outcomes)
     if following:
-        answer: HttpResponseBase = streamed(draft, content, html, following, tasks)
+        answer: HttpResponseBase = streamed(draft, content, html, runs=following, tasks=tasks)
     else:
         answer = with_content(content, html)
     if draft.conf.shows_times:

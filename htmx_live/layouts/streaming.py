@@ -16,7 +16,7 @@ from django.http import HttpResponse, StreamingHttpResponse
 from django.utils.html import format_html
 from django.utils.safestring import mark_safe
 
-from htmx_live.layouts.assembly import Slot, Slots, failure_html, placeholder_html, retry_html
+from htmx_live.layouts.assembly import Slot, failure_html, placeholder_html, retry_html
 from htmx_live.layouts.base import fresh_queues
 from htmx_live.layouts.draft import Draft
 from htmx_live.layouts.execution import Outcome, arun, in_request_thread
@@ -42,11 +42,11 @@ def start(draft: Draft, runs: Sequence[PanelRun]) -> list[Task[Arrival]]:
 
 
 def streamed(
-    draft: Draft, response: HttpResponse, html: str, runs: Sequence[PanelRun], tasks: Sequence[Task[Arrival]]
+    draft: Draft, response: HttpResponse, html: str, *, runs: Sequence[PanelRun], tasks: Sequence[Task[Arrival]]
 ) -> StreamingHttpResponse:
     """``response`` with ``html`` as its first part.  ``tasks`` are those of ``runs``, or empty: then they start now."""
     answer = StreamingHttpResponse(
-        _content(draft, html, runs, tasks),
+        _content(draft, html, runs=runs, tasks=tasks),
         status=response.status_code,
         reason=response.reason_phrase,
         headers={name: value for name, value in response.headers.items() if name != "Content-Length"},
@@ -59,7 +59,7 @@ def streamed(
 
 
 async def _content(
-    draft: Draft, html: str, runs: Sequence[PanelRun], tasks: Sequence[Task[Arrival]]
+    draft: Draft, html: str, *, runs: Sequence[PanelRun], tasks: Sequence[Task[Arrival]]
 ) -> AsyncIterator[str]:
     head, end, tail = html.rpartition("</body>")
     if not end:
@@ -89,9 +89,7 @@ def _missing(draft: Draft, outcome: Outcome) -> str:
     if error is None:
         return ""
     if outcome.is_late and run.panel.lazy_on_timeout and run.url:
-        slots = Slots()
-        slots.has_script = True
-        return placeholder_html(Slot.later(run, "lazy"), draft.request, slots, mark_safe(""))
+        return placeholder_html(Slot.later(run, "lazy"), draft.request)
     message = failure_html(draft.layout, draft.request, error)
     return retry_html(run.name, run.url, message) if run.url else message
 

@@ -90,7 +90,7 @@ def _answer(request: HttpRequest, outcome: Outcome, page_path: str) -> HttpRespo
         status = 200 if _is_htmx(request) else 500
     queues = fresh_queues(run.layout)
     add_all(queues, outcome.output.items)
-    answer = _wrapped(request, with_tags(html, queues.values()), page_path, status)
+    answer = _wrapped(request, with_tags(html, queues.values()), page_path=page_path, status=status)
     if run.conf.shows_times:
         add_timing(answer, [entry(run.name, started=0, seconds=outcome.seconds)])
     return answer
@@ -98,10 +98,11 @@ def _answer(request: HttpRequest, outcome: Outcome, page_path: str) -> HttpRespo
 
 def _refusal(request: HttpRequest, status: int, page_path: str = "") -> HttpResponse:
     """In words, and without a name of ours."""
-    return _wrapped(request, render_to_string("layouts/gone.html", {"page_path": page_path}), page_path, status)
+    html = render_to_string("layouts/gone.html", {"page_path": page_path})
+    return _wrapped(request, html, page_path=page_path, status=status)
 
 
-def _wrapped(request: HttpRequest, html: str, page_path: str, status: int) -> HttpResponse:
+def _wrapped(request: HttpRequest, html: str, *, page_path: str, status: int) -> HttpResponse:
     """Bare for htmx; a small page with a way back where somebody followed the link without JavaScript."""
     if not _is_htmx(request):
         context = {"panel": mark_safe(html), "page_path": page_path}

@@ -31,7 +31,7 @@ class PanelNode(template.Node):
         if slots is None or slot is None:
             return self.nodelist.render(context)
         if slot.way != "inline":
-            return placeholder_html(slot, context["request"], slots, self.nodelist.render(context))
+            return placeholder_html(slot, context["request"], slots=slots, fallback=self.nodelist.render(context))
         return mark_safe(slot.html) if slot.html.strip() else self.nodelist.render(context)
 
 

@@ -9,12 +9,13 @@ from asgiref.sync import async_to_sync
 from django.contrib.auth.models import User
 from django.core import signing
 from django.core.exceptions import ImproperlyConfigured
+from django.http import HttpResponse
 from django.test import AsyncClient, Client, override_settings
 from django.utils import translation
 
 from htmx_live.layouts import PanelRenderError
 from tests.layouts import site
-from tests.layouts.conftest import Templates
+from tests.layouts.conftest import Templates, Way
 from tests.layouts.site_templates import TEMPLATES
 
 HTMX = {"HX-Request": "true"}
@@ -55,7 +56,7 @@ def test_a_lazy_panel_is_a_placeholder_that_loads_itself(client: Client, address
     html = client.get(f"{address}?show=account").content.decode()
     url = panel_url(html)
     assert section(html, "account") == (
-        '<script src="/static/htmx_live/layouts.js" async></script>\n'
+        '<script src="/static/htmx_live/layouts.js" defer></script>\n'
         '<div class="layout-panel" data-layout-panel="account" aria-busy="true" '
         f'hx-get="{url}" hx-trigger="load" hx-target="this" hx-swap="outerHTML" hx-push-url="false">'
         f'waiting<noscript><a href="{url}">Show this part</a></noscript>'
@@ -212,6 +213,16 @@ def test_the_panels_own_time_is_told(client: Client) -> None:
     assert html.headers["Server-Timing"].endswith('account;desc="lazy"')
     timing = client.get(panel_url(html.content.decode()), headers=HTMX).headers["Server-Timing"]
     assert re.fullmatch(r'account;dur=[\d.]+;desc="at 0\.0 ms"', timing)
+
+
+def test_a_carried_value_that_is_no_json_is_refused(way: Way, get: Any) -> None:
+    def view(request: Any) -> HttpResponse:
+        request.layout_context["order"] = object()
+        return HttpResponse("main")
+
+    panels = site.only("account")
+    with pytest.raises(TypeError, match=r"Panel 'account': the values of carry=\['order'\] must be JSON"):
+        way.page(site.Site, get("/"), view, panels=panels)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -124,6 +124,16 @@ def test_the_placeholder_shows_the_fallback_and_a_link_without_javascript(addres
     ) in html
 
 
+def test_our_script_comes_once_for_each_kind_of_panel(address: str) -> None:
+    """In time for streamed panels while the page is parsed, for lazy ones before htmx starts."""
+
+    async def script(client: AsyncClient) -> str:
+        response = await client.get(f"{address}?show=account&show=seen&show=fast&show=greeting")
+        return "".join([chunk async for chunk in chunks(response)])
+
+    assert re.findall(r'layouts\.js" (\w+)>', visit(script)) == ["defer", "async"]
+
+
 def test_a_panel_brings_the_styles_and_scripts_that_the_page_does_not_have_yet(address: str) -> None:
     async def script(client: AsyncClient) -> list[str]:
         site.gates["open"].set()
