@@ -253,6 +253,7 @@
     }
     for (const one of kept) write(...one); // last, or another radio button's new default would win
     state.fields.clear();
+    if (state.swapping.resets) for (const elt of all("[type=file]", target)) elt.value = "";
     for (const elt of all(`input[name=${TOKEN}]`, target)) elt.value ||= page.csrf || "";
     paint();
     emit("applied", { id: target.id }, target);
