@@ -12,7 +12,15 @@ from typing import Any
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 
-__all__ = ["Settings", "installed_middleware", "session_cookie_name", "session_engine", "settings", "site_facts"]
+__all__ = [
+    "Settings",
+    "installed_middleware",
+    "is_debug",
+    "session_cookie_name",
+    "session_engine",
+    "settings",
+    "site_facts",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +90,11 @@ def installed_middleware() -> Sequence[str]:
 def site_facts() -> dict[str, Any]:
     """The site's own language and time zone, for what is shown to everybody."""
     return {"language": django_settings.LANGUAGE_CODE, "time_zone": django_settings.TIME_ZONE}
+
+
+def is_debug() -> bool:
+    """Django's ``DEBUG``."""
+    return bool(django_settings.DEBUG)
 
 
 def session_engine() -> str:

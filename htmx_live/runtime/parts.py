@@ -12,7 +12,7 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
-from htmx_live.conf import settings
+from htmx_live.conf import is_debug, settings
 from htmx_live.pool import DaemonPool, Pool
 from htmx_live.runners.base import Perform, Runner
 from htmx_live.stores.base import Store
@@ -35,6 +35,7 @@ class Parts:
     runner: Runner
     turns: Pool
     ticker: Ticker | NoTicker
+    is_strict: bool  # looks for mistakes that only rendered HTML shows: in DEBUG and in tests
     timer: Timer
 
 
@@ -88,6 +89,7 @@ def _build() -> Parts:
                 runner=import_string(_RUNNERS.get(chosen.RUNNER, chosen.RUNNER))(_perform),
                 turns=DaemonPool("htmx-live-turn", lambda: settings().TURN_THREADS),
                 ticker=Ticker(_tick),
+                is_strict=is_debug(),
                 timer=ThreadTimer(),
             )
     return _parts

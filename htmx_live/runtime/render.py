@@ -19,8 +19,10 @@ from htmx_live.exceptions import TurnError
 from htmx_live.fragments import Fragment, mark
 from htmx_live.live import Live, state_of, view_path
 from htmx_live.loading import pending_word
+from htmx_live.markup import check_markup
 from htmx_live.records import JobRow, Record
 from htmx_live.rendering import Rendering, current_rendering
+from htmx_live.runtime.parts import parts
 
 __all__ = ["csrf_slot", "digest", "failure", "fragment", "render", "root"]
 
@@ -50,6 +52,8 @@ def render(view: Live, record: Record, request: HttpRequest) -> SafeString:
         html = get_template(view.template_name).render(_context(view), request)
     finally:
         current_rendering.reset(token)
+    if parts().is_strict:
+        check_markup(html)
     return mark_safe(_COMPONENT_NOISE.sub("", html) if "djc" in html or "_RENDERED" in html else html)
 
 

@@ -51,6 +51,7 @@ def stage() -> Iterator[Stage]:
         runner=built.runner,
         turns=_AtOnce(),
         ticker=NoTicker(),
+        is_strict=True,
         timer=clock,
     )
     try:
