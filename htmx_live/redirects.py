@@ -12,6 +12,7 @@ __all__ = ["safe_url"]
 def safe_url(url: str, request: HttpRequest) -> str:
     """``url`` when it stays on this host or one of ``REDIRECT_HOSTS``; otherwise ``TurnError``."""
     odd = "\\" in url or any(ord(character) < 33 or ord(character) == 127 for character in url)
+    odd = odd or (url.startswith("//") and url[2:3] in ("", "?", "#"))  # a host that is empty
     hosts = {request.get_host(), *settings().REDIRECT_HOSTS}
     if odd or not url_has_allowed_host_and_scheme(url, allowed_hosts=hosts, require_https=request.is_secure()):
         raise TurnError(f"redirect({url!r}) leaves this site. Add its host to HTMX_LIVE['REDIRECT_HOSTS'] to allow it.")

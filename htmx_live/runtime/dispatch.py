@@ -34,6 +34,7 @@ from htmx_live.events import (
 )
 from htmx_live.exceptions import Busy, InstanceGone, RunnerUnavailable, StoreUnavailable
 from htmx_live.fragments import Fragment
+from htmx_live.fragments import text_target
 from htmx_live.grants import random_id
 from htmx_live.records import Record
 from htmx_live.runners.base import Job
@@ -138,6 +139,7 @@ def end(instance: str) -> None:
     if loaded is None:
         return
     here.store.delete(instance)
+    here.bus.end_texts_under(text_target(instance, ""))
     for row in loaded.record.jobs:
         here.runner.cancel(row.ref)
     for child, _ in loaded.record.children.values():

@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString
 from htmx_live.conf import settings
 from htmx_live.events import Adopt
 from htmx_live.exceptions import Busy, InstanceExpired, InstanceGone, StateError
+from htmx_live.fragments import text_target
 from htmx_live.grants import ViewGrant, random_id
 from htmx_live.live import Live, import_view, view_path
 from htmx_live.records import Owner, Record
@@ -84,6 +85,7 @@ def mount_again(grant: ViewGrant, visit: Visit, *, rev: int) -> Mounted:
         loaded = store.load(grant.instance)
         if loaded is not None and loaded.record.owner == visit.owner(False) and loaded.record.rev > rev:
             return _present(loaded.record)
+        parts().bus.end_texts_under(text_target(grant.instance, ""))  # they belong to a state that is gone
         record = Record(
             instance=grant.instance,
             view=grant.view,

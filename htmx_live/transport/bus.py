@@ -49,6 +49,9 @@ class Bus(Protocol):
     def end_texts(self, targets: Iterable[str]) -> None:
         """Forget texts; what was sent of them stays on the pages."""
 
+    def end_texts_under(self, prefix: str) -> None:
+        """Forget the texts whose targets begin with ``prefix``."""
+
     def read(self, channels: Iterable[str], since: str) -> Catchup:
         """What a reader at ``since`` lacks of all these channels, in one step; it keeps the channels alive."""
 

@@ -119,6 +119,11 @@ class MemoryBus:
             for target in targets:
                 self._end_text(target)
 
+    def end_texts_under(self, prefix: str) -> None:
+        with self._lock:
+            for target in [target for target in self._texts if target.startswith(prefix)]:
+                self._end_text(target)
+
     def _grow(self, target: str, text: str, *, replace: bool, limit: int) -> tuple[GrowingText, int]:
         """The text after the change, and where the change begins in it."""
         known = self._texts.get(target)

@@ -46,6 +46,14 @@ def test_a_grant_in_the_same_users_other_session_mounts_anew_and_never_shows_the
     assert "<p>0</p>" in answer.content.decode()
 
 
+def test_a_view_that_is_mounted_again_shows_no_text_of_the_stream_before(alice):
+    page = Visitor(alice).open("/guestbook/")
+    page.event("stream", {"text": "secret"})
+    answer = page.seen_by(Visitor(alice)).sync({"streams": {f"live-{page.instance}-s-log": "0.0"}})
+    assert (answer.status_code, answer["X-Live-Remounted"]) == (200, "1")
+    assert b"secret" not in answer.content
+
+
 def test_an_adopted_grant_of_somebody_else_is_passed_over(alice):
     theirs = Visitor(alice).open()
     theirs.event("add", {"amount": 41})

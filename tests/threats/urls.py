@@ -2,9 +2,11 @@
 
 from django.contrib.auth import get_user_model, login, logout
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.middleware.csrf import get_token
 from django.urls import include, path, re_path
 
+from tests import sample_views
 from tests.sample_views import Counter, Private, Report
 from tests.threats.views import Board, Guarded, Guestbook
 
@@ -21,7 +23,13 @@ def log_out(request: HttpRequest) -> HttpResponse:
     return HttpResponse(get_token(request))
 
 
+def any_view(request: HttpRequest, name: str) -> HttpResponseBase:
+    """A live view of the tests by its name."""
+    return getattr(sample_views, name).as_view()(request)  # type: ignore[no-any-return]
+
+
 urlpatterns = [
+    path("views/<str:name>/", any_view),
     path("counter/", Counter.as_view()),
     path("report/", Report.as_view()),
     path("private/", Private.as_view()),

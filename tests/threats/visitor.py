@@ -91,8 +91,8 @@ def written(page: Page) -> str:
     return json.dumps(asdict(loaded))
 
 
-def somebody(name: str) -> Any:
-    return get_user_model().objects.create_user(name)
+def somebody(name: str, **fields: Any) -> Any:
+    return get_user_model().objects.create_user(name, **fields)
 
 
 def _text(values: Any) -> str:
