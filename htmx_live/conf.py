@@ -49,7 +49,6 @@ class Settings:
     MAX_JOBS_PER_INSTANCE: int = 100  # running jobs of one instance
 
     # Turns
-    LEASE_TTL: float = 10.0  # a turn's lease when it is not renewed
     BUSY_TIMEOUT: float = 10.0  # how long a click waits for the turn before it; then 409
     TURN_THREADS: int = 4  # threads that run pushes, ticks and other background turns
 
