@@ -41,6 +41,9 @@ INSTALLED_APPS = [
     "demo",
     "demo.shop",
     "demo.reports",
+    "demo.orders",
+    "demo.notes",
+    "demo.dashboard",
 ]
 
 MIDDLEWARE = [

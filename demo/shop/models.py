@@ -53,6 +53,13 @@ class Order(models.Model):
     def __str__(self) -> str:
         return self.number
 
+    @property
+    def steps(self) -> dict[Status, str]:
+        """What can happen to the order next, and what a button for it says."""
+        if self.status == self.Status.OPEN:
+            return {self.Status.PAID: "Mark paid", self.Status.CANCELLED: "Cancel"}
+        return {self.Status.SHIPPED: "Ship"} if self.status == self.Status.PAID else {}
+
 
 class OrderLine(models.Model):
     order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="lines")

@@ -1,0 +1,7 @@
+"""The shared note: one text, several writers."""
+
+from django.apps import AppConfig
+
+
+class NotesConfig(AppConfig):
+    name = "demo.notes"

@@ -1,0 +1,31 @@
+"""A note that several people write."""
+
+from django.conf import settings
+from django.db import models, transaction
+
+from htmx_live import UserError
+
+from .weaving import woven
+
+LONGEST = 2000  # characters: texts that long are woven in well under a second, whatever they are
+
+
+class Note(models.Model):
+    title = models.CharField(max_length=100)
+    content = models.TextField(blank=True)
+    edited_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True)
+    edited_at = models.DateTimeField(auto_now=True)
+
+    def __str__(self) -> str:
+        return self.title
+
+    @classmethod
+    def weave(cls, pk, *, base, mine, by):
+        """Make the change from ``base`` to ``mine`` in the note as it is now; returns the note."""
+        with transaction.atomic():
+            note = cls.objects.select_for_update().get(pk=pk)
+            if max(len(mine), len(note.content) + max(0, len(mine) - len(base))) > LONGEST:
+                raise UserError(f"A note has room for {LONGEST} characters.")
+            note.content, note.edited_by = woven(base, mine, note.content), by
+            note.save()
+        return note
