@@ -26,6 +26,7 @@ from htmx_live.exceptions import ArgumentError, GrantError, HtmxLiveError, UserE
 from htmx_live.fragments import Fragment, join
 from htmx_live.grants import random_id
 from htmx_live.pages import sign_reference
+from htmx_live.records import Record
 from htmx_live.runtime.address import address_of, without_reference
 from htmx_live.runtime.outcome import Turned
 from htmx_live.words import words
@@ -91,12 +92,15 @@ def _redirect_back(request: HttpRequest, turned: Turned, *, is_remounted: bool) 
     if is_remounted:
         _add_message(request, Notice(message=words(410)[1], level="warning"))
     response = HttpResponse(status=303)
-    if turned.redirect:
-        response["Location"] = iri_to_uri(turned.redirect)
-    else:
-        query = "&".join(part for part in (without_reference(record.query), sign_reference(record.pages[-1])) if part)
-        response["Location"] = address_of(record, query)
+    response["Location"] = iri_to_uri(turned.redirect) if turned.redirect else _page_of_form(request, record)
     return response
+
+
+def _page_of_form(request: HttpRequest, record: Record) -> str:
+    if not record.pages:  # a shared view stands on many: the browser tells on which
+        return iri_to_uri(_back(request))
+    query = "&".join(part for part in (without_reference(record.query), sign_reference(record.pages[-1])) if part)
+    return address_of(record, query)
 
 
 def _add_message(request: HttpRequest, notice: Notice) -> None:

@@ -68,7 +68,7 @@ def _call(request: HttpRequest, record: Record, name: str) -> Call:
         arguments=bind(handler, values=_values(request), form=form, files=_files(request)),
         request=request,
         nonce=request.headers.get("X-Live-Nonce", "")[:64],
-        page=page.id if page.is_joined else record.pages[-1],
+        page=page.id if page.is_joined else next(reversed(record.pages), ""),  # a shared view has none of its own
     )
 
 

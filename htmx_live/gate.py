@@ -12,16 +12,15 @@ from django.contrib.auth import get_user
 from django.http import HttpRequest, parse_cookie
 
 from htmx_live.conf import session_cookie_name, session_engine, settings
-from htmx_live.exceptions import GrantError, StateError
+from htmx_live.exceptions import GrantError
 from htmx_live.grants import unsign_page
-from htmx_live.ownership import opens_page
+from htmx_live.ownership import is_allowed, opens_page
 from htmx_live.pages import owner_of, session_hash
 from htmx_live.records import Owner
 from htmx_live.runtime.channels import shared_channels
 from htmx_live.runtime.dispatch import look_after
 from htmx_live.runtime.first import watch
 from htmx_live.runtime.parts import parts
-from htmx_live.runtime.turn import Turn
 from htmx_live.transport.channels import page_channel, user_channel
 from htmx_live.transport.stream import Access, Refusal
 
@@ -42,7 +41,7 @@ class StreamGate:
         owner = owner_of(request)
         if not opens_page(grant, owner):
             return Refusal(status=404)
-        if not _is_allowed(grant.page, request):
+        if not is_allowed(grant.page, owner, request):
             return Refusal(status=403)
         channels = [page_channel(grant.page), *shared_channels(grant.page)]
         if owner.user:
@@ -81,19 +80,3 @@ def _request(headers: Mapping[str, str]) -> HttpRequest:
     request.session = session
     request.user = get_user(request)
     return request
-
-
-def _is_allowed(page: str, request: HttpRequest) -> bool:
-    """Whether every view on the page still lets its user in."""
-    store, owner = parts().store, owner_of(request)
-    for instance in store.members(page):
-        loaded = store.load(instance)
-        if loaded is None or loaded.record.owner not in (owner, Owner()):
-            continue
-        try:
-            view = Turn(loaded.record, request=request).view  # one user for all, read once
-        except (StateError, ImportError):
-            continue  # as good as gone: the page's next question finds that out
-        if not view.has_permission():
-            return False
-    return True

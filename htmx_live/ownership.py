@@ -2,14 +2,17 @@
 
 import logging
 
+from django.http import HttpRequest
+
 from htmx_live.conf import settings
-from htmx_live.exceptions import GrantError, InstanceGone
+from htmx_live.exceptions import GrantError, InstanceGone, StateError
 from htmx_live.grants import PageGrant, ViewGrant, unsign_view
 from htmx_live.live import import_view
 from htmx_live.records import Owner, Record
 from htmx_live.runtime.parts import parts
+from htmx_live.runtime.turn import Turn
 
-__all__ = ["find", "opens_page", "view_grant"]
+__all__ = ["find", "is_allowed", "opens_page", "view_grant"]
 
 logger = logging.getLogger("htmx_live.endpoints")
 
@@ -51,6 +54,22 @@ def opens_page(grant: PageGrant, owner: Owner) -> bool:
     store = parts().store
     records = [loaded.record for loaded in map(store.load, store.members(grant.page)) if loaded]
     return all(record.owner in (owner, Owner()) for record in records)
+
+
+def is_allowed(page: str, owner: Owner, request: HttpRequest) -> bool:
+    """Whether every view on a page still lets its user in, who hears what is said to any of them."""
+    store = parts().store
+    for instance in store.members(page):
+        loaded = store.load(instance)
+        if loaded is None or loaded.record.owner not in (owner, Owner()):
+            continue
+        try:
+            view = Turn(loaded.record, request=request).view  # one user for all, read once
+        except (StateError, ImportError):
+            continue  # as good as gone: the page's next question finds that out
+        if not view.has_permission():
+            return False
+    return True
 
 
 def _is_there(view: str) -> bool:

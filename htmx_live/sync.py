@@ -18,7 +18,7 @@ from htmx_live.embed import complete
 from htmx_live.exceptions import ArgumentsTooLarge, GrantError, InstanceGone, MalformedArguments, StateError
 from htmx_live.fragments import Fragment, join
 from htmx_live.grants import ViewGrant
-from htmx_live.ownership import find, view_grant
+from htmx_live.ownership import find, is_allowed, view_grant
 from htmx_live.pages import Page, owner_of
 from htmx_live.records import Record
 from htmx_live.runtime.channels import shared_channels
@@ -28,7 +28,7 @@ from htmx_live.runtime.mount import Visit, adopt, mount_again
 from htmx_live.runtime.parts import parts
 from htmx_live.runtime.present import present
 from htmx_live.runtime.turn import Turn
-from htmx_live.transport.bus import Message
+from htmx_live.transport.bus import Catchup, Message
 from htmx_live.transport.channels import page_channel, user_channel
 from htmx_live.transport.messages import APPEND
 from htmx_live.transport.texts import append_data
@@ -81,7 +81,7 @@ def _rev(given: Any) -> int:
 def answer_sync(request: HttpRequest, page: Page, question: Question) -> HttpResponse:
     """The answer to ``question``.  Raises what an event of a view that may not be seen would."""
     # Read before the roots: what happens in between is then sent twice, and dropped by its rev, never lost.
-    catchup = parts().bus.read(_channels(page), question.number) if question.poll else None
+    catchup = _missed(page, question.number) if question.poll else None
     answers = _Answers(page.visit())
     earlier = [record for record in (_mine(request, text) for text in question.adopt) if record]
     for text, rev in question.roots:
@@ -95,6 +95,13 @@ def answer_sync(request: HttpRequest, page: Page, question: Question) -> HttpRes
     if catchup is not None:
         response["X-Live-Number"] = catchup.position
     return response
+
+
+def _missed(page: Page, number: str) -> Catchup:
+    """What a stream would have brought since; asked for as often, and allowed to the same."""
+    if not is_allowed(page.id, owner_of(page.request), page.request):
+        raise PermissionDenied("A view on this page does not let its user in any more.")
+    return parts().bus.read(_channels(page), number)
 
 
 class _Answers:

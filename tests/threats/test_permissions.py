@@ -33,6 +33,40 @@ def test_a_permission_lost_between_render_and_click_is_403_and_changes_nothing(a
     assert written(page) == before
 
 
+def test_a_permission_lost_before_a_poll_brings_no_message(alice):
+    page = Visitor(alice).open("/guarded/")
+    page.event("add")
+    alice.user_permissions.clear()
+    answer = page.sync({"roots": [], "poll": True})
+    assert (answer.status_code, answer.content) == (403, b"")
+
+
+def test_a_shared_view_shows_itself_to_whoever_has_its_permission_only(alice):
+    page = Visitor(alice).open("/shared/")
+    bob = Visitor(somebody("bob"))
+    theirs = page.seen_by(bob)
+    before = written(page)
+    again = {"roots": [{"live": page.live, "rev": 0}]}
+    answers = [theirs.event("add"), theirs.sync(again), bob.http.get("/shared/")]
+    assert [answer.status_code for answer in answers] == [403] * 3
+    assert theirs.sync({"roots": [], "poll": True}).content == b""
+    alice.user_permissions.clear()
+    assert [page.event("add").status_code, page.sync(again).status_code] == [403, 403]
+    assert [page.sync({"roots": [], "poll": True}).status_code, knock(page)] == [403, Refusal(status=403)]
+    assert written(page) == before
+
+
+@pytest.mark.parametrize(
+    ("came_from", "location"),
+    [("http://testserver/shared/?a=b", "http://testserver/shared/?a=b"), ("https://evil.example/", "/"), ("", "/")],
+)
+def test_a_shared_views_form_leads_back_to_the_page_that_it_came_from(alice, came_from, location):
+    page = Visitor(alice).open("/shared/")
+    answer = page.event("add", form={"_live": page.live}, X_Live=None, X_Live_Page=None, Referer=came_from)
+    assert (answer.status_code, answer["Location"]) == (303, location)
+    assert record_of(page).state["count"] == "1"
+
+
 def test_a_permission_lost_before_a_replay_shows_nothing(alice):
     page = Visitor(alice).open("/guarded/")
     page.event("add", X_Live_Nonce="a" * 32)

@@ -17,7 +17,7 @@ BYPASSES = [
     "http://testserver@evil.example/", "http://testserver:x@evil.example", "http://evil.example#testserver",
     "http://evil.example?testserver/", "http://testserver.evil.example/", "http://evil.example\\@testserver",
     "http://[::1]/", "http://[", "//[", "http://\uff11\uff12\uff17.0.0.1/",
-    "//evil。example", "ftp://testserver/", "x:y", "///",
+    "//evil。example", "ftp://testserver/", "x:y", "///", "//", "//?x", "//#x",
 ]  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from django.urls import include, path, re_path
 
 from tests import sample_views
 from tests.sample_views import Counter, Private, Report
-from tests.threats.views import Board, Guarded, Guestbook
+from tests.threats.views import Board, Guarded, Guestbook, Shared
 
 
 def log_in(request: HttpRequest, name: str) -> HttpResponse:
@@ -35,6 +35,7 @@ urlpatterns = [
     path("private/", Private.as_view()),
     path("guestbook/", Guestbook.as_view()),
     path("guarded/", Guarded.as_view()),
+    path("shared/", Shared.as_view()),
     path("board/", Board.as_view()),
     path("login/<str:name>/", log_in),
     path("logout/", log_out),

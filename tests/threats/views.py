@@ -88,6 +88,21 @@ class Guarded(LiveView):
         self.ended = [name, error is not None]
 
 
+class Shared(LiveView):
+    """One for all who have a permission."""
+
+    template_name = "threats/guarded.html"
+    scope = "shared"
+    permission_required = "auth.view_user"
+
+    def mount(self, request: Any, **kwargs: Any) -> None:
+        self.count = 0
+
+    @event_handler
+    def add(self) -> None:
+        self.count += 1
+
+
 class Board(LiveView):
     """Nothing to click: it needs no session."""
 
