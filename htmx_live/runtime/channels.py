@@ -13,7 +13,8 @@ def channels_of(record: Record) -> list[str]:
 
 
 def shared_channels(page: str) -> list[str]:
-    """The channels of the shared instances that a page shows."""
+    """What a page listens on beside its own: the shared instances that it shows, and what it has subscribed to."""
     store = parts().store
     loaded = [store.load(instance) for instance in store.members(page)]
-    return [channel for one in loaded if one and one.record.shared for channel in channels_of(one.record)]
+    shared = [channel for one in loaded if one and one.record.shared for channel in channels_of(one.record)]
+    return [*shared, *store.channels(page)]

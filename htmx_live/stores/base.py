@@ -89,5 +89,15 @@ class Store(Protocol):
     def members(self, page: str) -> Iterable[str]:
         """The ids of the instances that the page shows."""
 
+    def subscribe(self, page: str, channel: str) -> None:
+        """From now on the page listens on this channel too; of very many the one that was subscribed longest ago goes.
+
+        It lasts as long as the page says that it is shown, and ``HIDDEN_TTL`` beyond; among too many pages the one that
+        said so longest ago loses its channels.
+        """
+
+    def channels(self, page: str) -> Iterable[str]:
+        """What the page has subscribed to."""
+
     def count(self, owner: Owner) -> int:
         """How many records an owner has."""

@@ -15,6 +15,7 @@ from htmx_live.conf import settings
 from htmx_live.grants import random_id
 from htmx_live.records import Owner, Record
 from htmx_live.stores.base import Lease, Loaded
+from htmx_live.stores.subscriptions import Subscriptions
 
 __all__ = ["MemoryStore"]
 
@@ -71,6 +72,7 @@ class MemoryStore:
         self._owners: dict[str, OrderedDict[str, None]] = {}
         self._views: dict[str, dict[str, None]] = {}
         self._pages: dict[str, _Page] = {}
+        self._subscriptions = Subscriptions(clock)
         self._queues: dict[str, _Queue] = {}
         self._swept_at = clock()
 
@@ -181,6 +183,7 @@ class MemoryStore:
 
     def show(self, page: str, *, present: float, kept: float) -> None:
         with self._mutex:
+            self._subscriptions.hear(page)
             shown = self._pages.get(page)
             if shown is None:
                 return
@@ -219,6 +222,14 @@ class MemoryStore:
         with self._mutex:
             shown = self._pages.get(page)
             return tuple(shown.members) if shown else ()
+
+    def subscribe(self, page: str, channel: str) -> None:
+        with self._mutex:
+            self._subscriptions.add(page, channel)
+
+    def channels(self, page: str) -> tuple[str, ...]:
+        with self._mutex:
+            return self._subscriptions.of(page)
 
     # Below, the mutex is held.
 
