@@ -132,6 +132,29 @@ class Work(LiveView):
     def take(self, *args: Any, **kwargs: Any) -> None:
         self.a = [list(args), kwargs]
 
+    def tell(self) -> None:
+        self.stream_text("log", "one ")
+        step("told")
+        self.stream_text("log", "<two> ")
+        self.stream_text("log", "three")
+        step("told all")
+
+    def tell_anew(self) -> None:
+        self.stream_text("log", "draft")
+        self.stream_text("log", "final", mode="replace")
+
+    def tell_twice(self) -> None:
+        self.stream_text("log", "first")
+        self.b = self.streams.pop("log")
+        self.stream_text("log", "second")
+        self.a = self.streams["log"]
+
+    async def tell_async(self) -> None:
+        await self.astream_text("log", "async")
+        self.a = 1
+        await self.aflush()
+        step("flushed")
+
     def forget_b(self) -> None:
         del self.b
 
@@ -207,6 +230,23 @@ class Work(LiveView):
     @background(key="pk")
     def row(self, pk: int) -> None:
         self.ended = [*self.ended, f"row {pk}"]
+
+    @event_handler
+    def write(self, text: str, stream: str = "log", mode: str = "append") -> None:
+        self.stream_text(stream, text, mode=mode)  # type: ignore[arg-type]
+        self.b = self.streams.get(stream)
+
+    @event_handler
+    def end_log(self) -> None:
+        self.b = [self.streams.pop("log"), "log" in self.streams]
+
+    @event_handler
+    def go(self, to: str) -> Any:
+        return HttpResponseRedirect(to)
+
+    @event_handler
+    def answer(self) -> Any:
+        return "text"
 
     @event_handler
     def raise_cancelled(self) -> None:

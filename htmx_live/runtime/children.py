@@ -2,6 +2,7 @@
 
     known, same kwargs ──▶ left as it is: the parent's fragment carries its empty root, which the page does not touch
     known, other kwargs ─▶ mounted anew, the old one ends
+    known, record gone ──▶ mounted anew
     not known ───────────▶ mounted, its whole root stands in the parent's fragment
     not rendered ────────▶ ends once the parent's turn is saved, its jobs cancelled
 
@@ -54,18 +55,16 @@ def child(turn: Turn, cls: type[Live], *, kwargs: dict[str, Any], key: str, tag:
     given = {word: encode(value, f"the argument {word} of {cls.__name__}") for word, value in kwargs.items()}
     digest = blake2b(json.dumps([given, tag, css], sort_keys=True).encode(), digest_size=8).hexdigest()
     instance, known_digest = turn.record.children.get(name, ("", ""))
-    if known_digest == digest:
+    known = parts().store.load(instance) if known_digest == digest else None
+    if known is not None:
         turn.children[name] = (instance, digest)
-        return _known(turn, instance, tag or cls.root_tag)
+        return present(known.record).html if turn.mode == "full" else _kept(instance, tag or cls.root_tag)
     if turn.mode == "full":
         return SafeString()  # nothing is mounted by looking; the parent's next turn brings it
     return _born(turn, name, digest, _record(turn, cls, name=name, kwargs=given, tag=tag, css=css))
 
 
-def _known(turn: Turn, instance: str, tag: str) -> SafeString:
-    loaded = parts().store.load(instance) if turn.mode == "full" else None
-    if loaded is not None:
-        return present(loaded.record).html
+def _kept(instance: str, tag: str) -> SafeString:
     return format_html('<{} id="live-{}" data-live="" data-live-rev="0" data-live-pending=""></{}>', tag, instance, tag)
 
 

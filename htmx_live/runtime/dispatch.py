@@ -33,8 +33,7 @@ from htmx_live.events import (
     write_mail,
 )
 from htmx_live.exceptions import Busy, InstanceGone, RunnerUnavailable, StoreUnavailable
-from htmx_live.fragments import Fragment
-from htmx_live.fragments import text_target
+from htmx_live.fragments import Fragment, text_target
 from htmx_live.grants import random_id
 from htmx_live.records import Record
 from htmx_live.runners.base import Job

@@ -18,10 +18,9 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import ExitStack
-from contextvars import copy_context
 from typing import Any
 
-from asgiref.sync import sync_to_async
+from asgiref.sync import async_to_sync, sync_to_async
 from django.core.exceptions import PermissionDenied
 from django.http.response import HttpResponseRedirectBase
 
@@ -62,23 +61,11 @@ def _run(job: Job) -> None:
 
 
 async def _arun(job: Job) -> None:
-    """See ``_run()``.  All its steps share one context, in which ``AROUND`` may keep what it must find again."""
-    context = copy_context()
+    """See ``_run()``: on a thread of the job's own, whose connections it uses, but for the callback itself.
 
-    async def step(function: Callable[..., Any], **arguments: Any) -> Any:
-        return await sync_to_async(lambda: context.run(function, **arguments))()
-
-    run = await sync_to_async(_wanted)(job)
-    if run is None:
-        return
-    try:
-        await step(run.enter)
-        result = await asyncio.create_task(await step(run.call), context=context)
-        await step(run.end, result=result)
-    except BaseException as error:  # a boundary: whatever a job raises is its end
-        await asyncio.shield(step(run.end, error=error))
-    finally:
-        await asyncio.shield(step(run.leave))
+    So ``AROUND`` is entered and left in one place, and holds for the callback's database calls too.
+    """
+    await sync_to_async(_run)(job)
 
 
 perform = Perform(run=_run, arun=_arun)
@@ -129,7 +116,8 @@ class _Run:
     def call(self) -> Any:
         assert self._view is not None, "enter() comes first"
         callback = find_callback(self._view, self._job.callback)
-        return callback(*decode(self._job.args), **decode(self._job.kwargs))
+        args, kwargs = decode(self._job.args), decode(self._job.kwargs)
+        return async_to_sync(callback)(*args, **kwargs) if self._job.is_async else callback(*args, **kwargs)
 
     def end(self, *, result: Any = None, error: BaseException | None = None) -> None:
         """Hand over the last changes, and how it ended."""
