@@ -9,6 +9,8 @@ from htmx_live.records import JobRow, Record
 
 __all__ = ["JobList"]
 
+_MAX_WORD = 500  # characters of a job's name and key, which stand in every render
+
 
 class JobList:
     """``rows`` are the jobs that run, ``starts`` those to be started and ``dropped`` the refs of those to be cancelled.
@@ -29,6 +31,11 @@ class JobList:
         """Replaces the job of the same name and key."""
         row = effect.row
         self._drop(lambda other: (other.name, other.key) == (row.name, row.key))
+        if len(row.name) + len(row.key) > _MAX_WORD:
+            raise TurnError(
+                f"The name and key of a job of {self._record.view} are {len(row.name) + len(row.key)} characters long, "
+                f"and {_MAX_WORD} are allowed. Tell jobs apart by ids, not by texts."
+            )
         if len(self.rows) >= settings().MAX_JOBS_PER_INSTANCE:
             raise TurnError(
                 f"{self._record.view} already runs {len(self.rows)} jobs, which is HTMX_LIVE['MAX_JOBS_PER_INSTANCE']. "

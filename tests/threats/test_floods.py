@@ -14,7 +14,7 @@ from htmx_live.runtime.parts import parts
 from htmx_live.transport.access import Access
 from tests.sample_views import Counter
 from tests.threats.views import Board
-from tests.threats.visitor import Visitor, record_of
+from tests.threats.visitor import Visitor, record_of, written
 
 pytestmark = pytest.mark.django_db
 
@@ -78,6 +78,13 @@ def test_a_view_has_so_many_jobs_and_no_more(settings):
     statuses = [page.event("named", {"name": f"n{n}"}).status_code for n in range(5)]
     assert statuses == [200, 200, 200, 500, 500]
     assert len(record_of(page).jobs) == 3
+
+
+def test_a_jobs_name_and_key_are_no_place_for_long_texts():
+    page = Visitor().open("/guestbook/")
+    before = written(page)
+    assert page.event("keyed", {"text": "x" * 90_000}).status_code == 500
+    assert written(page) == before
 
 
 def test_mounting_again_and_again_keeps_one_record(stage):
