@@ -29,7 +29,6 @@ from htmx_live.events import (
     StartJob,
     Tick,
     fold_of,
-    read_mail,
     write_mail,
 )
 from htmx_live.exceptions import Busy, InstanceGone, RunnerUnavailable, StoreUnavailable
@@ -41,6 +40,7 @@ from htmx_live.runtime import render as rendering
 from htmx_live.runtime.current import current
 from htmx_live.runtime.first import First, keep
 from htmx_live.runtime.grant import granted
+from htmx_live.runtime.mail import ended, receive, receive_own
 from htmx_live.runtime.outcome import Turned, answer, rendered, send
 from htmx_live.runtime.parts import give_tick, parts
 from htmx_live.runtime.present import present
@@ -221,11 +221,10 @@ def _apply(record: Record, event: Call | Adopt | None, letters: Iterable[str]) -
         with current(turn):
             if isinstance(event, Call) and not is_repeated:
                 turn.call(event)
-                turn.receive_own()
+                receive_own(turn)
             elif event is not None:
                 turn.adopt(event) if isinstance(event, Adopt) else turn.allow()
-            for letter in letters:
-                _receive(turn, letter)
+            receive(turn, letters)
             done, fragment = rendered(turn, is_background=event is None)
     shows_all = is_repeated or isinstance(event, Adopt)
     return _Saved(before=record, record=done, turn=turn, fragment=fragment, shows_all=shows_all)
@@ -238,8 +237,8 @@ def _give_up(record: Record, letters: Iterable[str]) -> _Saved:
     """
     error = random_id()[:8]
     logger.exception("A background turn of %s failed (error %s)", record.view, error)
-    ended = {mail.ref for mail in map(_read, letters) if isinstance(mail, JobEnd)}
-    rows = tuple(row for row in record.jobs if row.ref not in ended)
+    gone = ended(letters)
+    rows = tuple(row for row in record.jobs if row.ref not in gone)
     inner = rendering.failure(JobFailure(id=error))
     done = replace(record, rev=record.rev + 1, jobs=rows)
     done = replace(done, digest=rendering.digest(done, inner))
@@ -262,20 +261,6 @@ def _follow_up(saved: _Saved) -> None:
     for child, _ in saved.before.children.values():
         if child not in kept:
             end(child)
-
-
-def _receive(turn: Turn, letter: str) -> None:
-    mail = _read(letter)
-    if mail is not None:
-        turn.receive(mail)
-
-
-def _read(letter: str) -> Mail | None:
-    try:
-        return read_mail(letter)
-    except (ValueError, KeyError, TypeError):
-        logger.exception("A letter that cannot be read is dropped")
-        return None
 
 
 def start_jobs(turn: Turn) -> None:

@@ -23,23 +23,18 @@ from htmx_live.events import (
     CancelJobs,
     Effect,
     EndText,
-    JobEnd,
     JobFailure,
-    Mail,
-    Merge,
     Notice,
-    Push,
     PushTo,
     Redirect,
     StartJob,
-    Tick,
     WriteText,
 )
 from htmx_live.exceptions import Cancelled, StateError, TurnError
 from htmx_live.fragments import text_target
 from htmx_live.grants import random_id
 from htmx_live.live import Inner, Live, import_view, state_of
-from htmx_live.records import JobRow, Owner, Record
+from htmx_live.records import Owner, Record
 from htmx_live.redirects import safe_url
 from htmx_live.runtime.address import address_of, query_of, query_with, read_url
 from htmx_live.runtime.joblist import JobList
@@ -93,7 +88,7 @@ class Turn:
         self.stand_in = stand_in(record)
         # A shared view has no user outside of a user's event, and no page of which it could know the address.
         self.request = request or (None if record.shared else self.stand_in)
-        self.view = self._revive(self.request)
+        self.view = self.revive(self.request)
 
     # The view's outlet
 
@@ -172,14 +167,14 @@ class Turn:
                 *asked,
                 Asked(effect=Notice(message=str(JobFailure(id=error)), level="error"), page=self.page),
             ]
-            self.view = self._revive(None if self.record.shared else self.stand_in)
+            self.view = self.revive(None if self.record.shared else self.stand_in)
             self.view._live.page, self.view._live.starter = inner.page, inner.starter
 
     def end_event(self) -> None:
         """From here on the view sees what it sees in every render, whatever event there was."""
         self.view._live.request = None if self.record.shared else self.stand_in
 
-    def _revive(self, request: HttpRequest | None) -> Live:
+    def revive(self, request: HttpRequest | None) -> Live:
         record = self.record
         inner = Inner(record=record, kwargs=decode(record.kwargs), request=request, outlet=self)
         view = import_view(record.view)(inner)
@@ -211,7 +206,7 @@ class Turn:
         if event.handler.background:
             self._call_in_background(event)
         else:
-            self._heed(invoke(event.handler.function, self.view, **event.arguments), event.handler.name)
+            self.heed(invoke(event.handler.function, self.view, **event.arguments), event.handler.name)
         self._write_url(event.request)
         self.keep()
         self._note_skip()
@@ -233,64 +228,14 @@ class Turn:
         if not self.record.shared:  # then asked for each viewer
             self.allow()
         request = self.request or self.stand_in
-        self._heed(invoke(type(self.view).mount, self.view, request, **inner.kwargs), "mount")
+        self.heed(invoke(type(self.view).mount, self.view, request, **inner.kwargs), "mount")
         self.record = replace(self.record, url=read_url(self.view, request))
         self.keep()
         self._note_skip()
 
-    def receive(self, mail: Mail) -> None:
-        """A background event.  It never raises: a job that ends has ended, whatever its view's code does."""
-        if isinstance(mail, Push | Tick):
-            self._push(mail)
-            return
-        row = self.jobs.find(mail.ref)
-        if row is None:
-            return  # cancelled or replaced in the meantime, or ended before
-        self.view._live.page = self.page = row.page
-        self.view._live.starter = row.handler
-        if isinstance(mail, Merge):
-            with self.guarded(f"A flush of {row.name}"):
-                self.merge(mail.changes, mail.removed)
-                for effect in mail.effects:
-                    self.ask(effect)
-        else:
-            self.jobs.rows.remove(row)
-            self._end(row, mail)
-            self.renders = True  # its loading ends
-        self.page = ""
-
-    def receive_own(self) -> None:
-        """The share of this instance in what its own event has pushed to its view."""
-        for push in list(self.pushes):
-            if push.is_meant_for(self.record):
-                self._push(Push(state=push.state, handler=push.handler, payload=push.payload))
-                self.pushes[self.pushes.index(push)] = replace(push, without=self.record.instance)
-
-    def _push(self, mail: Push | Tick) -> None:
-        name = "handle_tick" if isinstance(mail, Tick) else mail.handler
-        with self.guarded(f"{name or 'A push'}"):
-            if isinstance(mail, Push):
-                self.view.__dict__.update(decode_state(mail.state))
-            if name:
-                payload = decode(mail.payload) if isinstance(mail, Push) else {}
-                self._heed(invoke(getattr(self.view, name), **payload), name)
-
     def allow(self) -> None:
         if not self.view.has_permission():
             raise PermissionDenied(f"{self.record.view}.has_permission() said no.")
-
-    def _end(self, row: JobRow, end: JobEnd) -> None:
-        with self.guarded(f"The end of {row.name}"):
-            self.merge(end.changes, end.removed)
-        if end.cancelled:
-            return
-        receive = getattr(self.view, "handle_async_result", None)
-        if receive is not None:
-            with self.guarded(f"handle_async_result({row.name!r})"):
-                result = decode(end.result) if end.failure is None else None
-                self._heed(invoke(receive, row.name, result=result, error=end.failure), "handle_async_result")
-        elif end.failure is not None:
-            self.ask(Notice(message=str(end.failure), level="error"))
 
     def _write_url(self, request: HttpRequest) -> None:
         record = self.record
@@ -316,7 +261,7 @@ class Turn:
             )
         )
 
-    def _heed(self, answer: Any, name: str) -> None:
+    def heed(self, answer: Any, name: str) -> None:
         """What a handler returns: nothing, or a redirect."""
         if isinstance(answer, HttpResponseRedirectBase):
             self.ask(Redirect(url=safe_url(answer.url, self.request or self.stand_in)))

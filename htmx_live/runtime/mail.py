@@ -1,0 +1,91 @@
+"""Mail: what background events do to a turn.
+
+None of them raises: one that fails is logged and put back, and a job that has ended has ended, whatever its view's
+code does about it.
+"""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import replace
+
+from htmx_live.events import JobEnd, Mail, Merge, Notice, Push, Tick, read_mail
+from htmx_live.records import JobRow
+from htmx_live.runtime.turn import Turn, invoke
+from htmx_live.state import decode, decode_state
+
+__all__ = ["ended", "receive", "receive_own"]
+
+logger = logging.getLogger("htmx_live.runtime")
+
+
+def receive(turn: Turn, letters: Iterable[str]) -> None:
+    """Apply letters in order."""
+    for mail in _read(letters):
+        if isinstance(mail, Push | Tick):
+            _push(turn, mail)
+            continue
+        row = turn.jobs.find(mail.ref)
+        if row is not None:  # else cancelled or replaced in the meantime, or ended before
+            _hear(turn, row, mail)
+
+
+def receive_own(turn: Turn) -> None:
+    """The share of this instance in what its own event has pushed to its view."""
+    for push in list(turn.pushes):
+        if push.is_meant_for(turn.record):
+            _push(turn, Push(state=push.state, handler=push.handler, payload=push.payload))
+            turn.pushes[turn.pushes.index(push)] = replace(push, without=turn.record.instance)
+
+
+def ended(letters: Iterable[str]) -> set[str]:
+    """The refs of the jobs whose ends are among ``letters``."""
+    return {mail.ref for mail in _read(letters) if isinstance(mail, JobEnd)}
+
+
+def _read(letters: Iterable[str]) -> list[Mail]:
+    found: list[Mail] = []
+    for letter in letters:
+        try:
+            found.append(read_mail(letter))
+        except (ValueError, KeyError, TypeError):
+            logger.exception("A letter that cannot be read is dropped")
+    return found
+
+
+def _push(turn: Turn, mail: Push | Tick) -> None:
+    name = "handle_tick" if isinstance(mail, Tick) else mail.handler
+    with turn.guarded(name or "A push"):
+        if isinstance(mail, Push):
+            turn.view.__dict__.update(decode_state(mail.state))
+        if name:
+            payload = decode(mail.payload) if isinstance(mail, Push) else {}
+            turn.heed(invoke(getattr(turn.view, name), **payload), name)
+
+
+def _hear(turn: Turn, row: JobRow, mail: Merge | JobEnd) -> None:
+    turn.view._live.page = turn.page = row.page
+    turn.view._live.starter = row.handler
+    if isinstance(mail, JobEnd):
+        turn.jobs.rows.remove(row)
+        _end(turn, row, mail)
+        turn.renders = True  # its loading ends
+    else:
+        with turn.guarded(f"A flush of {row.name}"):
+            turn.merge(mail.changes, mail.removed)
+            for effect in mail.effects:
+                turn.ask(effect)
+    turn.page = ""
+
+
+def _end(turn: Turn, row: JobRow, end: JobEnd) -> None:
+    with turn.guarded(f"The end of {row.name}"):
+        turn.merge(end.changes, end.removed)
+    if end.cancelled:
+        return
+    told = getattr(turn.view, "handle_async_result", None)
+    if told is not None:
+        with turn.guarded(f"handle_async_result({row.name!r})"):
+            result = decode(end.result) if end.failure is None else None
+            turn.heed(invoke(told, row.name, result=result, error=end.failure), "handle_async_result")
+    elif end.failure is not None:
+        turn.ask(Notice(message=str(end.failure), level="error"))
