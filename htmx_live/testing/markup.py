@@ -70,7 +70,8 @@ class Element:
     def _submitted(self) -> list[str]:
         kind = self.attributes.get("type", "")
         if self.tag == "textarea":
-            return ["".join(part for part in self.parts if isinstance(part, str))]
+            text = "".join(part for part in self.parts if isinstance(part, str))
+            return [text.removeprefix("\r").removeprefix("\n")]  # HTML drops a newline right after the start tag
         if self.tag == "select":
             return self._chosen()
         if kind in ("checkbox", "radio"):

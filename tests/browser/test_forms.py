@@ -165,8 +165,25 @@ def test_rows_come_and_go_with_what_was_typed_into_them(visit: Open) -> None:
     page.click("#row-0 >> text=Remove")
     expect(page.locator("#row-0")).to_be_hidden()
     page.fill("#id_form-2-name", "fourth")
-    page.click("text=Save")
+    page.click("#save")
     expect(page.locator("output")).to_have_text("['third', 'fourth']")
+
+
+def test_enter_in_a_row_saves(visit: Open) -> None:
+    page = visit("/lines/")
+    page.fill("#id_form-1-name", "second")
+    page.press("#id_form-1-name", "Enter")
+    expect(page.locator("output")).to_have_text("['second']")
+
+
+def test_rows_come_and_go_without_javascript(visit: Open) -> None:
+    page = visit("/lines/", java_script_enabled=False)
+    page.fill("#id_form-1-name", "second")
+    page.click("text=Add")
+    page.fill("#id_form-2-name", "third")
+    page.click("#row-1 >> text=Remove")
+    page.click("#save")
+    expect(page.locator("output")).to_have_text("['third']")
 
 
 def test_a_reload_brings_back_what_was_typed(visit: Open) -> None:

@@ -86,6 +86,16 @@ def test_ten_thousand_rows_are_refused(live: Any) -> None:
     assert client.rev == 1
 
 
+@pytest.mark.parametrize(("checks_csrf", "status"), [(True, 400), (False, 413)])  # Django's own answer, and ours
+def test_a_body_that_is_too_large_is_refused(live: Any, checks_csrf: bool, status: int) -> None:
+    client = live(SignUp, raise_errors=False)
+    client.http.handler.enforce_csrf_checks = checks_csrf
+    headers = {"X-Live": client._shown.root.attributes["data-live"], "X-Live-Page": "any"}
+    body, form = b"name=" + b"x" * 3_000_000, "application/x-www-form-urlencoded"
+    answer = client.http.post("/live/event/save/", body, content_type=form, headers=headers)
+    assert (answer.status_code, "_form_kept" in client.state) == (status, False)
+
+
 @pytest.mark.parametrize("total", ["-3", "9" * 30, "1.5", "\x00"])
 def test_no_number_of_rows_is_a_failure_of_ours(live: Any, total: str) -> None:
     client = live(Lines, raise_errors=False)

@@ -25,10 +25,17 @@ class Browser:
         self.response = self.http.get(url)
         self.html = self.response.content.decode()
 
-    def post(self, **fields: Any) -> str:
+    def press(self, text: str, number: int = 0, **fields: Any) -> str:
+        """Press the button that says ``text``, the one of this number."""
+        buttons = [one for one in parse(self.html).all() if one.tag == "button" and one.text == text]
+        button = buttons[number].attributes
+        named = {button["name"]: button["value"]} if "name" in button else {}
+        return self.post(button.get("formaction", ""), **named, **fields)
+
+    def post(self, action: str = "", **fields: Any) -> str:
         """Where the answer leads; the page that is there has been read."""
         form = next(one for one in parse(self.html).all() if one.tag == "form")
-        answer = self.http.post(form.attributes["action"], {**form.values(), **fields})
+        answer = self.http.post(action or form.attributes["action"], {**form.values(), **fields})
         assert answer.status_code == 303
         self.messages = [str(message) for message in get_messages(answer.wsgi_request)]
         target: str = answer["Location"]
@@ -61,3 +68,12 @@ def test_a_formset_is_saved(live: Any) -> None:
     browser = Browser(live, Lines)
     browser.post(**{"form-1-name": "second"})
     assert said(browser) == "['second']"
+
+
+def test_rows_come_and_go(live: Any) -> None:
+    browser = Browser(live, Lines)
+    browser.press("Add", **{"form-1-name": "second"})
+    browser.press("Remove", number=1)
+    assert (values(browser)["form-1-name"], values(browser)["form-TOTAL_FORMS"]) == ([""], ["2"])
+    browser.post(**{"form-1-name": "third"})
+    assert said(browser) == "['third']"
