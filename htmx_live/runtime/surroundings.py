@@ -27,6 +27,7 @@ from django_htmx.middleware import HtmxDetails
 from htmx_live.conf import settings
 from htmx_live.exceptions import TurnError
 from htmx_live.records import Record
+from htmx_live.runtime.address import without_reference
 
 __all__ = ["after_commit", "around", "atomic_where_asked", "facts_of", "stand_in"]
 
@@ -75,7 +76,7 @@ def _place(request: HttpRequest) -> dict[str, str]:
     """Path and query of the page.  An endpoint of ours is asked by a page, which says where it is."""
     match = request.resolver_match
     if match is None or match.app_names[-1:] != ["htmx_live"]:
-        return {"path": request.path, "query": request.META.get("QUERY_STRING", "")}
+        return {"path": request.path, "query": without_reference(request.META.get("QUERY_STRING", ""))}
     told = request.headers.get("HX-Current-URL") or request.headers.get("Referer", "")
     try:
         parts = urlsplit(told)
@@ -83,7 +84,7 @@ def _place(request: HttpRequest) -> dict[str, str]:
         return {"path": "/", "query": ""}
     if parts.netloc != request.get_host() or len(told) > _MAX_ADDRESS:
         return {"path": "/", "query": ""}
-    return {"path": unquote(parts.path) or "/", "query": parts.query}
+    return {"path": unquote(parts.path) or "/", "query": without_reference(parts.query)}
 
 
 @contextmanager
