@@ -44,6 +44,7 @@ INSTALLED_APPS = [
     "demo.orders",
     "demo.notes",
     "demo.dashboard",
+    "demo.overview",
 ]
 
 MIDDLEWARE = [
@@ -75,3 +76,6 @@ TEMPLATES = [
 # The demo's orders are few and computers are fast: background jobs rest this many seconds after each
 # chunk of real work, so that there is something to see.  0 shows how fast they are.
 DEMO_PACE = float(os.environ.get("DEMO_PACE", "0.35"))
+
+# One panel of the overview fails, and is to show what a visitor sees then, though DEBUG is on.
+HTMX_LIVE = {"LAYOUTS": {"DEBUG_ERRORS": False}}

@@ -3,6 +3,7 @@
 import inspect
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from django.template.loader import get_template
 from django.utils.safestring import SafeString, mark_safe
@@ -17,9 +18,9 @@ SPANS = HtmlFormatter(nowrap=True, classprefix="code-")
 
 
 @cache
-def python_of(cls: type) -> SafeString:
-    """The source of a class, as highlighted HTML."""
-    return mark_safe(highlight(inspect.getsource(cls), PythonLexer(), SPANS))
+def python_of(part: Any) -> SafeString:
+    """The source of a class, a function or a module, as highlighted HTML."""
+    return mark_safe(highlight(inspect.getsource(part), PythonLexer(), SPANS))
 
 
 @cache

@@ -17,6 +17,7 @@ urlpatterns = [
     path("logout/", LogoutView.as_view(next_page="start"), name="logout"),
     path("reports/", reports, name="reports"),
     path("exports/<int:pk>/", download, name="download"),
+    path("overview/", include("demo.overview.urls")),
     path("dashboard/", Dashboard.as_view(), name="dashboard"),
     path("note/", SharedNote.as_view(pk=1), name="note"),
     path("orders/", OrderList.as_view(), name="orders"),
