@@ -1,12 +1,13 @@
 # make demo    the demo shop on http://127.0.0.1:8000/   (PORT=9000 make demo: on another port)
 # make test    everything: style, types, layers, tests in Python and in a browser
 # make lint    style, types and layers alone
+# make script  the small script from the readable one, after a change of it (needs node and npm)
 # make bench   the benchmarks, as ratios
 
 MAKEFLAGS += --no-print-directory
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench needs newest
+.PHONY: help demo test lint script bench needs newest
 
 PORT ?= 8000
 PYTHON ?= $(shell command -v python3 || command -v python)
@@ -38,6 +39,15 @@ lint: $(VENV)/.test
 	@$(BIN)/mypy --no-error-summary
 	@layers=$$($(BIN)/lint-imports --no-logo 2>&1) || { echo "$$layers"; exit 1; }
 	@if command -v node >/dev/null; then for script in static/*/*.js; do node --check "$$script" || exit 1; done; fi
+
+# Names of the script's own state are shortened too. The first line is what a test knows a stale copy by.
+SCRIPT := static/htmx_live/htmx-live
+MINIFY := npx --yes terser@5 $(SCRIPT).js --module --ecma 2022 -c passes=3,unsafe_arrows=true,ecma=2022,pure_getters=true \
+	-m --mangle-props 'regex=/^(flights|started|looks|swapping|served|moved|everything|syncing|held|fields|tries)$$/'
+
+script:
+	@{ printf '/*%s*/' "$$(sha256sum $(SCRIPT).js | cut -c1-12)"; $(MINIFY); } > $(SCRIPT).min.js
+	@printf '%s bytes, %s gzipped\n' "$$(wc -c < $(SCRIPT).min.js)" "$$(gzip -9c $(SCRIPT).min.js | wc -c)"
 
 bench: $(VENV)/.test needs
 	@$(BIN)/python -m pytest -q -s -m benchmark -p no:randomly

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["JobRow", "Owner", "Record"]
+__all__ = ["SHARED", "JobRow", "Owner", "Record"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +35,9 @@ class JobRow:
     name: str
     key: str = ""
     page: str = ""
+
+
+SHARED = "shared"  # stands for a child's digest when the child is a shared instance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,3 +78,7 @@ class Record:
     path: str = "/"
     query: str = ""
     url: dict[str, list[str]] = field(default_factory=dict)
+
+    def own_children(self) -> set[str]:
+        """The ids of its children but for shared ones, which are not its to end or to adopt."""
+        return {instance for instance, digest in self.children.values() if digest != SHARED}

@@ -18,6 +18,7 @@ from htmx_live.embed import complete
 from htmx_live.exceptions import ArgumentsTooLarge, GrantError, InstanceGone, MalformedArguments, StateError
 from htmx_live.fragments import Fragment, join
 from htmx_live.grants import ViewGrant
+from htmx_live.listening import listen_again
 from htmx_live.ownership import find, is_allowed, view_grant
 from htmx_live.pages import Page, owner_of
 from htmx_live.records import Record
@@ -50,6 +51,7 @@ class Question:
     roots: list[tuple[str, int]] = field(default_factory=list)  # view grant, rev
     streams: dict[str, str] = field(default_factory=dict)  # id of a text stream's element -> GENERATION.OFFSET
     adopt: list[str] = field(default_factory=list)  # view grants
+    words: list[str] = field(default_factory=list)  # for the channels that its regions hear; see listening.py
     poll: bool = False
     hidden: bool = False
 
@@ -60,13 +62,15 @@ def read_question(body: bytes) -> Question:
         raise ArgumentsTooLarge(f"the question is {len(body)} bytes long")
     try:
         given = json.loads(body)
-        # Ids are unique in a page: what is named twice is answered once.
-        roots = list({str(root["live"]): _rev(root["rev"]) for root in given.get("roots", [])}.items())
+        # Ids are unique in a page: what is named twice is answered once.  An empty root is a child that the page
+        # lacks, which its parent says by a rev of 0.
+        roots = list({str(root["live"]): _rev(root["rev"]) for root in given.get("roots", []) if root["live"]}.items())
         return Question(
             number=str(given.get("number", "")),
             roots=roots[:_MAX_ROOTS],
             streams={str(target): str(at) for target, at in given.get("streams", {}).items()},
             adopt=list(dict.fromkeys(str(grant) for grant in given.get("adopt", [])))[:_MAX_ROOTS],
+            words=list(dict.fromkeys(str(word) for word in given.get("words", [])))[:_MAX_ROOTS],
             poll=bool(given.get("poll")),
             hidden=bool(given.get("hidden")),
         )
@@ -80,6 +84,8 @@ def _rev(given: Any) -> int:
 
 def answer_sync(request: HttpRequest, page: Page, question: Question) -> HttpResponse:
     """The answer to ``question``.  Raises what an event of a view that may not be seen would."""
+    for word in question.words if page.is_joined else ():
+        listen_again(page, word, since=question.number)
     # Read before the roots: what happens in between is then sent twice, and dropped by its rev, never lost.
     catchup = _missed(page, question.number) if question.poll else None
     answers = _Answers(page.visit())
@@ -90,6 +96,8 @@ def answer_sync(request: HttpRequest, page: Page, question: Question) -> HttpRes
         answers.add_text(target, at)
     if catchup:
         answers.add_messages(catchup.messages)
+        if catchup.reset and question.number:  # without a number it is known already
+            answers.add_reset()
     _keep_alive(page, question)
     response = answers.response()
     if catchup is not None:
@@ -163,6 +171,10 @@ class _Answers:
                 self._add_message(message.event, message.data)
             elif message.target not in shown:
                 self._partials.append(message.data)
+
+    def add_reset(self) -> None:
+        """What it missed is not known: its regions fetch themselves anew."""
+        self._add_message("reset", "{}")
 
     def response(self) -> HttpResponse:
         body = "\n".join([complete(join(self._fragments)), *self._partials]).strip()

@@ -104,3 +104,33 @@ class Moving(LiveView):
 
 class Keyless(LiveView):
     template_name = "views/keyless.html"
+
+
+def test_a_shared_child_is_shown_once_and_left_alone_afterwards(live: Any) -> None:
+    client = live(Walled)
+    assert client.text == "0 0 Add"
+    client.send("step", {})
+    assert 'data-live=""' in client.answer
+    assert client.text == "1 0 Add"
+
+
+def test_a_shared_child_outlives_the_parent_that_shows_it(live: Any) -> None:
+    client = live(Walled)
+    board = next(iter(parts().store.load(client.instance).record.children.values()))[0]
+    client.send("hide", {})
+    assert (client.text, parts().store.load(board) is None) == ("0", False)
+
+
+class Walled(LiveView):
+    template_name = "views/walled.html"
+
+    def mount(self, request: Any, **kwargs: Any) -> None:
+        self.steps, self.shows = 0, True
+
+    @event_handler
+    def step(self) -> None:
+        self.steps += 1
+
+    @event_handler
+    def hide(self) -> None:
+        self.shows = False

@@ -21,7 +21,7 @@ from django.utils.safestring import SafeString
 from htmx_live.exceptions import TurnError
 from htmx_live.grants import random_id
 from htmx_live.live import Live, view_path
-from htmx_live.records import Record
+from htmx_live.records import SHARED, Record
 from htmx_live.runtime import render as rendering
 from htmx_live.runtime.first import first_turn
 from htmx_live.runtime.parts import parts
@@ -39,7 +39,7 @@ def child(turn: Turn, cls: type[Live], *, kwargs: dict[str, Any], key: str, tag:
     A user without permission sees nothing in its place.
     """
     if cls.scope == "shared":
-        return show_shared(cls, kwargs=kwargs, tag=tag, css=css, pages=turn.record.pages, request=turn.request)[1].html
+        return _shared(turn, cls, kwargs=kwargs, tag=tag, css=css)
     if turn.record.shared:
         raise TurnError(
             f"{cls.__name__} stands in {turn.record.view}, which is shared, and belongs to one user. Set its scope to "
@@ -66,6 +66,16 @@ def child(turn: Turn, cls: type[Live], *, kwargs: dict[str, Any], key: str, tag:
 
 def _kept(instance: str, tag: str) -> SafeString:
     return format_html('<{} id="live-{}" data-live="" data-live-rev="0" data-live-pending=""></{}>', tag, instance, tag)
+
+
+def _shared(turn: Turn, cls: type[Live], *, kwargs: dict[str, Any], tag: str, css: str) -> SafeString:
+    """A shared view in a template of one user's: shown there, and not its parent's to end."""
+    pages = turn.record.pages
+    record, fragment = show_shared(cls, kwargs=kwargs, tag=tag, css=css, pages=pages, request=turn.request)
+    name = f"{record.view}@{record.instance}"
+    turn.children[name] = (record.instance, SHARED)
+    is_there = turn.mode == "kept" and name in turn.record.children
+    return _kept(record.instance, record.tag) if is_there else fragment.html
 
 
 def _born(turn: Turn, name: str, digest: str, record: Record) -> SafeString:

@@ -141,7 +141,7 @@ def end(instance: str) -> None:
     here.bus.end_texts_under(text_target(instance, ""))
     for row in loaded.record.jobs:
         here.runner.cancel(row.ref)
-    for child, _ in loaded.record.children.values():
+    for child in loaded.record.own_children():
         end(child)
 
 
@@ -257,10 +257,8 @@ def _follow_up(saved: _Saved) -> None:
         start_jobs(saved.turn)
         for push in saved.turn.pushes:
             deliver(push)
-    kept = {child for child, _ in saved.record.children.values()}
-    for child, _ in saved.before.children.values():
-        if child not in kept:
-            end(child)
+    for child in saved.before.own_children() - saved.record.own_children():
+        end(child)
 
 
 def start_jobs(turn: Turn) -> None:

@@ -129,7 +129,7 @@ def adopt(instance: str, visit: Visit, *, like: Record) -> Turned | None:
 
 def _adopt(record: Record, event: Adopt) -> Turned | None:
     """Its children first, so that the answer shows them as they are; one that is gone keeps nobody back."""
-    for child, _ in record.children.values():
+    for child in record.own_children():
         loaded = parts().store.load(child)
         if loaded is not None:
             _adopt(loaded.record, event)

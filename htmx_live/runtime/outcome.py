@@ -3,17 +3,18 @@
 import json
 import logging
 from dataclasses import dataclass, replace
+from functools import partial
 
 from django.utils.safestring import SafeString
 
-from htmx_live.events import EndText, JobFailure, Notice, Redirect, ResetForms, WriteText
+from htmx_live.events import EndText, JobFailure, Notice, Redirect, ResetForms, SendFragments, WriteText
 from htmx_live.fragments import Fragment, text_target
 from htmx_live.grants import random_id
 from htmx_live.records import Record
 from htmx_live.runtime import render as rendering
 from htmx_live.runtime.channels import channels_of
 from htmx_live.runtime.parts import parts
-from htmx_live.runtime.surroundings import atomic_where_asked
+from htmx_live.runtime.surroundings import after_commit, atomic_where_asked
 from htmx_live.runtime.turn import Asked, Turn
 from htmx_live.transport.channels import page_channel
 
@@ -82,6 +83,9 @@ def send(record: Record, asked: list[Asked], fragment: Fragment | None, *, to_us
             bus.append(channels, target, effect.text, replace=effect.replace)
         elif isinstance(effect, EndText):
             bus.end_texts([text_target(record.instance, effect.stream)])
+        elif isinstance(effect, SendFragments):
+            # A first turn runs in the transaction of its page.
+            after_commit(partial(bus.publish, effect.channels, effect.target, effect.data))
         elif isinstance(effect, Notice) and not to_user:
             notice = {"message": effect.message, "level": effect.level}
             bus.publish(channels, f"notice-{random_id()}", json.dumps(notice), event="notice")

@@ -24,7 +24,7 @@ from htmx_live.records import JobRow, Record
 from htmx_live.rendering import Rendering, current_rendering
 from htmx_live.runtime.parts import parts
 
-__all__ = ["csrf_slot", "digest", "failure", "fragment", "render", "root"]
+__all__ = ["csrf_slot", "digest", "failure", "fragment", "render", "root", "without_noise"]
 
 # What django-components adds at random to each render.
 _COMPONENT_NOISE = re.compile(r'\s+data-djc-id-\w+(?:="")?|<!-- _RENDERED [^>]*-->')
@@ -54,6 +54,11 @@ def render(view: Live, record: Record, request: HttpRequest) -> SafeString:
         current_rendering.reset(token)
     if parts().is_strict:
         check_markup(html)
+    return without_noise(html)
+
+
+def without_noise(html: str) -> SafeString:
+    """Rendered HTML without what differs between two renders of the same."""
     return mark_safe(_COMPONENT_NOISE.sub("", html) if "djc" in html or "_RENDERED" in html else html)
 
 

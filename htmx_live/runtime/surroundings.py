@@ -56,6 +56,7 @@ def stand_in(record: Record) -> HttpRequest:
     request.user = SimpleLazyObject(lambda: _user(record))  # type: ignore[assignment]
     request.htmx = HtmxDetails(request)  # type: ignore[attr-defined]
     request.LANGUAGE_CODE = record.language
+    request.live_pages = record.pages  # type: ignore[attr-defined]
     request.resolver_match = SimpleLazyObject(lambda: _resolve(path_info))  # type: ignore[assignment]
     return request
 
@@ -111,7 +112,7 @@ def atomic_where_asked() -> Iterator[None]:
         yield
 
 
-def after_commit(call: Callable[[], None]) -> bool:
+def after_commit(call: Callable[[], object]) -> bool:
     """Run ``call`` once every transaction that this thread is in has been committed; True when that is now.
 
     Only connections that are open are looked at: ``transaction.on_commit`` would open one.  The transaction that

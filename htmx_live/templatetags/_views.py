@@ -10,7 +10,7 @@ from django.templatetags.static import static
 from django.urls import reverse
 from django.utils.safestring import SafeString, mark_safe
 
-from htmx_live.conf import settings
+from htmx_live.conf import is_debug, settings
 from htmx_live.embed import embed
 from htmx_live.exceptions import TurnError
 from htmx_live.fragments import text_slot, text_target
@@ -44,6 +44,7 @@ def htmx_live(context: Context, htmx: bool = True) -> SafeString:
             "htmx_live/head.html",
             {
                 "htmx": (source if "//" in source or source.startswith("/") else static(source)) if htmx else "",
+                "script": static(f"htmx_live/htmx-live{'' if is_debug() else '.min'}.js"),
                 "slot": mark_safe(page_slot()),
                 "url": reverse("htmx_live:sync").removesuffix("sync/"),
                 "heartbeat": chosen.HEARTBEAT,

@@ -226,7 +226,7 @@
   function morph(old, next) {
     const { liveKeep, liveStream, liveAt } = old.dataset, look = state.looks.get(old), inner = next.parentElement;
     if (!inner) for (const elt of all(FIELD, old)) state.fields.set(elt, [read(elt), read(elt, true)]);
-    if (liveKeep != null || (inner && next.dataset.live != null && next.id === old.id)) return false;
+    if (liveKeep != null || (inner && old.dataset.live && next.dataset.live != null && next.id === old.id)) return false;
     if (old.name === TOKEN && next.name === TOKEN) return false;
     if (liveStream && covers(liveAt, next.dataset.liveAt)) return false;
     if (look) {
@@ -255,6 +255,8 @@
     state.fields.clear();
     if (state.swapping.resets) for (const elt of all("[type=file]", target)) elt.value = "";
     for (const elt of all(`input[name=${TOKEN}]`, target)) elt.value ||= page.csrf || "";
+    // An empty root is a child that the page should have: what brought it was missed, so its parent is asked for again.
+    for (const elt of all("[data-live='']", target)) (elt.parentElement.closest(ROOT).dataset.liveRev = "0"), sync();
     paint();
     emit("applied", { id: target.id }, target);
   }
