@@ -70,6 +70,14 @@ class LiveFormView(LiveView):
 
     _form_kept: dict[str, Any] | None = None  # a Draft
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if cls.scope == "shared":
+            raise TypeError(
+                f"{cls.__qualname__} is a form with scope='shared', which shows everybody what one of them types. "
+                "Make the form a view of its own beside the shared one."
+            )
+
     # What a form view overrides
 
     def get_initial(self) -> Any:

@@ -10,9 +10,10 @@ from django.db import connection
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 
+from htmx_live import LiveFormView
 from htmx_live.exceptions import TurnError
 from tests.forms.reading import element, errors, said, values
-from tests.forms.views import Checked, Formless, GroupName, LazyNote, Note, SignUp, TwoForms
+from tests.forms.views import Checked, Formless, GroupName, LazyNote, Letter, Note, SignUp, TwoForms
 
 pytestmark = pytest.mark.django_db
 
@@ -101,6 +102,13 @@ def test_two_forms_in_one_page_share_no_id(live: Any) -> None:
     assert len(ids) == len(set(ids)) == 7
 
 
+def test_what_a_form_begins_with_may_depend_on_the_mount(live: Any) -> None:
+    client = live(Letter, to="Anna")
+    assert values(client)["text"] == ["Dear Anna"]
+    client.trigger("input", "validate", field="text", text="Dear Anna")
+    assert kept(client)["touched"] == []
+
+
 # Saving
 
 
@@ -174,6 +182,11 @@ def test_a_refusal_changes_nothing(live: Any) -> None:
 def test_a_form_view_without_a_form_says_what_to_set(live: Any) -> None:
     with pytest.raises(TurnError, match=r"Formless has no form_class\. Set it to a Form"):
         live(Formless)
+
+
+def test_a_form_cannot_be_shared() -> None:
+    with pytest.raises(TypeError, match="Public is a form with scope='shared', which shows everybody what one"):
+        type("Public", (LiveFormView,), {"scope": "shared"})
 
 
 # What the record keeps
@@ -264,7 +277,7 @@ def test_permission_is_asked_before_a_form_is_saved(live: Any, ada: User) -> Non
     group = a_group(ada)
     client = live(GroupName, user=ada, pk=group.pk, raise_errors=False)
     client.http.logout()
-    assert client.submit("save", name="Mine").status in (403, 404)
+    assert client.submit("save", name="Mine").status == 404
     group.refresh_from_db()
     assert group.name == "Editors"
 

@@ -24,6 +24,7 @@ class Browser:
     def go(self, url: str) -> None:
         self.response = self.http.get(url)
         self.html = self.response.content.decode()
+        self.messages = [str(message) for message in get_messages(self.response.wsgi_request)]
 
     def press(self, text: str, number: int = 0, **fields: Any) -> str:
         """Press the button that says ``text``, the one of this number."""
@@ -37,7 +38,6 @@ class Browser:
         form = next(one for one in parse(self.html).all() if one.tag == "form")
         answer = self.http.post(action or form.attributes["action"], {**form.values(), **fields})
         assert answer.status_code == 303
-        self.messages = [str(message) for message in get_messages(answer.wsgi_request)]
         target: str = answer["Location"]
         if urlsplit(target).path == "/":
             self.go(target)

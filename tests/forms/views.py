@@ -70,6 +70,13 @@ class LazyNote(Note):
     success_url = reverse_lazy("htmx_live:sync")
 
 
+class Letter(Note):
+    """What it begins with is state."""
+
+    def mount(self, request: Any, to: str = "", **kwargs: Any) -> None:
+        self.initial = {"text": f"Dear {to}"}
+
+
 class Checked(Note):
     """Finds out only in ``form_valid`` that something is wrong; async."""
 
