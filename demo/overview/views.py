@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -102,5 +103,5 @@ def answer(request: HttpRequest, slug: str) -> HttpResponse:
         {"name": "page.html", "code": template_of(frame.template)},
     ]
     tabs = [(key, f"overview:{key}", each.title) for key, each in WAYS.items()]
-    request.layout_context.update(slug=slug, way=way, tabs=tabs, files=files, ticks=ticks())
+    request.layout_context.update(slug=slug, way=way, tabs=tabs, files=files, ticks=ticks(), pace=settings.DEMO_PACE)
     return TemplateResponse(request, "overview/about.html", {"way": way})

@@ -1,7 +1,7 @@
 """The waterfall: when each panel began and how long it took, as bars that the server draws.
 
-A page draws those that its ``Server-Timing`` header tells: ``with_waterfall`` around the layout.  A panel that comes
-later is in no header of the page, so ``timed`` has it bring its own bar, and the style sheet puts it into its row.
+A page draws those that its ``Server-Timing`` header tells, and its own: ``with_waterfall`` around the layout.  A panel
+that comes later is in no header of the page: ``timed`` has it bring its bar, and the style sheet puts it into its row.
 There is no script, and no inline style: a bar is an SVG rectangle.
 """
 
@@ -47,8 +47,10 @@ class Bar:
         return min(max(_units(self.seconds), 4), WIDTH - self.x)
 
     @property
-    def ended(self) -> float:
-        return self.started + self.seconds
+    def ready(self) -> str:
+        """When it was ready, in words."""
+        ended = self.started + self.seconds
+        return f"{ended:.2f} s" if ended >= 1 else f"{ended * 1000:.0f} ms"
 
 
 def axis() -> float:
@@ -62,13 +64,12 @@ def ticks() -> list[int]:
 
 
 def bars_of(header: str) -> list[Bar]:
-    """The bars of a ``Server-Timing`` header; the page's own lasts until the last panel in it is there."""
-    bars = [
+    """A bar for each panel that a ``Server-Timing`` header tells the time of."""
+    return [
         Bar(row=name, started=float(at) / 1000, seconds=float(duration) / 1000)
         for name, duration, at in METRIC.findall(header)
+        if name != "content"
     ]
-    page = Bar(row="page", started=0, seconds=max((bar.ended for bar in bars), default=0))
-    return [page, *(bar for bar in bars if bar.row != "content")]
 
 
 def with_waterfall(view: View) -> View:
@@ -77,13 +78,15 @@ def with_waterfall(view: View) -> View:
 
         @wraps(view)
         async def drawn_async(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-            return _drawn(await view(request, *args, **kwargs))
+            began = time.perf_counter()
+            return _drawn(await view(request, *args, **kwargs), began)
 
         return drawn_async
 
     @wraps(view)
     def drawn(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        return _drawn(view(request, *args, **kwargs))
+        began = time.perf_counter()
+        return _drawn(view(request, *args, **kwargs), began)
 
     return drawn
 
@@ -134,8 +137,9 @@ def _with_bars(response: Any, bars: list[Bar]) -> Any:
     return response
 
 
-def _drawn(response: Any) -> HttpResponseBase:
-    html = _html(bars_of(response.headers.get("Server-Timing", ""))).encode()
+def _drawn(response: Any, began: float) -> HttpResponseBase:
+    page = Bar(row="page", started=0, seconds=time.perf_counter() - began)
+    html = _html([page, *bars_of(response.headers.get("Server-Timing", ""))]).encode()
     if response.streaming:
         response.streaming_content = _replaced(response.streaming_content, html)
     elif hasattr(response, "content"):
