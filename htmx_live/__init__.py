@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from htmx_live.handlers import background, debounce, event_handler, throttle
     from htmx_live.live import AsyncWorkMixin, StreamingMixin
     from htmx_live.push import apush_to_view, push_to_view
+    from htmx_live.regions import Topic, asend_fragment, send_fragment
+    from htmx_live.saves import push_on_save
     from htmx_live.views import LiveView
 
 __all__ = [
@@ -23,12 +25,16 @@ __all__ = [
     "LiveFormView",
     "LiveView",
     "StreamingMixin",
+    "Topic",
     "UserError",
     "apush_to_view",
+    "asend_fragment",
     "background",
     "debounce",
     "event_handler",
+    "push_on_save",
     "push_to_view",
+    "send_fragment",
     "throttle",
 ]
 
@@ -39,12 +45,16 @@ _HOMES = {
     "LiveFormView": "forms",
     "LiveView": "views",
     "StreamingMixin": "live",
+    "Topic": "regions",
     "UserError": "exceptions",
     "apush_to_view": "push",
+    "asend_fragment": "regions",
     "background": "handlers",
     "debounce": "handlers",
     "event_handler": "handlers",
+    "push_on_save": "saves",
     "push_to_view": "push",
+    "send_fragment": "regions",
     "throttle": "handlers",
 }
 

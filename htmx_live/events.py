@@ -31,6 +31,7 @@ __all__ = [
     "PushTo",
     "Redirect",
     "ResetForms",
+    "SendFragments",
     "StartJob",
     "Tick",
     "WriteText",
@@ -120,6 +121,15 @@ class ResetForms:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SendFragments:
+    """Publish partials, as text in ``data``; one with the same ``target`` later says all that this one says."""
+
+    channels: list[str]
+    target: str
+    data: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PushTo:
     """Hand a ``Push`` to all instances of a view, those with these encoded mount kwargs and of this user's pk.
 
@@ -142,7 +152,7 @@ class PushTo:
         return all(record.kwargs.get(name) == value for name, value in (self.kwargs or {}).items())
 
 
-Effect = StartJob | CancelJobs | WriteText | EndText | Redirect | Notice | ResetForms | PushTo
+Effect = StartJob | CancelJobs | WriteText | EndText | Redirect | Notice | ResetForms | PushTo | SendFragments
 
 
 # Events
@@ -221,7 +231,8 @@ Event = Call | Adopt | Mail
 
 _MAIL: dict[str, type[Mail]] = {kind.__name__: kind for kind in (Merge, JobEnd, Push, Tick)}
 _EFFECTS: dict[str, type[Effect]] = {
-    kind.__name__: kind for kind in (StartJob, CancelJobs, WriteText, EndText, Redirect, Notice, ResetForms, PushTo)
+    kind.__name__: kind
+    for kind in (StartJob, CancelJobs, WriteText, EndText, Redirect, Notice, ResetForms, PushTo, SendFragments)
 }
 
 

@@ -17,7 +17,17 @@ from django.utils.safestring import SafeString, mark_safe
 
 __all__ = ["Fragment", "Swap", "fill", "join", "mark", "text_slot", "text_target"]
 
-Swap = Literal["outerMorph", "innerMorph", "outerHTML", "innerHTML", "beforeend", "afterbegin", "delete"]
+Swap = Literal[
+    "outerMorph",
+    "innerMorph",
+    "outerHTML",
+    "innerHTML",
+    "beforebegin",
+    "afterbegin",
+    "beforeend",
+    "afterend",
+    "delete",
+]
 
 _CLOSE = "\x03"  # ends the id after a text stream's mark
 

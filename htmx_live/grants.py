@@ -14,11 +14,23 @@ from django.core import signing
 from htmx_live.exceptions import GrantError
 from htmx_live.records import Owner
 
-__all__ = ["Owner", "PageGrant", "ViewGrant", "random_id", "sign_page", "sign_view", "unsign_page", "unsign_view"]
+__all__ = [
+    "Owner",
+    "PageGrant",
+    "ViewGrant",
+    "random_id",
+    "sign_channel",
+    "sign_page",
+    "sign_view",
+    "unsign_channel",
+    "unsign_page",
+    "unsign_view",
+]
 
 # Each purpose has a salt of its own, so that a grant of one kind never passes for another.
 _PAGE_SALT = "htmx_live.page"
 _VIEW_SALT = "htmx_live.view"
+_CHANNEL_SALT = "htmx_live.channel"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +111,17 @@ def unsign_view(text: str, *, max_age: int) -> ViewGrant:
         remounts=remounts,
         issued=issued,
     )
+
+
+def sign_channel(channel: str, owner: Owner) -> str:
+    """A statement that what ``owner`` was shown hears ``channel``."""
+    return signing.dumps([channel, owner.token, owner.user], salt=_CHANNEL_SALT)
+
+
+def unsign_channel(text: str, *, max_age: int) -> tuple[str, Owner]:
+    """The channel in ``text``, and for whom; ``GrantError`` when it is forged, expired or of another kind."""
+    channel, token, user = _unsign(text, _CHANNEL_SALT, max_age, length=3)
+    return channel, Owner(token=token, user=user)
 
 
 def _unsign(text: str, salt: str, max_age: int, *, length: int) -> list[Any]:

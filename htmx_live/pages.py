@@ -44,6 +44,7 @@ class Page:
     is_joined: bool = False
     is_live: bool = False  # something live was rendered
     adoptable: list[str] = field(default_factory=list)  # instances that a form without JavaScript came from
+    words: dict[str, str] = field(default_factory=dict)  # by channel that it listens on; see listening.py
 
     def visit(self) -> Visit:
         """The page as mounting sees it; from now on it is live."""

@@ -3,8 +3,10 @@
 from django.template import Library
 
 from htmx_live.templatetags._attributes import register_attributes
+from htmx_live.templatetags._regions import register_regions
 from htmx_live.templatetags._views import register_views
 
 register = Library()
 register_attributes(register)
 register_views(register)
+register_regions(register)
