@@ -25,7 +25,7 @@ from htmx_live.records import Record
 from htmx_live.redirects import safe_url
 from htmx_live.state import encode
 
-__all__ = ["Inner", "Live", "check_method", "import_view", "state_of", "view_path"]
+__all__ = ["Inner", "Live", "check_method", "import_view", "view_path"]
 
 _STREAM_NAME = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -226,17 +226,6 @@ class Live:
     def skip_render(self) -> None:
         """Keep the state of this turn but send nothing."""
         self._skip_render = True
-
-
-def state_of(view: Live) -> dict[str, Any]:
-    """The attributes of ``view`` that its record keeps."""
-    cls = type(view)
-    # A class attribute with __get__ owns its name: cached_property writes past __setattr__.
-    return {
-        name: value
-        for name, value in vars(view).items()
-        if name not in ("_live", "_skip_render") and not hasattr(getattr(cls, name, None), "__get__")
-    }
 
 
 def view_path(cls: type[Live]) -> str:

@@ -9,10 +9,11 @@ from django.contrib.auth.models import AnonymousUser
 from django.test import RequestFactory
 
 from htmx_live import LiveView, event_handler
+from htmx_live.attributes import state_of
 from htmx_live.callbacks import find_callback, job_start
 from htmx_live.events import Effect
 from htmx_live.exceptions import StateError, TurnError
-from htmx_live.live import Inner, import_view, state_of
+from htmx_live.live import Inner, import_view
 from htmx_live.records import Owner, Record
 from htmx_live.testing import LiveClient
 

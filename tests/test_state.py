@@ -6,6 +6,7 @@ import pickle
 import uuid
 from collections import OrderedDict
 from contextlib import suppress
+from dataclasses import replace
 from decimal import Decimal
 from enum import Enum, IntEnum
 from typing import Any
@@ -19,7 +20,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from htmx_live.exceptions import StateError
+from htmx_live.runtime.parts import parts
 from htmx_live.state import decode, decode_state, encode, encode_state
+from tests.sample_views import Counter
 
 
 class Colour(Enum):
@@ -228,3 +231,12 @@ def test_any_json_is_read_or_refused(value: Any) -> None:
 def test_a_uuid_key_finds_its_value() -> None:
     key = uuid.UUID(int=7)
     assert decode(encode({key: Decimal("1.10")})) == {key: Decimal("1.10")}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", ["_live", "request", "add", "mount"])
+def test_a_kept_state_that_names_what_cannot_be_assigned_is_as_good_as_gone(live: Any, name: str) -> None:
+    client = live(Counter)
+    loaded = parts().store.load(client.instance)
+    parts().store.create(replace(loaded.record, state={"count": "7", name: '"poison"'}))
+    assert (client.click("add").status, client.is_remounted, client.text) == (200, True, "0 Add")

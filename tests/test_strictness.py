@@ -11,7 +11,7 @@ pytestmark = pytest.mark.django_db
 
 
 def test_two_triggers_on_one_element_are_an_error(live: Any) -> None:
-    with pytest.raises(TemplateSyntaxError, match="2 {% on %}, for save and check"):
+    with pytest.raises(TemplateSyntaxError, match=r"2 \{% on %\}, for save and check"):
         live(Twice)
 
 

@@ -24,12 +24,13 @@ from asgiref.sync import async_to_sync, sync_to_async
 from django.core.exceptions import PermissionDenied
 from django.http.response import HttpResponseRedirectBase
 
+from htmx_live.attributes import state_of, take_state
 from htmx_live.callbacks import find_callback
 from htmx_live.events import Effect, EndText, JobEnd, JobFailure, Merge, WriteText
 from htmx_live.exceptions import Cancelled, StateError, UserError
 from htmx_live.fragments import text_target
 from htmx_live.grants import random_id
-from htmx_live.live import Inner, Live, import_view, state_of
+from htmx_live.live import Inner, Live, import_view
 from htmx_live.records import JobRow, Record
 from htmx_live.runners.base import Job, Perform
 from htmx_live.runtime.channels import channels_of
@@ -37,7 +38,7 @@ from htmx_live.runtime.dispatch import dispatch
 from htmx_live.runtime.parts import give_perform, parts
 from htmx_live.runtime.pen import Pen
 from htmx_live.runtime.surroundings import after_commit, around, stand_in
-from htmx_live.state import State, decode, decode_state, encode, encode_state
+from htmx_live.state import State, decode, encode, encode_state
 
 __all__ = ["observers", "perform"]
 
@@ -105,7 +106,7 @@ class _Run:
             page=row.page,
         )
         view = import_view(record.view)(inner)
-        view.__dict__.update(decode_state(record.state))
+        take_state(view, record.state)
         if not record.shared and not view.has_permission():  # a shared one has no user to ask about
             raise PermissionDenied(f"{record.view}.has_permission() said no when {row.name} started.")
         self._view = view

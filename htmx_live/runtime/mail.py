@@ -8,10 +8,11 @@ import logging
 from collections.abc import Iterable
 from dataclasses import replace
 
+from htmx_live.attributes import take_state
 from htmx_live.events import JobEnd, Mail, Merge, Notice, Push, Tick, read_mail
 from htmx_live.records import JobRow
 from htmx_live.runtime.turn import Turn, invoke
-from htmx_live.state import decode, decode_state
+from htmx_live.state import decode
 
 __all__ = ["ended", "receive", "receive_own"]
 
@@ -56,7 +57,7 @@ def _push(turn: Turn, mail: Push | Tick) -> None:
     name = "handle_tick" if isinstance(mail, Tick) else mail.handler
     with turn.guarded(name or "A push"):
         if isinstance(mail, Push):
-            turn.view.__dict__.update(decode_state(mail.state))
+            take_state(turn.view, mail.state)
         if name:
             payload = decode(mail.payload) if isinstance(mail, Push) else {}
             turn.heed(invoke(getattr(turn.view, name), **payload), name)

@@ -15,9 +15,10 @@ from django.urls import get_script_prefix, get_urlconf, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
+from htmx_live.attributes import state_of
 from htmx_live.exceptions import TurnError
 from htmx_live.fragments import Fragment, mark
-from htmx_live.live import Live, state_of, view_path
+from htmx_live.live import Live, view_path
 from htmx_live.loading import pending_word
 from htmx_live.markup import check_markup
 from htmx_live.records import JobRow, Record

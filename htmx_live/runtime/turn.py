@@ -15,6 +15,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 from django.http.response import HttpResponseRedirectBase
 
+from htmx_live.attributes import state_of, take_state
 from htmx_live.callbacks import job_start
 from htmx_live.conf import settings
 from htmx_live.events import (
@@ -33,14 +34,14 @@ from htmx_live.events import (
 from htmx_live.exceptions import Cancelled, StateError, TurnError
 from htmx_live.fragments import text_target
 from htmx_live.grants import random_id
-from htmx_live.live import Inner, Live, import_view, state_of
+from htmx_live.live import Inner, Live, import_view
 from htmx_live.records import Owner, Record
 from htmx_live.redirects import safe_url
 from htmx_live.runtime.address import address_of, query_of, query_with, read_url
 from htmx_live.runtime.joblist import JobList
 from htmx_live.runtime.parts import parts
 from htmx_live.runtime.surroundings import atomic_where_asked, stand_in
-from htmx_live.state import decode, decode_state, encode_state
+from htmx_live.state import decode, encode_state
 
 __all__ = ["Asked", "Turn", "invoke"]
 
@@ -141,7 +142,7 @@ class Turn:
 
     def merge(self, changes: dict[str, str], removed: list[str]) -> None:
         """Take over what a job changed."""
-        self.view.__dict__.update(decode_state(changes))
+        take_state(self.view, changes)
         for name in removed:
             self.view.__dict__.pop(name, None)
         self.keep()
@@ -178,7 +179,7 @@ class Turn:
         record = self.record
         inner = Inner(record=record, kwargs=decode(record.kwargs), request=request, outlet=self)
         view = import_view(record.view)(inner)
-        view.__dict__.update(decode_state(self.state))
+        take_state(view, self.state)
         return view
 
     @contextmanager

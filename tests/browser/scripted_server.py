@@ -84,7 +84,8 @@ class ScriptedServer:
     """Serves ``pages`` and hands every live request to its handler in ``on`` and, for the test, to ``next(kind)``."""
 
     def __init__(self, scripts: dict[str, Path]) -> None:
-        self.files = {"/htmx-live.js": STATIC / "htmx-live.min.js", "/htmx-live.css": STATIC / "htmx-live.css", **scripts}
+        script = STATIC / "htmx-live.min.js"  # the one that pages load
+        self.files = {"/htmx-live.js": script, "/htmx-live.css": STATIC / "htmx-live.css", **scripts}
         self.pages: dict[str, str] = {}
         self.page_headers: dict[str, str] = {}
         self.violations: list[str] = []
