@@ -29,7 +29,7 @@ class Sign(LiveView):
 
 
 class Note(LiveView):
-    template_name = "views/note.html"
+    template_name = "views/note_form.html"
 
     def mount(self, request: Any, **kwargs: Any) -> None:
         self.text = ""
