@@ -1,7 +1,8 @@
 """Settings of the test run: every app that a project needs, SQLite, and nothing else."""
 
-from importlib.util import find_spec
+import os
 from pathlib import Path
+from tempfile import gettempdir
 
 # Not the repository's root: django-components would import its `components/` a second time.
 BASE_DIR = Path(__file__).resolve().parent
@@ -18,7 +19,10 @@ LOGIN_URL = "/login/"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
-DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
+# A file: Django never closes a connection to a database in memory, and tests tell whether threads close theirs.
+DATABASE = Path(gettempdir()) / f"htmx_live-tests-{os.getpid()}.sqlite3"
+DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": DATABASE, "TEST": {"NAME": DATABASE}}}
+DATABASES["default"]["OPTIONS"] = {"init_command": "PRAGMA synchronous=OFF"}  # the tests may lose it
 
 INSTALLED_APPS = [
     "django.contrib.auth",
@@ -40,9 +44,8 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "htmx_live.middleware.LiveMiddleware",
 ]
-if find_spec("htmx_live.middleware"):
-    MIDDLEWARE.append("htmx_live.middleware.LiveMiddleware")
 
 TEMPLATES = [
     {
