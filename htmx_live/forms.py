@@ -19,6 +19,7 @@ from django.forms.formsets import BaseFormSet
 from django.forms.widgets import ChoiceWidget
 from django.utils.datastructures import MultiValueDict
 
+from htmx_live.attributes import state_of
 from htmx_live.conf import settings
 from htmx_live.drafts import (
     Draft,
@@ -41,7 +42,6 @@ from htmx_live.drafts import (
 )
 from htmx_live.exceptions import ArgumentError, FormTooLarge, TurnError, UnknownHandler
 from htmx_live.handlers import debounce, event_handler
-from htmx_live.live import state_of
 from htmx_live.rendering import current_rendering
 from htmx_live.runtime.turn import invoke
 from htmx_live.state import encode_state
