@@ -19,7 +19,10 @@ from hypothesis import strategies as st
 
 from tests.server import Server, demo_server
 
-PAGES = ["/", "/login/", "/reports/", "/orders/", "/orders/?page=3", "/orders/?q=zoe", "/products/"]
+PAGES = [
+    "/", "/login/", "/reports/", "/orders/", "/orders/?page=3", "/orders/?q=zoe", "/orders/new/", "/products/",
+    "/dashboard/", "/note/",
+]  # fmt: skip
 HANDLER = r"@event_handler\n(?:    @background.*\n)?    def (\w+)\("
 
 # What a hostile browser could send: JSON of any shape under the handlers' own argument names, or no JSON at all.

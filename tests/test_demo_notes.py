@@ -1,0 +1,37 @@
+"""The demo's weaving of two people's changes into one text."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from demo.notes.weaving import woven
+
+TEXTS = st.text(alphabet="ab \n", max_size=12)
+
+
+@pytest.mark.parametrize(
+    ("base", "mine", "theirs", "both"),
+    [
+        ("it opens at nine", "it closes at nine", "it opens at nine, always", "it closes at nine, always"),
+        ("one two three", "two three", "one two three four", "two three four"),
+        ("abc", "abcX", "abcY", "abcXY"),
+        ("abcX", "abcXZ", "abcXY", "abcXZY"),
+        ("abcY", "abc", "abcXYZ", "abcXZ"),
+        ("", "mine", "theirs", "minetheirs"),
+        ("delete me", "", "delete me not", " not"),
+    ],
+)  # fmt: skip
+def test_both_changes_are_made(base: str, mine: str, theirs: str, both: str) -> None:
+    assert woven(base, mine, theirs) == both
+
+
+@given(base=TEXTS, other=TEXTS)
+def test_a_change_alone_is_what_comes_out(base: str, other: str) -> None:
+    assert (woven(base, other, base), woven(base, base, other)) == (other, other)
+
+
+@given(base=TEXTS, place=st.integers(0, 12), typed=st.text(alphabet="XYZ", min_size=1), theirs=TEXTS)
+def test_what_is_typed_into_one_text_stands_whole_in_the_other(base: str, place: int, typed: str, theirs: str) -> None:
+    both = woven(base, base[:place] + typed + base[place:], theirs)
+    assert typed in both
+    assert both.replace(typed, "", 1) == theirs
