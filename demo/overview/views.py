@@ -66,28 +66,28 @@ WAYS = {
         view=plain,
         layout="demo.Overview",
         shows="The panels run one after the other, and the browser waits for their sum.",
-        to_try="press reload and count. Then open the same page as Async.",
+        to_try="Press reload and count. Then open the same page as Async.",
     ),
     "async": Way(
         title="Async",
         view=side_by_side,
         layout="demo.Overview",
         shows="All panels start together. The browser waits for the slowest one.",
-        to_try="compare the bars with Plain: the same views, and async_layout instead of layout.",
+        to_try="Compare the bars with Plain: the same views, and async_layout instead of layout.",
     ),
     "lazy": Way(
         title="Lazy",
         view=lazy,
         layout="demo.LazyOverview",
         shows="The page is there at once. Then each panel is fetched by a request of its own.",
-        to_try="look at the browser's network view while you reload: each request has its own Server-Timing.",
+        to_try="Look at the browser's network view while you reload: each request has its own Server-Timing.",
     ),
     "streamed": Way(
         title="Streamed",
         view=streamed,
         layout="demo.StreamedOverview",
         shows="The page is there at once, and the panels follow in the same response, whichever is ready first.",
-        to_try="reload, and find the one request in the browser's network view.",
+        to_try="Reload, and find the one request in the browser's network view.",
     ),
 }
 
