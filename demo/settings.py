@@ -37,6 +37,7 @@ INSTALLED_APPS = [
     "django_htmx",
     "django_components",
     "django_eventstream",
+    "demo.overview",  # before htmx_live: it shows a panel without JavaScript in the demo's own frame
     "htmx_live",
     "demo",
     "demo.shop",
@@ -44,7 +45,6 @@ INSTALLED_APPS = [
     "demo.orders",
     "demo.notes",
     "demo.dashboard",
-    "demo.overview",
 ]
 
 MIDDLEWARE = [
