@@ -42,8 +42,8 @@ def push_on_save(
     a region, a new object is added there, and the template holds the object's own ``{% region %}``.  A deleted object's
     region is removed.  ``TypeError`` and ``ValueError`` say what does not fit.
     """
-    meta = getattr(model, "_meta", None) if isinstance(model, type) else None
-    if meta is None or meta.abstract:
+    is_model = isinstance(model, type) and issubclass(model, Model) and hasattr(model, "_meta")
+    if not is_model or model._meta.abstract:
         raise TypeError(f"push_on_save({model!r}, …): expected a model that has a table.")
     if not template or not isinstance(template, str):
         raise TypeError(f"push_on_save(template={template!r}): expected the path of a template.")

@@ -361,14 +361,14 @@ def test_a_page_gets_its_topics_back_after_a_restart() -> None:
     page = Shown()
     with stage():
         assert page.read() == ["reset"]
-        page.sync(number=page.number, words=[page.attribute("data-live-topic")])
+        page.sync(number=page.number, words=[page.attribute("data-live-word")])
         send_fragment("orders:42", html="again", to=ORDERS)
         assert page.read() == [partial("again")]
 
 
 def test_a_topics_word_is_of_no_use_to_somebody_else() -> None:
     anna, ben = (get_user_model().objects.create(username=name) for name in ("anna", "ben"))
-    word, thief = Shown("orders", anna).attribute("data-live-topic"), Shown("own", ben)
+    word, thief = Shown("orders", anna).attribute("data-live-word"), Shown("own", ben)
     thief.sync(number=thief.number, words=[word])
     send_fragment("orders:42", html="secret", to=ORDERS)
     assert thief.read() == []
@@ -430,7 +430,7 @@ def test_a_region_in_a_live_view_hears_its_topic_on_all_pages_and_stays_as_it_is
     client = live(Sender)
     page = unsign_page(client._page, max_age=live_settings().GRANT_MAX_AGE).page
     assert "topic:orders" in parts().store.channels(page)
-    assert re.search(r'<div id="live-region-log" data-live-topic="[^"]+" data-live-keep="">', client.html)
+    assert re.search(r'<div id="live-region-log" data-live-word="[^"]+" data-live-keep="">', client.html)
 
 
 class SharedSender(Sender):

@@ -63,7 +63,7 @@ def _attributes(name: str, given: dict[str, Any], context: Context) -> dict[str,
     topic = given.get("topic")
     word = listen(context.get("request"), "" if topic is None else topic_channel(_name_of(topic)))
     if word:
-        attributes["data-live-topic"] = word
+        attributes["data-live-word"] = word
     if current_rendering.get() is not None:
         attributes["data-live-keep"] = ""  # what was sent stays when the view around it renders again
     return attributes

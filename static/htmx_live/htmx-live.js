@@ -226,7 +226,7 @@
   function morph(old, next) {
     const { liveKeep, liveStream, liveAt } = old.dataset, look = state.looks.get(old), inner = next.parentElement;
     if (!inner) for (const elt of all(FIELD, old)) state.fields.set(elt, [read(elt), read(elt, true)]);
-    if (liveKeep != null || (inner && old.dataset.live && next.dataset.live != null && next.id === old.id)) return false;
+    if (inner && (liveKeep != null || (old.dataset.live && next.dataset.live != null && next.id === old.id))) return false;
     if (old.name === TOKEN && next.name === TOKEN) return false;
     if (liveStream && covers(liveAt, next.dataset.liveAt)) return false;
     if (look) {
@@ -392,7 +392,7 @@
 
   function receive(event, data) {
     if (!event) return apply(data);
-    if (event === "reset") return (state.everything = true), sync();
+    if (event === "reset") return (state.everything = true), emit(event), sync();
     const message = JSON.parse(data);
     if (event === "append") append(message);
     if (event === "notice") notice(message);
@@ -440,7 +440,8 @@
     const { everything, adopt } = state;
     const answer = await fetch(page.url + "sync/", { method: "POST", signal: AbortSignal.timeout(15 * SECOND),
       headers: { "Content-Type": "application/json", "X-Live-Page": page.page, "X-CSRFToken": page.csrf || "" },
-      body: JSON.stringify({ adopt, hidden: doc.hidden, poll: everything || !state.up,
+      body: JSON.stringify({ adopt, words: all("[data-live-word]").map((elt) => elt.dataset.liveWord),
+        hidden: doc.hidden, poll: everything || !state.up,
         number: everything ? "" : page.number,
         roots: all(ROOT).map(({ dataset: { live, liveRev } }) => ({ live, rev: +liveRev })),
         streams: Object.fromEntries(all("[data-live-stream]").map((elt) => [elt.id, elt.dataset.liveAt])) }) });

@@ -97,7 +97,7 @@ def test_the_page_polls_while_the_stream_is_down(live: LivePage) -> None:
     live.stream.cut()
     asked = live.server.next("sync").json
     assert asked == {
-        "number": "e.1", "adopt": [], "poll": True, "hidden": False, "streams": {},
+        "number": "e.1", "adopt": [], "words": [], "poll": True, "hidden": False, "streams": {},
         "roots": [{"live": "grant-live-a", "rev": 1}],
     }  # fmt: skip
     expect(live.page.locator("#live-a")).to_have_text("2")
