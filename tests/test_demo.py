@@ -23,16 +23,20 @@ PAGES = [
     "/", "/login/", "/reports/", "/orders/", "/orders/?page=3", "/orders/?q=zoe", "/orders/new/", "/products/",
     "/dashboard/", "/note/",
 ]  # fmt: skip
-HANDLER = r"@event_handler\n(?:    @background.*\n)?    def (\w+)\("
+HANDLER = r"@event_handler\n(?:    @.*\n)*    def (\w+)\("
 
 # What a hostile browser could send: JSON of any shape under the handlers' own argument names, or no JSON at all.
 SCALARS = (
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from(["<script>", "\0", "\r\n"])
 )
 VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8)
-OBJECTS = st.dictionaries(st.sampled_from(["year", "pk", "self", "__class__", "name"]), VALUES)
+OBJECTS = st.dictionaries(
+    st.sampled_from(["year", "pk", "self", "__class__", "name", "q", "sort", "page", "to", "value"]), VALUES
+)
 ARGUMENTS = (OBJECTS | st.lists(VALUES) | VALUES).map(json.dumps) | st.text()
-FIELDS = st.dictionaries(st.sampled_from(["year", "pk", "_live", "value", "other"]), st.text(), max_size=3)
+FIELDS = st.dictionaries(
+    st.sampled_from(["year", "pk", "_live", "value", "q", "sort", "page", "to", "other"]), st.text(), max_size=3
+)
 
 
 @pytest.fixture(scope="module")
@@ -70,14 +74,14 @@ class Visitor:
 
 
 class Clerk:
-    """Somebody at the reports page who sends it events, as the script would."""
+    """Somebody at a page of the demo who sends it events, as the script would."""
 
-    def __init__(self, visitor: Visitor) -> None:
+    def __init__(self, visitor: Visitor, where: str = "reports", path: str = "/reports/") -> None:
         self.visitor = visitor
-        page = visitor.get("/reports/")[1]
+        page = visitor.get(path)[1]
         self.grants = re.findall(r' data-live="([^"]+)"', page)
         self.headers = {"X-Live-Page": _first(r'data-page="([^"]+)"', page), "X-CSRFToken": visitor.token}
-        handlers = Path("demo/reports/views.py").read_text(encoding="utf-8").split("(LiveView):")[1:]
+        handlers = Path(f"demo/{where}/views.py").read_text(encoding="utf-8").split("(LiveView):")[1:]
         self.owners = {name: number for number, text in enumerate(handlers) for name in re.findall(HANDLER, text)}
 
     def event(self, handler: str, fields: dict[str, str]) -> int:
@@ -197,6 +201,27 @@ def test_no_input_to_a_handler_ends_in_a_server_error(
 ) -> None:
     status = clerk.event(handler, {**fields, "_args": arguments})
     assert status in (200, 204) or 400 <= status < 500
+
+
+@pytest.mark.parametrize(
+    ("where", "path", "handler"),
+    [
+        ("dashboard", "/dashboard/", "order_something"),
+        *(("orders", "/orders/", handler) for handler in ("search", "sort_by", "turn_to", "move")),
+        *(("notes", "/note/", handler) for handler in ("edit", "update_content", "done")),
+    ],
+)
+@settings(max_examples=12)
+@given(events=st.lists(st.tuples(ARGUMENTS, FIELDS), min_size=1, max_size=3))
+def test_no_input_to_another_page_ends_in_a_server_error(
+    server: Server, where: str, path: str, handler: str, events: list[tuple[str, dict[str, str]]]
+) -> None:
+    clerk = Clerk(Visitor(server).sign_in("ben"), where, path)
+    if where == "notes":
+        assert clerk.event("edit", {}) == 200
+    for arguments, fields in events:
+        status = clerk.event(handler, {**fields, "_args": arguments})
+        assert status in (200, 204) or 400 <= status < 500
 
 
 def test_a_file_is_its_owners_alone(server: Server, anna: Visitor) -> None:

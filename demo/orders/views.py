@@ -1,6 +1,7 @@
 """The live list of orders, and the form for a new one."""
 
 from collections.abc import Iterator
+from enum import StrEnum
 
 from django import forms
 from django.contrib.auth.decorators import login_required
@@ -16,6 +17,7 @@ from htmx_live import LiveFormView, LiveView, UserError, background, debounce, e
 
 # What a list of orders may be sorted by, and its column's title.
 COLUMNS = {"number": "Order", "placed_at": "Date", "customer__name": "Customer", "status": "Status", "total": "€"}
+Sort = StrEnum("Sort", {name: name for column in COLUMNS for name in (column, f"-{column}")})
 
 
 class OrderList(LiveView):
@@ -26,15 +28,15 @@ class OrderList(LiveView):
     url_push = ("sort", "page")  # "back" undoes these
 
     def mount(self, request, **kwargs):
-        self.q, self.sort, self.page = "", "-placed_at", 1
+        self.q, self.sort, self.page = "", Sort("-placed_at"), 1  # what the address says is read alike
 
     @event_handler
     @debounce(wait=0.3)
     def search(self, q: str = ""):
-        self.q, self.page = q, 1
+        self.q, self.page = q[:100], 1
 
     @event_handler
-    def sort_by(self, sort: str):
+    def sort_by(self, sort: Sort):
         self.sort, self.page = sort, 1
 
     @event_handler
@@ -50,9 +52,7 @@ class OrderList(LiveView):
 
     def get_context_data(self, **kwargs):
         words = Q(number__icontains=self.q.strip()) | Q(customer__name__icontains=self.q.strip())
-        orders = Order.objects.select_related("customer").filter(words)
-        if self.sort.removeprefix("-") in COLUMNS:
-            orders = orders.order_by(self.sort, "-pk")
+        orders = Order.objects.select_related("customer").filter(words).order_by(self.sort, "-pk")
         return {"page_obj": Paginator(orders, 12).get_page(self.page), "columns": headings(self.sort), **kwargs}
 
 
@@ -70,9 +70,9 @@ def headings(sort: str) -> Iterator[dict[str, str]]:
 
 
 class OrderForm(forms.Form):
-    customer = forms.ModelChoiceField(Customer.objects)
-    product = forms.ModelChoiceField(Product.objects)
-    quantity = forms.IntegerField(min_value=1, max_value=99, initial=1)
+    customer = forms.ModelChoiceField(Customer.objects, empty_label="Choose …", label_suffix="")
+    product = forms.ModelChoiceField(Product.objects, empty_label="Choose …", label_suffix="")
+    quantity = forms.IntegerField(min_value=1, max_value=99, initial=1, label_suffix="")
 
 
 class NewOrder(LiveFormView):

@@ -1,7 +1,9 @@
 """The demo's list of orders: searched, sorted, paged, acted on; with plain htmx beside it, and without JavaScript."""
 
 import re
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
@@ -13,9 +15,18 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with demo_server(tmp_path_factory.mktemp("orders"), DEMO_PACE="0.8") as running:
         yield running
+
+
+@pytest.fixture
+def server(demo: Server) -> Server:
+    """The demo, whose newest orders are unpaid."""
+    newest = "SELECT id FROM shop_order ORDER BY placed_at DESC, id DESC LIMIT 6"
+    with closing(sqlite3.connect(demo.env["DEMO_DATABASE"], timeout=20)) as database, database:
+        database.execute(f"UPDATE shop_order SET status = 'open' WHERE id IN ({newest})")
+    return demo
 
 
 @pytest.fixture
