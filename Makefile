@@ -56,16 +56,17 @@ newest: $(NEWEST_VENV)/.test
 	@$(NEWEST_VENV)/bin/python -c "import django, sys; print('Once more, Python', sys.version.split()[0], 'and Django', django.__version__)"
 	@$(NEWEST_VENV)/bin/python -m pytest -q -m "not browser"
 
-# What the tests run beside Python: a browser, a Redis server.
+# What the tests run beside Python: a browser, a Redis server, and PostgreSQL, whose tests are skipped without it.
 needs:
-	@missing=""; \
+	@missing=""; optional=""; \
 	command -v chromium >/dev/null || missing="$$missing chromium"; \
 	command -v redis-server >/dev/null || missing="$$missing redis-server"; \
-	[ -z "$$missing" ] && exit 0; \
+	command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || optional=" postgresql"; \
+	[ -z "$$missing$$optional" ] && exit 0; \
 	if [ "$$(id -u)" = 0 ] && [ -f /etc/debian_version ]; then \
-		echo "Installing$$missing"; export DEBIAN_FRONTEND=noninteractive; \
-		apt-get update -qq && apt-get install -y -qq $$missing >/dev/null; \
-	else \
+		echo "Installing$$missing$$optional"; export DEBIAN_FRONTEND=noninteractive; \
+		apt-get update -qq && apt-get install -y -qq $$missing$$optional >/dev/null; \
+	elif [ -n "$$missing" ]; then \
 		echo "The tests need$$missing on the PATH. On Debian or Ubuntu: sudo apt-get install$$missing"; exit 1; \
 	fi
 
