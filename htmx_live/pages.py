@@ -31,7 +31,6 @@ __all__ = ["Page", "finish", "owner_of", "page_of", "page_slot", "session_hash",
 _SESSION_KEY = "_htmx_live"
 _tokens = threading.Lock()  # views in panels of one page mount side by side, and share a session
 _REFERENCE_SALT = "htmx_live.reference"
-_REFERENCE_AGE = 60  # seconds between a form's 303 and the page that it leads to
 
 
 @dataclass(slots=True)
@@ -146,18 +145,27 @@ def _begin(request: HttpRequest) -> Page:
             grant = None
         if grant is not None and opens_page(grant, owner_of(request)):
             return Page(request=request, id=grant.page, position=position, is_joined=True)
-    return Page(request=request, id=random_id(), position=position, adoptable=_adoptable(request))
+    before = _referred(request)
+    mine = _mine(request, before) if before else []
+    # Without JavaScript a page is loaded again and again under one reference: it stays the page that it was.
+    return Page(request=request, id=before if mine else random_id(), position=position, adoptable=mine)
 
 
-def _adoptable(request: HttpRequest) -> list[str]:
+def _referred(request: HttpRequest) -> str:
+    """The id of the page that the address refers to, or ""."""
     text = request.GET.get(REFERENCE, "") if request.method == "GET" else ""
-    if not text:
-        return []
     try:
-        page: str = signing.loads(text, salt=_REFERENCE_SALT, max_age=_REFERENCE_AGE)
+        return str(signing.loads(text, salt=_REFERENCE_SALT, max_age=settings().STATE_TTL)) if text else ""
     except signing.BadSignature:
-        return []
-    return list(parts().store.members(page))
+        return ""
+
+
+def _mine(request: HttpRequest, page: str) -> list[str]:
+    """The instances that a page shows, if all of them are this request's owner's: an address may be passed on."""
+    store, owner = parts().store, owner_of(request)
+    found = [loaded.record for instance in store.members(page) if (loaded := store.load(instance))]
+    own = [record for record in found if not record.shared]
+    return [record.instance for record in found] if own and all(one.owner == owner for one in own) else []
 
 
 def _attributes(page: Page) -> str:

@@ -174,6 +174,13 @@ def test_a_second_load_under_the_reference_takes_over_too_and_nobody_elses_does(
     assert b"<p>hello</p>" in client.get(location).content
 
 
+def test_a_page_without_script_can_be_loaded_again_and_again(client: Client) -> None:
+    location = _submit(client, client.get("/note/"), "save", text="hello")["Location"]
+    shown = [client.get(location) for _ in range(10)]
+    assert {field(page, "_live") for page in shown} == {field(shown[0], "_live")}
+    assert all(b"<p>hello</p>" in page.content for page in shown)
+
+
 def test_a_reference_is_no_part_of_the_address_that_a_template_sees(client: Client) -> None:
     location = _submit(client, client.get("/note/?a=1"), "save", text="x")["Location"]
     after = client.get(location)

@@ -1,6 +1,7 @@
 """Sync: whatever a page claims to have, it is told of its own views only, and what it says costs little."""
 
 import json
+import re
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -58,13 +59,20 @@ def test_any_question_is_answered_and_changes_no_state(question):
     assert record_of(page).state == state
 
 
+def messages_of(answer):
+    """What a poll brought beside partials."""
+    found = re.findall(r"data-live-messages>(.*?)</script>", answer.content.decode())
+    return [message for text in found for message in json.loads(text)]
+
+
 @pytest.mark.parametrize(
     "number", ["", "x", ".", "e.", ".1", "0.99999999999999999999", "é.1", "EPOCH.-1", "EPOCH.1.5", "EPOCH.٣"]
 )
 def test_a_number_that_is_none_is_the_beginning_of_a_new_count(number):
     page = Visitor().open()
     answer = page.sync({"number": number.replace("EPOCH", page.number.split(".")[0]), "roots": [], "poll": True})
-    assert (answer.status_code, answer["X-Live-Number"]) == (204, page.number)
+    told = [] if answer.status_code == 204 else [message["event"] for message in messages_of(answer)]
+    assert (told, answer["X-Live-Number"]) == (["reset"] if number else [], page.number)
 
 
 def test_somebody_elses_root_among_ones_own_is_404_for_the_whole_question():
