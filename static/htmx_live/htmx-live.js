@@ -297,8 +297,9 @@
     holder.innerHTML = text.replace(/<(\/?)hx-partial/g, "<$1template");
     for (const one of all("template", holder.content))
       for (const target of all(one.getAttribute("hx-target"))) {
-        const swap = one.getAttribute("hx-swap"), how = /^outer/.test(swap) ? "replaceWith" : "replaceChildren";
-        target[{ delete: "remove", beforeend: "append", afterbegin: "prepend" }[swap] || how](one.content);
+        const swap = one.getAttribute("hx-swap"); // delete, inner…, outer…, or where to add
+        const how = { d: "remove", o: "replaceWith", i: "replaceChildren" }[swap[0]];
+        how ? target[how](one.content) : target.insertAdjacentHTML(swap, one.innerHTML);
         emit("applied", { id: target.id }, target);
       }
     paint();

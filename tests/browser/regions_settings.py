@@ -1,0 +1,5 @@
+"""Settings of the server with regions."""
+
+from tests.settings import *  # noqa: F403
+
+ROOT_URLCONF = "tests.browser.regions_site"

@@ -1,0 +1,47 @@
+"""A site with regions and nothing else: one page, and an address that sends what it is told to."""
+
+from django.http import HttpRequest, HttpResponse
+from django.template import Context, Template
+from django.urls import include, path
+from django.utils.safestring import mark_safe
+
+from htmx_live import Topic, send_fragment
+from htmx_live.regions import region
+
+PAGE = """{% load htmx_live %}<!doctype html><html><head>{% htmx_live htmx=htmx %}</head><body>
+{% region "list" topic="t" %}<i id="first">first</i>{% endregion %}
+{% region "kept" topic="t" refresh="/" tag="section" %}{{ kept }}{% endregion %}</body></html>"""
+KEPT = ["as rendered"]
+
+
+def page(request: HttpRequest) -> HttpResponse:
+    context = {"request": request, "kept": KEPT[-1], "htmx": "plain" not in request.GET}
+    return HttpResponse(Template(PAGE).render(Context(context)))
+
+
+def send(request: HttpRequest) -> HttpResponse:
+    """``?append=html&remove=`` sends one message of two fragments for the region ``name``."""
+    name = request.GET.get("name", "list")
+    send_fragment(
+        [
+            region(name, html=None if word == "remove" else mark_safe(html), swap=word)  # type: ignore[arg-type]
+            for word, html in request.GET.items()
+            if word != "name"
+        ],
+        to=Topic("t"),
+    )
+    return HttpResponse()
+
+
+def change(request: HttpRequest) -> HttpResponse:
+    """Something changes, and nobody is told."""
+    KEPT.append(request.GET["kept"])
+    return HttpResponse()
+
+
+urlpatterns = [
+    path("", page),
+    path("send/", send),
+    path("change/", change),
+    path("live/", include("htmx_live.urls")),
+]
