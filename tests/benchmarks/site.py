@@ -32,6 +32,57 @@ class Table(LiveView):
         threading.Event().wait(2)
 
 
+class Row(LiveView):
+    """One row of a table that is a live view of its own."""
+
+    template_name = "bench/row.html"
+    root_tag = "tr"
+
+    def mount(self, request: Any, pk: int = 0, **kwargs: Any) -> None:
+        self.row = {"pk": pk, "name": f"Row {pk}", "price": pk * 7}
+
+    @event_handler
+    def ship(self) -> None:
+        self.row = {**self.row, "price": self.row["price"] + 1}
+
+
+class Rows(LiveView):
+    """Two hundred of them."""
+
+    template_name = "bench/rows.html"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return {"pks": range(200)}
+
+    @event_handler
+    def again(self) -> None: ...
+
+
+class Included(LiveView):
+    """The same rows in one view, by include: a click renders the table."""
+
+    template_name = "bench/included.html"
+
+    def mount(self, request: Any, **kwargs: Any) -> None:
+        self.rows = [{"pk": pk, "name": f"Row {pk}", "price": pk * 7} for pk in range(200)]
+
+    @event_handler
+    def ship(self, pk: int) -> None:
+        self.rows[pk]["price"] += 1
+
+
+def plain_row(request: HttpRequest) -> HttpResponse:
+    """What one would write with htmx alone to swap a row."""
+    pk = int(request.POST["pk"])
+    return render(request, "bench/plain_row.html", {"row": {"pk": pk, "name": f"Row {pk}", "price": pk * 7 + 1}})
+
+
+def plain_table(request: HttpRequest) -> HttpResponse:
+    """What one would write with htmx alone to swap the table."""
+    rows = [{"pk": pk, "name": f"Row {pk}", "price": pk * 7 + (pk == 3)} for pk in range(200)]
+    return render(request, "bench/plain_rows.html", {"rows": rows})
+
+
 def plain(request: HttpRequest) -> HttpResponse:
     """What one would write with htmx alone: the state in the session's place, the same template."""
     key = request.session.setdefault("table", secrets.token_hex())
@@ -46,4 +97,8 @@ urlpatterns = [
     path("live/", include("htmx_live.urls")),
     path("table/", Table.as_view()),
     path("plain/", plain),
+    path("rows/", Rows.as_view()),
+    path("included/", Included.as_view()),
+    path("plain/row/", plain_row),
+    path("plain/rows/", plain_table),
 ]
