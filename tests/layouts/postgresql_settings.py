@@ -1,8 +1,11 @@
-"""Settings of the real server, on the PostgreSQL that the test started; CONNECTION_AGE is CONN_MAX_AGE in seconds."""
+"""Settings of the real server, on the PostgreSQL that the test started; ages are seconds."""
 
 import os
 
 from tests.layouts.server_settings import *  # noqa: F403
+
+ROOT_URLCONF = "tests.layouts.postgresql_site"
+HTMX_LIVE = {"LAYOUTS": {"DEBUG_ERRORS": False, "PANEL_THREADS": int(os.environ["PANEL_THREADS"])}}
 
 DATABASES = {
     "default": {

@@ -21,9 +21,10 @@ from tests.server import Server
 psycopg = pytest.importorskip("psycopg", reason="psycopg is not installed")
 
 PATIENCE = 20.0  # seconds
+SITE = "application_name = 'layouts'"
 DEBIAN = sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), reverse=True)  # which are not on the PATH
 
-Serving = Callable[[int], Server]
+Serving = Callable[..., Server]
 
 
 def program(name: str) -> str | None:
@@ -43,7 +44,7 @@ class Database:
 
     def connections(self) -> int:
         """How many connections the site has open."""
-        return int(self.ask("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'layouts'"))
+        return int(self.ask("SELECT count(*) FROM pg_stat_activity WHERE " + SITE))
 
     def until(self, count: int) -> bool:
         """Whether ``count`` connections are left: a server notices a moment later that a client has gone."""
@@ -87,15 +88,16 @@ def _answering(database: Database, process: "subprocess.Popen[bytes]") -> Databa
 
 @pytest.fixture
 def serve(database: Database, tmp_path: Path) -> Iterator[Serving]:
-    """Call it with CONN_MAX_AGE for the site on a uvicorn."""
+    """Call it for the site on a uvicorn, with CONN_MAX_AGE and PANEL_THREADS."""
     running: list[Server] = []
 
-    def start(age: int) -> Server:
+    def start(*, age: int, threads: int = 16) -> Server:
         env = {
             "DJANGO_SETTINGS_MODULE": "tests.layouts.postgresql_settings",
             "LAYOUTS_DATABASE": "",
             "POSTGRESQL_FOLDER": database.folder,
             "CONNECTION_AGE": str(age),
+            "PANEL_THREADS": str(threads),
         }
         running.append(Server("tests.layouts.asgi:application", log=tmp_path / "server.log", env=env).start())
         return running[0]
@@ -107,27 +109,25 @@ def serve(database: Database, tmp_path: Path) -> Iterator[Serving]:
 
 
 def test_connections_of_panel_threads_are_closed_with_their_panels(database: Database, serve: Serving) -> None:
-    server = serve(0)
+    server = serve(age=0)
     assert "<section" not in fetch(server, "/site/database/")  # three panels met, each on a connection
     assert fetch(server, "/site/connections/") == "3 0"
     assert database.until(0)
 
 
 def test_connections_that_may_stay_are_one_for_each_thread(database: Database, serve: Serving) -> None:
-    server = serve(600)
+    server = serve(age=600)
     for _ in range(8):
         fetch(server, "/site/database/")
     used = int(fetch(server, "/site/connections/").split()[0])
-    assert 3 <= used <= 16  # PANEL_THREADS, for 24 panels
+    assert 3 <= used <= 16  # threads, for 24 panels
     assert database.connections() == used
 
 
 def test_a_connection_that_broke_is_replaced(database: Database, serve: Serving) -> None:
-    server = serve(600)
-    fetch(server, "/site/database/")
-    end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'layouts'"
-    assert database.ask(end) == 3
-    assert database.until(0)
-    fetch(server, "/site/database/")  # each panel finds its connection broken, and fails
-    assert "<section" not in fetch(server, "/site/database/")
-    assert database.connections() == 3
+    server = serve(age=600, threads=1)
+    assert "The database: answered" in fetch(server, "/asking/")
+    assert database.ask("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE " + SITE) == 1
+    assert "The database: OperationalError" in fetch(server, "/asking/")
+    assert "The database: answered" in fetch(server, "/asking/")
+    assert database.connections() == 1
