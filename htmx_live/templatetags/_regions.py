@@ -54,9 +54,9 @@ def _attributes(name: str, given: dict[str, Any], context: Context) -> dict[str,
         attributes |= {
             "hx-get": str(given["refresh"]),
             "hx-trigger": "live:reset from:document",
-            "hx-target": "this",
-            "hx-select": f"#{target}",
-            "hx-swap": "outerMorph",
+            # Out of band: an answer without the region, such as a login page, changes nothing.
+            "hx-select-oob": f"#{target}:outerMorph",
+            "hx-swap": "none ignoreTitle:true",
         }
     if is_sending():
         return attributes

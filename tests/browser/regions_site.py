@@ -10,7 +10,8 @@ from htmx_live.regions import region
 
 PAGE = """{% load htmx_live %}<!doctype html><html><head>{% htmx_live htmx=htmx %}</head><body>
 {% region "list" topic="t" %}<i id="first">first</i>{% endregion %}
-{% region "kept" topic="t" refresh="/" tag="section" %}{{ kept }}{% endregion %}</body></html>"""
+{% region "kept" topic="t" refresh="/" tag="section" %}{{ kept }}{% endregion %}
+{% region "signed-out" topic="t" refresh="/elsewhere/" %}kept{% endregion %}</body></html>"""
 KEPT = ["as rendered"]
 
 
@@ -33,6 +34,10 @@ def send(request: HttpRequest) -> HttpResponse:
     return HttpResponse()
 
 
+def elsewhere(request: HttpRequest) -> HttpResponse:
+    return HttpResponse("<title>Log in</title><p>An answer without the region</p>")
+
+
 def change(request: HttpRequest) -> HttpResponse:
     """Something changes, and nobody is told."""
     KEPT.append(request.GET["kept"])
@@ -43,5 +48,6 @@ urlpatterns = [
     path("", page),
     path("send/", send),
     path("change/", change),
+    path("elsewhere/", elsewhere),
     path("live/", include("htmx_live.urls")),
 ]

@@ -94,9 +94,11 @@ def test_after_a_restart_a_region_fetches_itself_and_goes_on_hearing(with_htmx: 
     ask(server, "/send/", name="kept", update="before")
     expect(with_htmx.locator(KEPT)).to_have_text("before")
     server.kill()
-    server.start()
-    connected(with_htmx, 2)
+    with with_htmx.expect_response("**/elsewhere/"):
+        server.start()
     expect(with_htmx.locator(KEPT)).to_have_text("as rendered")
+    expect(with_htmx.locator("#live-region-signed-out")).to_have_text("kept")
+    assert with_htmx.title() == ""
     ask(server, "/send/", append="<i>after</i>")
     expect(with_htmx.locator(f"{LIST} > *")).to_have_text(["first", "after"])
 
