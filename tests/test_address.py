@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from htmx_live.runtime.parts import parts
 from tests.sample_views import Listing
 
 pytestmark = pytest.mark.django_db
@@ -47,6 +48,14 @@ def test_a_bool_and_a_list_stand_in_the_address(live: Any) -> None:
 
 def test_an_event_that_changes_nothing_leaves_the_address_alone(live: Any) -> None:
     assert live(Listing, path="/list/?q=oil").send("search", {"value": "oil"}).address == ""
+
+
+def test_a_view_that_is_mounted_again_reads_the_address(live: Any) -> None:
+    client = live(Listing, path="/list/").send("search", {"value": "oil"}).send("turn", {"page": "3"})
+    parts().store.delete(client.instance)
+    assert client.sync().text == "oil|3||False"
+    parts().store.delete(client.instance)
+    assert client.send("toggle", {}).text == "oil|3||False"  # not run on a state that nobody saw
 
 
 def test_the_address_that_is_written_is_read_again(live: Any) -> None:

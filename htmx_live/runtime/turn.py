@@ -34,6 +34,7 @@ from htmx_live.events import (
 from htmx_live.exceptions import Cancelled, StateError, TurnError
 from htmx_live.fragments import text_target
 from htmx_live.grants import random_id
+from htmx_live.kept import undone_on_failure
 from htmx_live.live import Inner, Live, import_view
 from htmx_live.records import Owner, Record
 from htmx_live.redirects import safe_url
@@ -156,7 +157,7 @@ class Turn:
         """Run one background event of the view's own code: when it fails, it is logged and its changes are put back."""
         jobs, asked, pushes, inner = self.jobs.copy(), list(self.asked), list(self.pushes), self.view._live
         try:
-            with atomic_where_asked():
+            with undone_on_failure(), atomic_where_asked():
                 yield
                 self.keep()
             self._note_skip()
@@ -230,7 +231,8 @@ class Turn:
             self.allow()
         request = self.request or self.stand_in
         self.heed(invoke(type(self.view).mount, self.view, request, **inner.kwargs), "mount")
-        self.record = replace(self.record, url=read_url(self.view, request))
+        # The page's query string: the request may be an event's, of a view that is mounted again or brings a child.
+        self.record = replace(self.record, url=read_url(self.view, self.stand_in))
         self.keep()
         self._note_skip()
 

@@ -222,7 +222,8 @@ class LiveClient:
         self.reconnect()
 
     def _page_headers(self) -> dict[str, str]:
-        return {"X-Live-Page": self._page, "HX-Request": "true"}
+        bar = f"http://testserver{self._path}"
+        return {"X-Live-Page": self._page, "HX-Request": "true", "HX-Current-URL": bar, "Referer": bar}
 
     def _find(self, event: str, handler: str, values: dict[str, Any]) -> tuple[Element, dict[str, Any]]:
         """The trigger, and those of ``values`` that are not among its arguments."""
@@ -262,6 +263,7 @@ class LiveClient:
         self.redirected_to = response.get("HX-Redirect", "") or self.redirected_to
         self.is_remounted = "X-Live-Remounted" in response
         self.address = response.get("X-Live-Url", "")
+        self._path = self.address.partition(" ")[2] or self._path
         if response.status_code == 200:
             self._apply(self.answer)
             for messages in _MESSAGES.findall(self.answer):
