@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from demo.notes.weaving import woven
+from demo.notes.weaving import shared, woven
 
 TEXTS = st.text(alphabet="ab \n", max_size=12)
 
@@ -35,3 +35,11 @@ def test_what_is_typed_into_one_text_stands_whole_in_the_other(base: str, place:
     both = woven(base, base[:place] + typed + base[place:], theirs)
     assert typed in both
     assert both.replace(typed, "", 1) == theirs
+
+
+@given(mine=TEXTS, theirs=TEXTS)
+def test_without_a_base_both_texts_are_there_as_a_whole(mine: str, theirs: str) -> None:
+    both = woven(shared(mine, theirs), mine, theirs)
+    for text in (mine, theirs):
+        rest = iter(both)
+        assert all(character in rest for character in text)

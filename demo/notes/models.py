@@ -5,7 +5,7 @@ from django.db import models, transaction
 
 from htmx_live import UserError
 
-from .weaving import woven
+from .weaving import shared, woven
 
 LONGEST = 2000  # characters: texts that long are woven in well under a second, whatever they are
 
@@ -21,11 +21,15 @@ class Note(models.Model):
 
     @classmethod
     def weave(cls, pk, *, base, mine, by):
-        """Make the change from ``base`` to ``mine`` in the note as it is now; returns the note."""
+        """Make the changes from ``base`` to ``mine`` in the note as it is now; returns the note.
+
+        Without a base nothing that is there is taken for deleted.
+        """
         with transaction.atomic():
             note = cls.objects.select_for_update().get(pk=pk)
-            if max(len(mine), len(note.content) + max(0, len(mine) - len(base))) > LONGEST:
+            both = woven(shared(mine, note.content) if base is None else base, mine, note.content)
+            if max(len(mine), len(both)) > LONGEST:
                 raise UserError(f"A note has room for {LONGEST} characters.")
-            note.content, note.edited_by = woven(base, mine, note.content), by
+            note.content, note.edited_by = both, by
             note.save()
         return note

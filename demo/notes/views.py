@@ -1,5 +1,7 @@
 """The shared note: everybody writes in a box of their own, and all that is written becomes one text."""
 
+from uuid import uuid4
+
 from htmx_live import LiveView, debounce, event_handler
 
 from .models import Note
@@ -9,39 +11,47 @@ class SharedNote(LiveView):
     template_name = "notes/note.html"
     page_template_name = "notes/page.html"
     login_required = True
+    url_state = ("is_editing",)  # so that the box stays when the server was restarted and knows nothing any more
 
     def mount(self, request, pk, **kwargs):
         note = Note.objects.get(pk=pk)
         self.title, self.content = note.title, note.content
-        self.is_editing = False
-        self.draft = ""  # what my box held when it was last heard of
-        self.news = ""
+        self.is_editing, self.news = False, ""
+        self._new_box(is_known=False)
 
     @event_handler
     def edit(self):
-        self.is_editing, self.draft, self.news = True, self.content, ""
+        self._new_box(is_known=True)
+        self.is_editing, self.news = True, ""
 
     @event_handler
     @debounce(wait=0.25)
-    def update_content(self, value: str = ""):
-        if self.is_editing:
-            self._write(value)
-            if not self.news:
-                self.skip_render()  # my box shows it all: nothing moves under the caret
+    def update_content(self, box: str, value: str = ""):
+        self._write(box, value)
+        if not self.news:
+            self.skip_render()  # my box shows it all: nothing moves under the caret
 
     @event_handler
-    def done(self, value: str = ""):
-        if self.is_editing:
-            self._write(value)
-            self.is_editing, self.news = False, ""
+    def done(self, box: str, value: str = ""):
+        self._write(box, value)
+        self.is_editing, self.news = False, ""
 
-    def _write(self, value):
+    def _new_box(self, is_known):
+        self.box, self.draft = uuid4().hex, self.content  # what the box held when it was last heard of
+        self._is_known = is_known
+
+    def _write(self, box, value):
+        if not self.is_editing or (self._is_known and box != self.box):
+            return  # a late word of a box that is gone; "done" has brought it
         value = value.replace("\r\n", "\n")
-        note = Note.weave(self.kwargs["pk"], base=self.draft, mine=value, by=self.user)
-        self.draft, self.content = value, note.content
-        name = self.user.first_name
-        self.broadcast("_on_broadcast", {"content": self.content, "news": f"{name} has written, too."})
+        base = self.draft if box == self.box else None  # None: a box from before a restart
+        self.content = Note.weave(self.kwargs["pk"], base=base, mine=value, by=self.user).content
+        self.box, self.draft, self._is_known = box, value, True
+        news = f"{self.user.first_name} has written, too."
+        self.broadcast("_on_broadcast", {"content": self.content, "news": news})
 
     def _on_broadcast(self, content, news):
         self.content = content
         self.news = news if self.is_editing else ""
+        if not self.is_editing:
+            self.draft = content

@@ -1,46 +1,47 @@
 """Weaving: two people have changed one text, and the result holds what both have typed.
 
-Pure.  My change is one replaced stretch of ``base``, which is what typing, pasting and deleting are.  It is made in
-``theirs``: what I deleted goes, what they have typed stays, and my words stand where they stand in my box, after the
-last character before them that is still there.
+Pure.  My changes are made in ``theirs``: what I deleted goes, what they have typed stays, and my words stand where they
+stand in my box, after the last character before them that is still there.
 """
 
+from collections import defaultdict
 from difflib import SequenceMatcher
 from itertools import takewhile
 
-__all__ = ["woven"]
+__all__ = ["shared", "woven"]
 
 
 def woven(base: str, mine: str, theirs: str) -> str:
-    """``theirs`` with the change that leads from ``base`` to ``mine``."""
-    before, after = _common(base, mine)
-    start, end, typed = before, len(base) - after, mine[before : len(mine) - after]
-    place, deleted = 0, set()
-    for index, there in _kept(base, theirs):
-        if index < start:
-            place = there + 1
-        elif index < end:
-            deleted.add(there)
-    rest = (character for index, character in enumerate(theirs[place:], place) if index not in deleted)
-    return theirs[:place] + typed + "".join(rest)
+    """``theirs`` with the changes that lead from ``base`` to ``mine``."""
+    there, here = dict(_common(base, theirs)), {at: index for index, at in _common(base, mine)}
+    typed, place = defaultdict(str), 0
+    for at, character in enumerate(mine):
+        if at not in here:
+            typed[place] += character
+        elif here[at] in there:
+            place = there[here[at]] + 1
+    deleted = {at for index, at in there.items() if index not in set(here.values())}
+    kept = ("" if at in deleted else character for at, character in enumerate(theirs))
+    return "".join(typed[at] + character for at, character in enumerate(kept)) + typed[len(theirs)]
 
 
-def _kept(base: str, theirs: str) -> list[tuple[int, int]]:
-    """The characters of ``base`` that are in ``theirs``, in order: index here, index there."""
-    before, after = _common(base, theirs)
-    here, there = base[before : len(base) - after], theirs[before : len(theirs) - after]
-    blocks = SequenceMatcher(None, here, there, autojunk=False).get_matching_blocks()
-    middle = [(before + a + step, before + b + step) for a, b, size in blocks for step in range(size)]
-    head = [(index, index) for index in range(before)]
-    return head + middle + [(len(base) - left, len(theirs) - left) for left in range(after, 0, -1)]
+def shared(mine: str, theirs: str) -> str:
+    """What both hold: woven from here, neither loses anything."""
+    return "".join(mine[index] for index, _ in _common(mine, theirs))
 
 
-def _common(one: str, other: str) -> tuple[int, int]:
-    """How many characters are equal at the start, and then at the end."""
+def _common(one: str, other: str) -> list[tuple[int, int]]:
+    """The characters that are in both, in order, by their indexes here and there."""
     before = _equal(one, other)
-    limit = min(len(one), len(other)) - before
-    return before, min(limit, _equal(one[::-1], other[::-1]))
+    after = min(len(one) - before, len(other) - before, _equal(one[::-1], other[::-1]))
+    middle = SequenceMatcher(None, one[before : len(one) - after], other[before : len(other) - after], autojunk=False)
+    return [
+        *((index, index) for index in range(before)),
+        *((before + a + n, before + b + n) for a, b, size in middle.get_matching_blocks() for n in range(size)),
+        *((len(one) - left, len(other) - left) for left in range(after, 0, -1)),
+    ]
 
 
 def _equal(one: str, other: str) -> int:
+    """How many characters are equal at the start."""
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))

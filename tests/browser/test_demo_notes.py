@@ -123,3 +123,22 @@ def test_a_note_is_written_without_javascript(server: Server, visitors: Visitors
     anna.get_by_role("textbox").fill("One line\nand <another>")
     anna.get_by_role("button", name="Done").click()
     assert anna.locator("p.note").inner_text() == "One line\nand <another>"
+
+
+def test_what_is_typed_while_the_server_restarts_is_not_lost(server: Server, visitors: Visitors) -> None:
+    anna = visitors.at(server, "/note/", offline_is_fine=True)
+    box = write(anna)
+    box.press_sequentially("Before. ")
+    expect(anna.locator("body")).not_to_have_class(re.compile("live-loading"))
+    server.kill()
+    expect(anna.locator(".live-banner")).to_be_visible()
+    box.press_sequentially("Meanwhile. ")
+    with closing(sqlite3.connect(server.env["DEMO_DATABASE"], timeout=20)) as database, database:
+        database.execute("UPDATE notes_note SET content = 'Ben was first. ' || content")
+    server.start()
+    expect(anna.locator(".live-banner")).to_be_hidden()
+    expect(box).to_have_value(re.compile("Before. Meanwhile. $"))
+    box.press_sequentially("After.")
+    anna.get_by_role("button", name="Done").click()
+    expect(anna.locator("p.note")).to_contain_text("Ben was first. Saturday's tasting")
+    expect(anna.locator("p.note")).to_contain_text("Before. Meanwhile. After.")

@@ -106,6 +106,27 @@ def test_a_reload_and_a_shared_link_show_the_same(server: Server, visitors: Visi
     expect(friend.get_by_text("Page 2 of")).to_be_visible()
 
 
+def test_back_from_another_page_finds_the_list_as_it_was(server: Server, visitors: Visitors) -> None:
+    page = visitors.at(server, "/orders/")
+    page.get_by_role("link", name="€").click()
+    expect(page).to_have_url(ends("?sort=total"))
+    page.get_by_role("link", name="More").click()
+    expect(page).to_have_url(ends("?sort=total&page=2"))
+    rows = page.locator("tbody").inner_text()
+    first(page).get_by_role("link").click()
+    expect(page.get_by_role("link", name="All orders")).to_be_visible()
+    page.go_back()
+    expect(page.get_by_text("Page 2 of")).to_be_visible()
+    assert page.locator("tbody").inner_text() == rows
+    page.get_by_role("link", name="More").click()
+    expect(page).to_have_url(ends("?sort=total&page=3"))
+    for path, text in [("?sort=total&page=2", "Page 2 of"), ("?sort=total", "Page 1 of"), ("/orders/", "Page 1 of")]:
+        page.go_back()
+        expect(page).to_have_url(ends(path))
+        expect(page.get_by_text(text)).to_be_visible()
+    expect(page.locator("[aria-sort=descending]")).to_have_text("Date")
+
+
 def test_links_in_the_list_tell_where_they_lead_after_an_event_too(server: Server, visitors: Visitors) -> None:
     page = visitors.at(server, "/orders/?utm=7")
     page.get_by_role("link", name="€").click()
@@ -231,3 +252,34 @@ def test_without_javascript_a_row_is_acted_on_and_an_order_placed(server: Server
     page.get_by_label("Quantity").fill("3")
     page.get_by_role("button", name="Place order").click()
     expect(page.get_by_role("status")).to_contain_text("is placed: 31.20 €")
+
+
+def test_a_restarted_server_goes_on_with_the_list_that_the_address_names(server: Server, visitors: Visitors) -> None:
+    page = visitors.at(server, "/orders/", offline_is_fine=True)
+    page.get_by_role("searchbox").fill("tanaka")
+    expect(page).to_have_url(ends("?q=tanaka"))
+    page.get_by_role("link", name="More").click()
+    expect(page).to_have_url(ends("?q=tanaka&page=2"))
+    rows = page.locator("tbody").inner_text()
+    server.kill()
+    expect(page.locator(".live-banner")).to_be_visible()
+    server.start()
+    expect(page.locator(".live-banner")).to_be_hidden()
+    assert page.locator("tbody").inner_text() == rows
+    page.get_by_role("link", name="More").click()
+    expect(page).to_have_url(ends("?q=tanaka&page=3"))
+    expect(page.get_by_text("Page 3 of")).to_be_visible()
+
+
+def test_orders_that_come_in_leave_a_search_alone_that_is_being_typed(server: Server, visitors: Visitors) -> None:
+    page = visitors.at(server, "/orders/")
+    other = visitors.at(server, "/dashboard/", name="ben")
+    box = page.get_by_role("searchbox")
+    for letter in "tanak":
+        other.get_by_role("button", name="Let somebody order something").click()
+        box.press_sequentially(letter, delay=150)
+        expect(other.get_by_role("button", name="Let somebody order something")).to_be_enabled()
+    box.press_sequentially("a")
+    expect(page).to_have_url(ends("?q=tanaka"))
+    expect(box).to_have_value("tanaka")
+    assert {text.split()[-1] for text in page.locator("tbody td:nth-child(3)").all_inner_texts()} == {"Tanaka"}

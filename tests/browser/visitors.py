@@ -17,12 +17,15 @@ class Visitors:
         self.browser = browser
         self.complaints: list[str] = []
 
-    def at(self, server: Server, path: str, *, name: str = "anna", **options: object) -> Page:
+    def at(
+        self, server: Server, path: str, *, name: str = "anna", offline_is_fine: bool = False, **options: object
+    ) -> Page:
         """A new browser, in which ``name`` has signed in and looks at ``path``; its live views are connected."""
         page = self.browser.new_context(**options).new_page()  # type: ignore[arg-type]
         page.set_default_timeout(15_000)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("console", lambda message: message.type == "error" and self.complaints.append(message.text))
+        if not offline_is_fine:
+            page.on("console", lambda message: message.type == "error" and self.complaints.append(message.text))
         page.goto(f"{server.url}/login/?next=/products/")
         page.get_by_role("button", name=f"Sign in as {name}").click()
         expect(page.get_by_role("heading", name="Products")).to_be_visible()
