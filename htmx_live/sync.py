@@ -167,6 +167,8 @@ class _Answers:
         """What was published to a page that has no stream."""
         shown = {fragment.target for fragment in self._fragments}
         for message in messages:
+            if message.event == APPEND:
+                continue  # the page has named its text streams, and add_text has answered
             if message.event:
                 self._add_message(message.event, message.data)
             elif message.target not in shown:
