@@ -48,13 +48,15 @@ def trigger(
     modifier: str = "",
     values: Mapping[str, Any] | None = None,
     key: str = "",
+    sends_files: bool = False,
 ) -> dict[str, str]:
     """Attributes of an element that calls ``handler`` at ``url`` on ``event``, an hx-trigger specification.
 
     ``root`` is the id of the live view's element, ``modifier`` the handler's debounce or throttle, ``values`` its
-    typed arguments, ``key`` what tells this trigger's background job from its neighbours'.  A form that is submitted
-    also gets ``method`` and ``action``, so that it works without JavaScript.  No ``hx-*`` attribute depends on
-    ``values`` or ``key``: a morph that changes one would cancel the debounce that is waiting.
+    typed arguments, ``key`` what tells this trigger's background job from its neighbours'; ``sends_files`` makes its
+    body multipart.  A form that is submitted also gets ``method`` and ``action``, so that it works without JavaScript.
+    No ``hx-*`` attribute depends on ``values`` or ``key``: a morph that changes one would cancel the debounce that is
+    waiting.
     """
     attributes = {
         "hx-post": url,
@@ -71,6 +73,8 @@ def trigger(
     if "submit" in event_names(event):
         attributes["method"] = "post"
         attributes["action"] = f"{url}?{urlencode({'_args': arguments})}" if arguments else url
+    if sends_files:
+        attributes["enctype" if "action" in attributes else "hx-encoding"] = "multipart/form-data"
     return attributes
 
 

@@ -72,6 +72,7 @@ class Trigger:
             modifier=handler.modifier,
             values=values,
             key=self.key(values),
+            sends_files=any(not parameter.reader.from_form for parameter in handler.parameters),
         )
 
     def key(self, values: Mapping[str, Any]) -> str:
