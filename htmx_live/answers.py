@@ -12,7 +12,14 @@ from typing import Any
 
 from django.contrib.messages import add_message, get_messages
 from django.contrib.messages import constants as message_levels
-from django.core.exceptions import BadRequest, PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.core.exceptions import (
+    BadRequest,
+    PermissionDenied,
+    RequestDataTooBig,
+    SuspiciousOperation,
+    TooManyFieldsSent,
+    TooManyFilesSent,
+)
 from django.core.signals import got_request_exception
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.http.multipartparser import MultiPartParserError
@@ -132,15 +139,16 @@ def _status(error: Exception) -> int:
         return 401 if error.expired else 404
     if isinstance(error, HtmxLiveError):
         return error.status
-    if isinstance(error, RequestDataTooBig):
-        return 413
     return next((status for kind, status in _OF_DJANGO.items() if isinstance(error, kind)), 500)
 
 
-# As Django answers what a plain view raises.
+# As Django answers what a plain view raises, but for too much of anything: the first that fits.
 _OF_DJANGO: dict[type[Exception], int] = {
     Http404: 404,
     PermissionDenied: 403,
+    RequestDataTooBig: 413,
+    TooManyFieldsSent: 413,
+    TooManyFilesSent: 413,
     SuspiciousOperation: 400,
     BadRequest: 400,
     MultiPartParserError: 400,

@@ -48,6 +48,11 @@ class Settings:
     MAX_MAIL: int = 256  # background events that wait for one instance
     MAX_JOBS_PER_INSTANCE: int = 100  # running jobs of one instance
 
+    # Uploads
+    MAX_UPLOAD_SIZE: int = 10_485_760  # one uploaded file
+    MAX_UPLOADS: int = 20  # files that one event may bring
+    UPLOAD_TTL: int = 86_400  # a kept file that nobody discarded goes after this time, when its view is gone
+
     # Turns
     BUSY_TIMEOUT: float = 10.0  # how long a click waits for the turn before it; then 409
     TURN_THREADS: int = 4  # threads that run pushes, ticks and other background turns

@@ -22,6 +22,7 @@ from htmx_live.runtime.dispatch import dispatch
 from htmx_live.runtime.mount import mount_again
 from htmx_live.sync import MAX_REV, answer_sync, read_question
 from htmx_live.transport.stream import stream_response
+from htmx_live.uploads import check_uploads
 
 __all__ = ["event", "stream", "sync"]
 
@@ -33,6 +34,7 @@ __all__ = ["event", "stream", "sync"]
 @answered
 def event(request: HttpRequest, handler: str) -> HttpResponseBase:
     """A user's event; see docs/wire.md."""
+    check_uploads(request)
     grant = view_grant(request.headers.get("X-Live") or request.POST.get("_live", ""))
     record = find(grant, owner_of(request))
     if record is None:

@@ -15,6 +15,7 @@
     ├── StoreUnavailable    the store did not answer
     ├── RunnerUnavailable   a job could not be handed to the runner
     └── UserError           raised by a view's own code: its text is shown to the user
+        └── UploadTooLarge      files are more or larger than MAX_UPLOADS and MAX_UPLOAD_SIZE allow
 
     Cancelled (BaseException)   raised inside a job that was cancelled
 
@@ -41,6 +42,7 @@ __all__ = [
     "StoreUnavailable",
     "TurnError",
     "UnknownHandler",
+    "UploadTooLarge",
     "UserError",
 ]
 
@@ -155,6 +157,12 @@ class UserError(HtmxLiveError):
     """Raise it in a handler or a job with a text that the user may read."""
 
     status = 422
+
+
+class UploadTooLarge(UserError):
+    """An event brought more files, or a larger one, than the settings allow; the text is for the user."""
+
+    status = 413
 
 
 class Cancelled(BaseException):

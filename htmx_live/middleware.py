@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponseBase
 
 from htmx_live.pages import finish
 from htmx_live.runtime.parts import parts
+from htmx_live.uploads import watch
 
 __all__ = ["LiveMiddleware"]
 
@@ -31,6 +32,7 @@ class LiveMiddleware:
 
     def __call__(self, request: HttpRequest) -> Answer:
         request._htmx_live_position = parts().bus.position()  # type: ignore[attr-defined]
+        watch(request)
         if self._is_async:
             return self._acall(request)
         response = self._get_response(request)

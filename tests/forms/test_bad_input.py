@@ -80,7 +80,7 @@ def test_more_rows_than_the_formset_takes_are_refused_before_any_is_made(live: A
 def test_ten_thousand_rows_are_refused(live: Any) -> None:
     client = live(Lines, raise_errors=False)
     rows = {f"form-{row}-name": "x" for row in range(10_000)}
-    assert client.send("save", {**rows, "form-TOTAL_FORMS": "10000", "form-INITIAL_FORMS": "0"}).status == 400
+    assert client.send("save", {**rows, "form-TOTAL_FORMS": "10000", "form-INITIAL_FORMS": "0"}).status == 413
     with override_settings(DATA_UPLOAD_MAX_NUMBER_FIELDS=None):
         assert client.send("save", {**rows, "form-TOTAL_FORMS": "10000", "form-INITIAL_FORMS": "0"}).status == 422
     assert client.rev == 1
