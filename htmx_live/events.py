@@ -7,7 +7,7 @@ runtime once the turn is saved.
 
 import json
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
@@ -19,6 +19,7 @@ __all__ = [
     "Adopt",
     "Call",
     "CancelJobs",
+    "DiscardFile",
     "Effect",
     "EndText",
     "Event",
@@ -152,7 +153,16 @@ class PushTo:
         return all(record.kwargs.get(name) == value for name, value in (self.kwargs or {}).items())
 
 
-Effect = StartJob | CancelJobs | WriteText | EndText | Redirect | Notice | ResetForms | PushTo | SendFragments
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiscardFile:
+    """Delete a kept file; ``name`` is what ``keep()`` returned."""
+
+    name: str
+
+
+Effect = (
+    StartJob | CancelJobs | WriteText | EndText | Redirect | Notice | ResetForms | PushTo | SendFragments | DiscardFile
+)
 
 
 # Events
@@ -230,10 +240,7 @@ Mail = Merge | JobEnd | Push | Tick
 Event = Call | Adopt | Mail
 
 _MAIL: dict[str, type[Mail]] = {kind.__name__: kind for kind in (Merge, JobEnd, Push, Tick)}
-_EFFECTS: dict[str, type[Effect]] = {
-    kind.__name__: kind
-    for kind in (StartJob, CancelJobs, WriteText, EndText, Redirect, Notice, ResetForms, PushTo, SendFragments)
-}
+_EFFECTS: dict[str, type[Effect]] = {kind.__name__: kind for kind in get_args(Effect)}
 
 
 def write_mail(mail: Mail) -> str:

@@ -18,7 +18,7 @@ from htmx_live.coercion import Rejected, check
 from htmx_live.conf import settings
 from htmx_live.exceptions import ArgumentError, UnknownHandler
 from htmx_live.intervals import milliseconds
-from htmx_live.signatures import Parameter, check_function, declared, label, parameters_of, takes_rest
+from htmx_live.signatures import Parameter, check_background, check_function, declared, label, parameters_of, takes_rest
 
 __all__ = [
     "Handler",
@@ -197,11 +197,14 @@ def _check_name(cls: type, name: str) -> None:
 def _handler(cls: type, name: str, function: Any) -> Handler:
     check_function(function, "@event_handler")
     marks = _marks_of(function)
+    parameters = parameters_of(function, names=dict(_visible_attributes(cls)))
+    if marks.background:
+        check_background(function, parameters)
     return Handler(
         name=name,
         function=function,
         is_async=iscoroutinefunction(function),
-        parameters=parameters_of(function, names=dict(_visible_attributes(cls))),
+        parameters=parameters,
         takes_rest=takes_rest(function),
         background=marks.background,
         key=marks.key,

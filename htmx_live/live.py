@@ -20,6 +20,7 @@ from htmx_live.callbacks import job_start
 from htmx_live.events import CancelJobs, Notice, PushTo, Redirect, ResetForms, WriteText
 from htmx_live.exceptions import Cancelled, StateError, TurnError
 from htmx_live.handlers import Handler, registry
+from htmx_live.kept import KeepsFiles
 from htmx_live.outlet import Outlet, Streams
 from htmx_live.records import Record
 from htmx_live.redirects import safe_url
@@ -47,7 +48,7 @@ class Inner:
     assigned: set[str] = field(default_factory=set)
 
 
-class Live:
+class Live(KeepsFiles):
     """Base of live views; see ``LiveView``."""
 
     template_name: str = ""

@@ -2,14 +2,14 @@
 
 import builtins
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import FunctionType
 from typing import Any, get_type_hints
 
 from htmx_live.coercion import Reader, optional, reader
 
-__all__ = ["Parameter", "check_function", "declared", "label", "parameters_of", "takes_rest"]
+__all__ = ["Parameter", "check_background", "check_function", "declared", "label", "parameters_of", "takes_rest"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +53,17 @@ def check_function(function: Any, decorator: str) -> None:
         raise TypeError(f"{label(function)} needs self as its first parameter.")
     for parameter in _parameters(function):
         _check_parameter(function, parameter)
+
+
+def check_background(function: Any, parameters: Iterable[Parameter]) -> None:
+    """Raise ``TypeError`` if a job would be given a file that ends with its request."""
+    for parameter in parameters:
+        if not parameter.reader.from_form:
+            raise TypeError(
+                f"{label(function)} is a @background handler, and its parameter {parameter.name} is an uploaded file, "
+                "which is gone when the job runs. Take the file in a plain handler, and hand its name to a job: "
+                "self.start_async(self._work, self.keep(file))."
+            )
 
 
 def parameters_of(function: Any, *, names: Mapping[str, Any]) -> tuple[Parameter, ...]:

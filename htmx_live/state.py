@@ -18,6 +18,7 @@ from typing import Any
 
 from django.apps import apps
 from django.core.exceptions import ValidationError
+from django.core.files.base import File
 from django.db.models import Model, QuerySet
 from django.utils.functional import Promise
 from django.utils.safestring import SafeString, mark_safe
@@ -138,6 +139,10 @@ def _refusal(value: Any, name: str) -> str:
     kind = f"{type(value).__module__}.{type(value).__qualname__}"
     if isinstance(value, QuerySet):
         return f"{name} is a QuerySet, which a record cannot keep. Return it from get_context_data(), or keep a list."
+    if isinstance(value, File):
+        return (
+            f"{name} is a file, which a record cannot keep. Keep its name: an upload's is what self.keep(file) returns."
+        )
     if callable(value):
         return f"{name} is a {kind}: code cannot be kept in a record. Make it a method of the view."
     return (

@@ -46,6 +46,7 @@ from htmx_live.runtime.parts import give_tick, parts
 from htmx_live.runtime.present import present
 from htmx_live.runtime.revive import revive
 from htmx_live.runtime.surroundings import after_commit, around, atomic_where_asked
+from htmx_live.runtime.sweeping import keeping
 from htmx_live.runtime.turn import Asked, Turn
 from htmx_live.stores.base import Lease, Loaded
 
@@ -160,7 +161,8 @@ def _hold(lease: Lease, event: Call | Adopt | None) -> Turned | None:
             raise InstanceGone(f"There is no instance {lease.instance}.")
         if event is None and not loaded.mail:
             return None
-        saved = _run(lease, loaded, event)
+        with keeping():
+            saved = _run(lease, loaded, event)
         send(saved.record, saved.asked, saved.fragment, to_user=event is not None)
         return _answer(saved)
     finally:

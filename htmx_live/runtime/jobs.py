@@ -26,10 +26,11 @@ from django.http.response import HttpResponseRedirectBase
 
 from htmx_live.attributes import state_of, take_state
 from htmx_live.callbacks import find_callback
-from htmx_live.events import Effect, EndText, JobEnd, JobFailure, Merge, WriteText
+from htmx_live.events import DiscardFile, Effect, EndText, JobEnd, JobFailure, Merge, WriteText
 from htmx_live.exceptions import Cancelled, StateError, UserError
 from htmx_live.fragments import text_target
 from htmx_live.grants import random_id
+from htmx_live.kept import delete_file
 from htmx_live.live import Inner, Live, import_view
 from htmx_live.records import JobRow, Record
 from htmx_live.runners.base import Job, Perform
@@ -157,6 +158,8 @@ class _Run:
                 raise Cancelled
         elif isinstance(effect, EndText):
             self._pen.end(effect.stream)
+        elif isinstance(effect, DiscardFile):  # whether or not this job is still wanted
+            after_commit(lambda: delete_file(effect.name))
         else:
             after_commit(lambda: self._hand_over([effect]))
 

@@ -7,9 +7,10 @@ from functools import partial
 
 from django.utils.safestring import SafeString
 
-from htmx_live.events import EndText, JobFailure, Notice, Redirect, ResetForms, SendFragments, WriteText
+from htmx_live.events import DiscardFile, EndText, JobFailure, Notice, Redirect, ResetForms, SendFragments, WriteText
 from htmx_live.fragments import Fragment, text_target
 from htmx_live.grants import random_id
+from htmx_live.kept import delete_file
 from htmx_live.records import Record
 from htmx_live.runtime import render as rendering
 from htmx_live.runtime.channels import channels_of
@@ -86,6 +87,8 @@ def send(record: Record, asked: list[Asked], fragment: Fragment | None, *, to_us
         elif isinstance(effect, SendFragments):
             # A first turn runs in the transaction of its page.
             after_commit(partial(bus.publish, effect.channels, effect.target, effect.data))
+        elif isinstance(effect, DiscardFile):
+            after_commit(partial(delete_file, effect.name))
         elif isinstance(effect, Notice) and not to_user:
             notice = {"message": effect.message, "level": effect.level}
             bus.publish(channels, f"notice-{random_id()}", json.dumps(notice), event="notice")

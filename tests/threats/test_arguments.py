@@ -97,7 +97,7 @@ def test_a_field_with_a_hostile_name_does_not_break_the_answer(name):
 def test_an_object_that_looks_like_the_stores_own_stays_an_object():
     page = Visitor().open("/guestbook/")
     value = {"$": "safe", "v": "<script>alert(1)</script>", "deeper": {"$": "model", "t": "auth.user", "v": 1}}
-    answer = page.event("keep", {"value": value})
+    answer = page.event("hold", {"value": value})
     assert answer.status_code == 200
     assert b"<script>alert" not in answer.content
     assert b"&lt;script&gt;alert(1)&lt;/script&gt;" in answer.content

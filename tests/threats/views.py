@@ -52,7 +52,7 @@ class Guestbook(LiveView):
         self.text = str(sorted(fields.items()))
 
     @event_handler
-    def keep(self, value: dict) -> None:
+    def hold(self, value: dict) -> None:
         self.text = value
 
     @event_handler
