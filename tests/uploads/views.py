@@ -11,7 +11,7 @@ from htmx_live import LiveFormView, LiveView, event_handler, push_to_view
 
 
 class Inbox(LiveView):
-    """Takes files in a form, one when it is chosen, and hands each to a job."""
+    """Takes files in a form, and one when it is chosen, and hands them to a job."""
 
     template_name = "uploads/inbox.html"
 
@@ -24,23 +24,24 @@ class Inbox(LiveView):
     @event_handler
     def upload(self, files: list[UploadedFile], note: str = "") -> None:
         self.note = note
-        for file in files:
-            self.start_async(self._import, self.keep(file), file.name)
+        self.start_async(self._import, {self.keep(file): file.name for file in files})
         self.reset_forms()
 
     @event_handler
     def choose(self, photo: UploadedFile) -> None:
-        self.start_async(self._import, self.keep(photo), photo.name)
+        self.start_async(self._import, {self.keep(photo): photo.name})
 
-    def _import(self, name: str, label: str) -> None:
+    def _import(self, labels: dict[str, str]) -> None:
         try:
-            with default_storage.open(name) as file:
-                text = file.read().decode()
-            if text == "broken":
-                raise ValueError("It is broken.")
-            self.read = [*self.read, f"{label}: {text}"]
+            for name, label in labels.items():
+                with default_storage.open(name) as file:
+                    text = file.read().decode()
+                if text == "broken":
+                    raise ValueError("It is broken.")
+                self.read.append(f"{label}: {text}")
         finally:
-            self.discard(name)
+            for name in labels:
+                self.discard(name)
 
     def handle_async_result(self, name: str, result: Any = None, error: Any = None) -> None:
         """A file that fails is logged."""
