@@ -2,6 +2,7 @@
 
     HtmxLiveError
     ├── StateError          a value that cannot be kept in a record, or a name that cannot be assigned
+    │   └── StateTooLarge   the state is larger than MAX_RECORD_SIZE
     ├── UnknownHandler      an event names a method that the view does not offer
     ├── ArgumentError       an event's arguments do not fit the handler
     │   └── MalformedArguments      they are no JSON object or array, or are nested too deeply
@@ -39,6 +40,7 @@ __all__ = [
     "MalformedArguments",
     "RunnerUnavailable",
     "StateError",
+    "StateTooLarge",
     "StoreUnavailable",
     "TurnError",
     "UnknownHandler",
@@ -55,6 +57,12 @@ class HtmxLiveError(Exception):
 
 class StateError(HtmxLiveError):
     """A value that a record cannot keep, or an attribute that a view must not assign."""
+
+
+class StateTooLarge(StateError):
+    """What a view holds is larger than ``MAX_RECORD_SIZE``; most often its user sent too much."""
+
+    status = 413
 
 
 class UnknownHandler(HtmxLiveError):

@@ -23,6 +23,7 @@ from htmx_live.runtime.dispatch import dispatch
 from htmx_live.runtime.parts import override, parts
 from htmx_live.state import decode_state
 from htmx_live.testing import LiveClient
+from tests.sample_views import Note
 
 from .sample_views import Counter
 from .working_views import HOOKS, Work
@@ -430,3 +431,11 @@ def _poison(page: LiveClient, **state: str) -> None:
     mine = record(page)
     assert store.save(replace(mine, rev=mine.rev + 1, state={**mine.state, **state}), lease=lease)
     store.release(lease)
+
+
+@pytest.mark.django_db
+def test_a_state_that_grows_too_large_is_413_and_changes_nothing(live: Any, settings: Any) -> None:
+    client = live(Note, raise_errors=False)
+    settings.HTMX_LIVE = {"MAX_RECORD_SIZE": 500}
+    client.send("update_content", {"value": "x" * 1000})
+    assert (client.status, client.state["content"]) == (413, "first")

@@ -31,7 +31,7 @@ from htmx_live.events import (
     StartJob,
     WriteText,
 )
-from htmx_live.exceptions import Cancelled, StateError, TurnError
+from htmx_live.exceptions import Cancelled, StateTooLarge, TurnError
 from htmx_live.fragments import text_target
 from htmx_live.grants import random_id
 from htmx_live.kept import undone_on_failure
@@ -134,7 +134,7 @@ class Turn:
         size = sum(map(len, state.values()))
         if size > settings().MAX_RECORD_SIZE:
             largest = max(state, key=lambda name: len(state[name]))
-            raise StateError(
+            raise StateTooLarge(
                 f"The state of {self.record.view} is {size} characters long; HTMX_LIVE['MAX_RECORD_SIZE'] allows "
                 f"{settings().MAX_RECORD_SIZE}. Its largest attribute is {largest!r}: keep ids and query in "
                 "get_context_data(), or raise the limit."
