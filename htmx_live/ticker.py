@@ -38,8 +38,7 @@ class Ticker:
         with self._wake:
             if instance in self._watched:
                 return
-            self._watched.add(instance)
-            heapq.heappush(self._ticks, _Tick(self._clock() + interval, instance, interval))
+            self._add(_Tick(self._clock() + interval, instance, interval))
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="htmx-live-ticks", daemon=True)
                 self._thread.start()
@@ -48,30 +47,35 @@ class Ticker:
     def fire(self) -> float | None:
         """Make the calls that are due; seconds until the next one, None when nothing is watched."""
         while (due := self._next_due()) is not None:
-            goes_on = False
+            goes_on = True
             try:
                 goes_on = self._tick(due.instance)
             except Exception:  # a boundary: one instance that cannot be ticked must not stop the others
                 logger.exception("A tick of instance %s could not be posted", due.instance)
-                goes_on = True
-            self._settle(due, goes_on=goes_on)
+            if goes_on:
+                self._watch_on(due)
         with self._wake:
             return max(0.0, self._ticks[0].at - self._clock()) if self._ticks else None
 
     def _next_due(self) -> _Tick | None:
+        """Not watched while its call is made: who returns just then, when the call finds nobody, watches it anew."""
         with self._wake:
-            return heapq.heappop(self._ticks) if self._ticks and self._ticks[0].at <= self._clock() else None
+            if not self._ticks or self._ticks[0].at > self._clock():
+                return None
+            due = heapq.heappop(self._ticks)
+            self._watched.discard(due.instance)
+            return due
 
-    def _settle(self, tick: _Tick, *, goes_on: bool) -> None:
+    def _watch_on(self, tick: _Tick) -> None:
         """Intervals that have been missed are left out, never made up for."""
         with self._wake:
-            if goes_on:
+            if tick.instance not in self._watched:
                 now, at = self._clock(), tick.at + tick.interval
-                heapq.heappush(
-                    self._ticks, _Tick(at if at > now else now + tick.interval, tick.instance, tick.interval)
-                )
-            else:
-                self._watched.discard(tick.instance)
+                self._add(_Tick(at if at > now else now + tick.interval, tick.instance, tick.interval))
+
+    def _add(self, tick: _Tick) -> None:
+        self._watched.add(tick.instance)
+        heapq.heappush(self._ticks, tick)
 
     def _run(self) -> None:
         while True:

@@ -1,5 +1,6 @@
 """Ticks: calls at an interval while somebody looks."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -24,7 +25,7 @@ class Heard:
         return instance not in self.gone
 
 
-def ticker(clock: ManualClock, heard: Heard) -> Ticker:
+def ticker(clock: ManualClock, heard: Callable[[str], bool]) -> Ticker:
     """A ticker without its thread: the test fires it."""
     built = Ticker(heard, clock=clock)
     built._thread = object()  # type: ignore[assignment]
@@ -70,6 +71,35 @@ def test_an_instance_that_nobody_looks_at_is_forgotten_until_it_is_watched_again
     assert watching.fire() is None
     watching.watch("a", 2.0)
     assert watching.fire() == 2.0
+
+
+def test_a_page_that_returns_while_its_tick_finds_nobody_is_ticked_on() -> None:
+    clock = ManualClock()
+
+    def tick_at_the_wrong_moment(instance: str) -> bool:
+        watching.watch(instance, 2.0)  # the page opens its stream right after it was looked for
+        return False
+
+    watching = ticker(clock, tick_at_the_wrong_moment)
+    watching.watch("a", 2.0)
+    clock.advance(2)
+    assert watching.fire() == 2.0
+
+
+def test_a_page_that_opens_another_stream_during_its_tick_is_still_ticked_once() -> None:
+    clock, ticks = ManualClock(), []
+
+    def tick_and_watch(instance: str) -> bool:
+        ticks.append(instance)
+        watching.watch(instance, 2.0)
+        return True
+
+    watching = ticker(clock, tick_and_watch)
+    watching.watch("a", 2.0)
+    for _ in range(3):
+        clock.advance(2)
+        watching.fire()
+    assert ticks == ["a"] * 3
 
 
 def test_a_tick_that_cannot_be_posted_stops_nobody(caplog: Any) -> None:
