@@ -3,8 +3,8 @@
     lease ▸ load ▸ [transaction: events ▸ render] ▸ save ▸ send ▸ release ▸ start and cancel jobs
 
 A user's event waits for the lease, is applied alone and answers.  A background event is put into the mailbox; whoever
-gets the lease next takes all that waits, applies each and renders once.  Nobody waits for a lease but users: who
-releases one and finds mail left has it looked after by the pool of turns.
+gets the lease next takes all that waits, applies each and renders once.  Nobody waits for a lease but users, and jobs
+that have filled the mailbox: who releases one and finds mail left has it looked after by the pool of turns.
 
 Messages are sent before the lease is released: in the other order, a later turn's message could be numbered before an
 earlier one's, and the log would keep the older render.
@@ -89,9 +89,12 @@ def _drain_scheduled(instance: str) -> None:
     drain(instance)
 
 
-def drain(instance: str) -> None:
-    """Apply what waits in a mailbox, unless a turn is running: whoever runs it sees to the mailbox afterwards."""
-    lease = parts().store.acquire(instance, wait=0)
+def drain(instance: str, *, wait: float = 0) -> None:
+    """Apply what waits in a mailbox, unless a turn is running: whoever runs it sees to the mailbox afterwards.
+
+    ``wait`` is how long, in seconds, to wait for the end of that turn all the same.
+    """
+    lease = parts().store.acquire(instance, wait=wait)
     if lease is not None:
         try:
             _hold(lease, None)
@@ -147,8 +150,10 @@ def end(instance: str) -> None:
 
 
 def _post(instance: str, mail: Mail) -> None:
-    if parts().store.post(instance, write_mail(mail), fold=fold_of(mail)):
-        drain(instance)
+    """From a job, which holds no lease and may wait: one that flushes faster than turns are made is slowed down."""
+    waiting, limits = parts().store.post(instance, write_mail(mail), fold=fold_of(mail)), settings()
+    if waiting:
+        drain(instance, wait=limits.BUSY_TIMEOUT if waiting > limits.MAX_MAIL else 0)
 
 
 def _hold(lease: Lease, event: Call | Adopt | None) -> Turned | None:

@@ -71,7 +71,7 @@ class Store(Protocol):
     def acquire(self, instance: str, *, wait: float) -> Lease | None:
         """The lease, waiting up to ``wait`` for it, first come, first served; None when it took longer.
 
-        Background turns do not wait (0): who holds the lease learns of their mail when releasing it.
+        Background turns seldom wait (0): who holds the lease learns of their mail when releasing it.
         """
 
     def release(self, lease: Lease) -> bool:
