@@ -9,7 +9,7 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 
 from htmx_live.conf import settings
 from htmx_live.grants import random_id
@@ -20,7 +20,7 @@ from htmx_live.stores.subscriptions import Subscriptions
 __all__ = ["MemoryStore"]
 
 _SWEEP_INTERVAL = 5.0  # seconds between two looks for expired records
-_MANY_VIEWERS = 64  # from this number on, viewers of a shared instance that have left are looked for
+_MANY_VIEWERS = 64  # of a shared instance; with more, and with twice those that stayed, it is seen who is gone
 _SWEEP_SIZE = 1000  # records looked at each time, so that no request pays for all
 
 
@@ -49,13 +49,15 @@ class _Letter:
 class _Entry:
     record: Record
     used: float
-    viewers: set[str] = field(default_factory=set)  # pages that show it, beside those in the record
+    viewers: dict[str, None] = field(default_factory=dict)  # pages that show it, beside those in the record
+    many: int = _MANY_VIEWERS  # with more viewers than these it is time to look who is gone
     mail: deque[_Letter] = field(default_factory=deque)
     posted: int = 0  # letters so far
 
 
 @dataclass(slots=True)
 class _Page:
+    heard: float  # when the page was made, or last said that it is shown
     members: dict[str, None] = field(default_factory=dict)  # an ordered set
     present_until: float = 0.0
     kept_until: float = 0.0
@@ -140,7 +142,8 @@ class MemoryStore:
     def of_view(self, view: str) -> tuple[Record, ...]:
         with self._mutex:
             entries = [self._entries[instance] for instance in self._views.get(view, ())]
-            return tuple(entry.record for entry in entries if not self._is_expired(entry))
+            ttl = settings().STATE_TTL
+            return tuple(entry.record for entry in entries if not self._is_expired(entry, ttl=ttl))
 
     def count(self, owner: Owner) -> int:
         with self._mutex:
@@ -187,36 +190,37 @@ class MemoryStore:
             shown = self._pages.get(page)
             if shown is None:
                 return
-            now = self._clock()
+            now = shown.heard = self._clock()
             shown.present_until = now + present
             shown.kept_until = max(shown.kept_until, now + kept)
 
     def is_shown(self, instance: str) -> bool:
         with self._mutex:
             entry, now = self._entries.get(instance), self._clock()
-            pages = {*entry.record.pages, *entry.viewers} if entry else ()
+            # Who came last is most likely to be there still.
+            pages = chain(entry.record.pages, reversed(entry.viewers)) if entry else ()
             return any(self._pages[page].present_until > now for page in pages if page in self._pages)
 
     def link(self, page: str, instance: str) -> None:
         with self._mutex:
             entry = self._entries.get(instance)
             if entry is not None:
-                entry.viewers.add(page)
-                self._pages.setdefault(page, _Page()).members[instance] = None
-                if len(entry.viewers) > _MANY_VIEWERS:
+                entry.viewers[page] = None
+                self._page(page).members[instance] = None
+                if len(entry.viewers) > entry.many:
                     self._forget_viewers(entry)
 
     def _forget_viewers(self, entry: _Entry) -> None:
-        """Drop those that have left long ago: a page that is closed says so to nobody."""
-        now = self._clock()
-        left = {page for page in entry.viewers if self._is_left(page, now)}
-        if len(left) * 2 > len(entry.viewers):
-            entry.viewers -= left
-            self._unlink(entry.record.instance, left)
+        """Drop those whose grants have expired, and too many: a page that is closed says so to nobody.
 
-    def _is_left(self, page: str, now: float) -> bool:
-        shown = self._pages.get(page)
-        return shown is None or max(shown.present_until, shown.kept_until) < now
+        One not heard of for hours may be on a machine that sleeps, and would miss all that comes when it wakes.
+        """
+        limits, now = settings(), self._clock()
+        heard = {page: self._pages[page].heard for page in entry.viewers if page in self._pages}
+        newest = sorted(heard, key=heard.__getitem__)[-limits.MAX_RECORDS :]
+        kept = dict.fromkeys(page for page in newest if heard[page] + limits.GRANT_MAX_AGE >= now)
+        self._unlink(entry.record.instance, entry.viewers.keys() - kept.keys())
+        entry.viewers, entry.many = kept, max(_MANY_VIEWERS, 2 * len(kept))
 
     def members(self, page: str) -> tuple[str, ...]:
         with self._mutex:
@@ -238,9 +242,9 @@ class MemoryStore:
         self._entries.move_to_end(entry.record.instance)
         self._owners[entry.record.owner.key].move_to_end(entry.record.instance)
 
-    def _is_expired(self, entry: _Entry) -> bool:
+    def _is_expired(self, entry: _Entry, *, ttl: float | None = None) -> bool:
         now = self._clock()
-        if entry.record.jobs or now <= entry.used + settings().STATE_TTL:
+        if entry.record.jobs or now <= entry.used + (settings().STATE_TTL if ttl is None else ttl):
             return False
         pages = [self._pages.get(page) for page in {*entry.record.pages, *entry.viewers}]
         return not any(page and max(page.present_until, page.kept_until) > now for page in pages)
@@ -272,7 +276,10 @@ class MemoryStore:
 
     def _link(self, record: Record) -> None:
         for page in record.pages:
-            self._pages.setdefault(page, _Page()).members[record.instance] = None
+            self._page(page).members[record.instance] = None
+
+    def _page(self, page: str) -> _Page:
+        return self._pages.setdefault(page, _Page(self._clock()))
 
     def _unlink(self, instance: str, pages: Iterable[str]) -> None:
         for page in pages:

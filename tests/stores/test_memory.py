@@ -40,3 +40,45 @@ def test_no_lease_leaves_a_trace() -> None:
 
 def test_two_stores_have_two_epochs() -> None:
     assert MemoryStore().epoch != MemoryStore().epoch
+
+
+SHARED = Record(instance="shared", view="app.View", owner=Owner(), shared=True)
+
+
+def test_a_viewer_that_sleeps_for_hours_among_many_stays_one() -> None:
+    clock = ManualClock()
+    store = MemoryStore(clock=clock)
+    store.create(SHARED)
+    store.link("sleeping", "shared")
+    clock.advance(20 * 3600)
+    for number in range(500):
+        store.link(f"p{number}", "shared")
+    assert store.members("sleeping") == ("shared",)
+
+
+def test_viewers_that_cannot_return_are_forgotten(settings: Any) -> None:
+    settings.HTMX_LIVE = {"MAX_RECORDS": 100}
+    clock = ManualClock()
+    store = MemoryStore(clock=clock)
+    store.create(SHARED)
+    for number in range(2000):
+        store.link(f"p{number}", "shared")
+    assert len(store._pages) <= 201
+    clock.advance(90_000)
+    store.create(SHARED, once=True)
+    for number in range(200):
+        store.link(f"late{number}", "shared")
+    assert (len(store._pages) <= 201, store.members("p1999"), store.members("late199")) == (True, (), ("shared",))
+
+
+def test_a_shared_instance_is_shown_when_one_of_many_viewers_is_there() -> None:
+    clock = ManualClock()
+    store = MemoryStore(clock=clock)
+    store.create(SHARED)
+    for number in range(300):
+        store.link(f"p{number}", "shared")
+        store.show(f"p{number}", present=10, kept=0)
+    clock.advance(11)
+    assert store.is_shown("shared") is False
+    store.show("p17", present=10, kept=0)
+    assert store.is_shown("shared") is True
