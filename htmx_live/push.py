@@ -80,10 +80,11 @@ def _state(cls: type[Live], state: Mapping[str, Any]) -> dict[str, str]:
     for name in state:
         if name in cls._guarded or name.startswith("__"):
             raise StateError(f"push_to_view(state={{{name!r}: …}}): {cls.__name__}.{name} cannot be assigned.")
-    records = parts().store.of_view(view_path(cls))
-    known = set(cls._defaults).union(*(record.state for record in records))
-    unknown = [name for name in state if records and name not in known]
+    others = [name for name in state if name not in cls._defaults]
+    records = list(parts().store.of_view(view_path(cls))) if others else []
+    unknown = [name for name in others if records and not any(name in record.state for record in records)]
     if unknown:
+        known = set(cls._defaults).union(*(record.state for record in records))
         close = get_close_matches(unknown[0], known, n=1)
         hint = f"Did you mean {close[0]!r}?" if close else f"It has: {', '.join(sorted(known)) or 'none'}."
         raise StateError(f"push_to_view(state={{{unknown[0]!r}: …}}): {cls.__name__} has no such attribute. {hint}")
