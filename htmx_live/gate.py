@@ -4,8 +4,10 @@ The stream's endpoint stands outside of Django's handler, so the session and the
 middlewares would.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from importlib import import_module
+from threading import Lock
 from typing import Any
 
 from django.contrib.auth import get_user
@@ -27,6 +29,9 @@ from htmx_live.transport.stream import Access, Refusal
 __all__ = ["StreamGate"]
 
 _GRACE = 10.0  # seconds that a page whose stream has ended still counts as present: it reconnects, or is reloaded
+
+_lock = Lock()
+_open: Counter[str] = Counter()  # streams of this process, by page
 
 
 class StreamGate:
@@ -54,18 +59,27 @@ class StreamGate:
         )
 
     def opened(self, access: Access) -> None:
+        with _lock:
+            _open[access.page] += 1
         self.renewed(access)
+
+    def renewed(self, access: Access) -> None:
+        """The page is there; what was held back because it seemed to be away is made good."""
         store = parts().store
+        store.show(access.page, present=3 * settings().HEARTBEAT, kept=0)
         for instance in store.members(access.page):
-            look_after(instance)  # pushes have waited for its return
             loaded = store.load(instance)
             if loaded is not None:
                 watch(loaded.record)
-
-    def renewed(self, access: Access) -> None:
-        parts().store.show(access.page, present=3 * settings().HEARTBEAT, kept=0)
+                if loaded.mail:
+                    look_after(instance)
 
     def closed(self, access: Access) -> None:
+        with _lock:
+            _open[access.page] -= 1
+            if _open[access.page]:
+                return  # it has connected anew before its old connection was found dead
+            del _open[access.page]
         parts().store.show(access.page, present=_GRACE, kept=0)
 
 
