@@ -41,7 +41,7 @@ class ThreadRunner:
             if len(self._known) >= settings().MAX_QUEUED_JOBS:
                 raise RunnerUnavailable(
                     f"{len(self._known)} jobs are waiting or running here, which is HTMX_LIVE['MAX_QUEUED_JOBS']. "
-                    "Raise it, or move the work to Celery."
+                    "Raise it, or name a runner of another place in HTMX_LIVE['RUNNER']."
                 )
             self._known[job.ref] = job
         if job.is_async:
