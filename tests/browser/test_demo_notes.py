@@ -108,7 +108,9 @@ def test_a_reload_goes_on_where_the_writer_was(server: Server, visitors: Visitor
     write(anna).press_sequentially("Music, too.")
     with anna.expect_response(lambda response: "update_content" in response.url):
         anna.keyboard.type("!")
-    anna.reload()
+    with anna.expect_response(lambda response: "/live/sync/" in response.url):  # the page takes over what it was
+        anna.reload()
+    expect(anna.locator("body.live-loading")).to_have_count(0)
     box = anna.get_by_role("textbox")
     expect(box).to_have_value(re.compile(r"Music, too\.!$"))
     box.press("Control+End")

@@ -66,7 +66,7 @@ def test_a_state_that_has_grown_too_large_is_refused_and_the_last_one_stays():
     page = Visitor().open("/guestbook/")
     before = written(page)
     answer = page.event("write", {"text": "x" * 70_000})
-    assert (answer.status_code, answer.content, written(page)) == (500, b"", before)
+    assert (answer.status_code, answer.content, written(page)) == (413, b"", before)
 
 
 @pytest.mark.parametrize(
