@@ -51,7 +51,7 @@ class LiveClient:
         self.address = ""  # what the last answer puts into the address bar, after "push " or "replace "
         self._shown = ShownPage()
         self.is_remounted = False
-        self.is_connected = False
+        self.is_connected = self._is_live = False
         self._path = path
         self._number = self._url = self._page = ""
         self._channels: list[str] = []
@@ -198,8 +198,10 @@ class LiveClient:
         self.status = response.status_code
         self.redirected_to = response.get("Location", "")
         self._load(response.content.decode() if response.status_code == 200 else "")
-        if grants and self._shown.html:
-            self.sync(adopt=grants)
+        if self._is_live:
+            if grants:
+                self.sync(adopt=grants)
+            self.reconnect()
         return self
 
     def advance(self, seconds: float) -> "LiveClient":
@@ -213,13 +215,13 @@ class LiveClient:
         page = parse(html)
         meta = next((one for one in page.all() if one.attributes.get("name") == "htmx-live"), None)
         self._shown = ShownPage(html)
-        if meta is None or not self._shown.html:
+        self._is_live = meta is not None and self._shown.html != ""
+        if meta is None or not self._is_live:
             return
         self._url, self._page = meta.attributes["data-url"], meta.attributes["data-page"]
         self._number = meta.attributes["data-number"]
         page_id = unsign_page(self._page, max_age=settings().GRANT_MAX_AGE).page
         self._channels = [page_channel(page_id), *shared_channels(page_id)]
-        self.reconnect()
 
     def _page_headers(self) -> dict[str, str]:
         bar = f"http://testserver{self._path}"

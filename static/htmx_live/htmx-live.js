@@ -549,8 +549,8 @@
     try {
       if (/reload|back/.test(type)) state.adopt = JSON.parse(sessionStorage.getItem(shelf()) || "[]");
     } catch {}
-    if (state.adopt[0]) sync();
-    open();
+    // A stream that is open before would bring renders of roots that are not on the page yet.
+    Promise.resolve(state.adopt[0] && sync()).then(open);
   }
 
   const on = (target, type, run) => target.addEventListener(type, run);
