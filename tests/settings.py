@@ -62,4 +62,4 @@ TEMPLATES = [
     }
 ]
 
-COMPONENTS = {"dirs": []}
+COMPONENTS: dict[str, list[str]] = {"dirs": []}
