@@ -32,7 +32,14 @@ class RawStream:
 
     @classmethod
     async def open(cls, port: int, path: str = "/live/stream/", **headers: str) -> "RawStream":
-        stream = cls(*await asyncio.open_connection("127.0.0.1", port))
+        return await cls.on(*await asyncio.open_connection("127.0.0.1", port), path=path, **headers)
+
+    @classmethod
+    async def on(
+        cls, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, path: str = "/live/stream/", **headers: str
+    ) -> "RawStream":
+        """Ask for the stream on a connection that is there."""
+        stream = cls(reader, writer)
         lines = [f"GET {path} HTTP/1.1", "host: localhost", "accept: text/event-stream"]
         lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
         stream.writer.write("\r\n".join([*lines, "", ""]).encode())
