@@ -81,7 +81,7 @@ class Ticks(LiveView):
 
 
 def rows(last: int) -> list[list[str]]:
-    """20 × 5 cells, all of which change with ``last``."""
+    """Twenty rows of five cells, all of which change with ``last``."""
     return [[f"cell {row}.{column} of {last}" for column in range(5)] for row in range(20)]
 
 
