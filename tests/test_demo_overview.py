@@ -85,7 +85,8 @@ def test_the_waterfall_is_drawn_from_the_pages_own_header(anna: Visitor, way: st
     told = {name: min(round(float(at) * units), 996) for name, _, at in re.findall(METRIC, header) if name in PANELS}
     drawn = bars(page)
     assert list(told) == PANELS
-    assert {row: x for row, (x, _) in drawn.items()} == {"page": 0, **told}
+    assert list(drawn) == ["page", *told]
+    assert all(abs(drawn[name][0] - x) <= 1 for name, x in told.items())  # the header's figures are rounded
 
 
 def test_plain_panels_run_one_after_the_other(anna: Visitor) -> None:
