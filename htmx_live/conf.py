@@ -36,7 +36,10 @@ class Settings:
     REDIRECT_HOSTS: Sequence[str] = ()  # hosts that redirect() may go to, beside the request's own
 
     # State
-    STORE: str = "htmx_live.stores.memory.MemoryStore"  # dotted path of the store of records
+    REDIS_URL: str = ""  # store, messages and progress in this Redis: for many processes; "": in this process's memory
+    REDIS_PREFIX: str = "htmx_live:"  # every key and channel in Redis begins so; one for each site
+    REDIS_CLIENT: str | None = None  # dotted path of a factory (url, **options) -> redis.Redis, for Sentinel
+    STORE: str | None = None  # dotted path of the store of records; None: RedisStore with REDIS_URL, else MemoryStore
     STATE_TTL: int = 1800  # how long a record outlives its last event, when no page shows it
     HIDDEN_TTL: int = 86_400  # the same for a page that said it is hidden
     GRANT_MAX_AGE: int = 86_400  # how long a signed grant in a page stays valid

@@ -1,7 +1,11 @@
 """What every test shares: when benchmarks and browser tests run, and how long hypothesis may think."""
 
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import settings
+
+from tests.redis_server import RedisServer
 
 settings.register_profile("plain", deadline=None)  # a busy machine must not fail a test
 settings.load_profile("plain")
@@ -19,3 +23,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """One Redis for the whole run.  A test that stops, freezes or empties it starts one of its own instead."""
+    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
+        yield server

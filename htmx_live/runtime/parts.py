@@ -28,6 +28,10 @@ _RUNNERS = {
 }
 
 
+def _default_store(redis_url: str) -> str:
+    return "htmx_live.stores.redis.RedisStore" if redis_url else "htmx_live.stores.memory.MemoryStore"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
     store: Store
@@ -84,7 +88,7 @@ def _build() -> Parts:
             if _perform is None or _tick is None:
                 raise ImproperlyConfigured("htmx_live is not ready. Add 'htmx_live' to INSTALLED_APPS.")
             _parts = Parts(
-                store=import_string(chosen.STORE)(),
+                store=import_string(chosen.STORE or _default_store(chosen.REDIS_URL))(),
                 bus=bus(),
                 runner=import_string(_RUNNERS.get(chosen.RUNNER, chosen.RUNNER))(_perform),
                 turns=DaemonPool("htmx-live-turn", lambda: settings().TURN_THREADS),
