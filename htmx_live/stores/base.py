@@ -39,7 +39,8 @@ class Store(Protocol):
     ``epoch`` changes when the store has lost its records.
     """
 
-    epoch: str
+    @property
+    def epoch(self) -> str: ...
 
     def create(self, record: Record, *, once: bool = False) -> bool:
         """Add a record, in the place of one with its id; with ``once`` only if there is none, otherwise False.
@@ -101,3 +102,25 @@ class Store(Protocol):
 
     def count(self, owner: Owner) -> int:
         """How many records an owner has."""
+
+    def hold(self, name: str, holder: str, *, ttl: float) -> bool:
+        """Take or renew a named lease for ``ttl`` seconds; whether ``holder`` has it now."""
+
+    def let_go(self, name: str, holder: str) -> None:
+        """Give a named lease back before its time; harmless when somebody else has it."""
+
+    def set_deadline(self, name: str, note: str, *, within: float) -> None:
+        """Somebody shall look at ``note``, unless the name is set again or cleared within so many seconds.
+
+        A note is JSON, an object whose ``kind`` says who understands it.
+        """
+
+    def clear_deadline(self, name: str) -> bool:
+        """Take a deadline back; whether it was there."""
+
+    def overdue(self, *, limit: int = 100) -> list[tuple[str, str]]:
+        """Names and notes of deadlines whose time is over, the earliest first, each to one caller only.
+
+        One that is not cleared or set again within 5 s comes up once more, for that caller may have died; a day after
+        its time it is forgotten.
+        """

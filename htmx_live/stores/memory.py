@@ -15,6 +15,8 @@ from htmx_live.conf import settings
 from htmx_live.grants import random_id
 from htmx_live.records import Owner, Record
 from htmx_live.stores.base import Lease, Loaded
+from htmx_live.stores.deadlines import Deadlines
+from htmx_live.stores.holds import Holds
 from htmx_live.stores.subscriptions import Subscriptions
 
 __all__ = ["MemoryStore"]
@@ -63,10 +65,12 @@ class _Page:
     kept_until: float = 0.0
 
 
-class MemoryStore:
+class MemoryStore(Holds, Deadlines):
     """See ``htmx_live.stores.base.Store``; ``clock`` gives seconds that never run backwards."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        Holds.__init__(self, clock)
+        Deadlines.__init__(self, clock)
         self.epoch = random_id()[:8]
         self._clock = clock
         self._mutex = threading.Lock()

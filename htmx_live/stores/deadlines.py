@@ -1,0 +1,57 @@
+"""Deadlines of a store in memory: what somebody shall look at unless it is renewed or cleared in time.
+
+It has a lock of its own, under which nobody waits.
+"""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from heapq import nsmallest
+from operator import attrgetter
+
+from htmx_live.conf import settings
+
+__all__ = ["HANDED_FOR", "HEEDED_FOR", "Deadlines"]
+
+HANDED_FOR = 5.0  # seconds in which who was told of a deadline is expected to clear it
+HEEDED_FOR = 86_400.0  # seconds after its time at which a deadline that nobody cleared is forgotten
+
+
+@dataclass(slots=True)
+class _Deadline:
+    name: str
+    note: str
+    at: float  # when it comes up next
+    ends: float  # when it is forgotten
+
+
+class Deadlines:
+    """See ``htmx_live.stores.base.Store``; ``clock`` gives seconds that never run backwards."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.__clock = clock
+        self.__lock = threading.Lock()
+        self.__deadlines: dict[str, _Deadline] = {}
+
+    def set_deadline(self, name: str, note: str, *, within: float) -> None:
+        at = self.__clock() + within
+        with self.__lock:
+            self.__deadlines[name] = _Deadline(name, note, at, at + HEEDED_FOR)
+            if len(self.__deadlines) > settings().MAX_RECORDS:  # nobody asks for them
+                del self.__deadlines[min(self.__deadlines.values(), key=attrgetter("at")).name]
+
+    def clear_deadline(self, name: str) -> bool:
+        with self.__lock:
+            return self.__deadlines.pop(name, None) is not None
+
+    def overdue(self, *, limit: int = 100) -> list[tuple[str, str]]:
+        now = self.__clock()
+        with self.__lock:
+            due = [deadline for deadline in self.__deadlines.values() if deadline.at <= now]
+            for deadline in due:
+                if deadline.ends <= now:
+                    del self.__deadlines[deadline.name]
+            first = nsmallest(limit, (one for one in due if one.ends > now), key=attrgetter("at"))
+            for deadline in first:
+                deadline.at = now + HANDED_FOR
+            return [(deadline.name, deadline.note) for deadline in first]
