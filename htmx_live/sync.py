@@ -2,11 +2,16 @@
 
 A root is lacking when its record has a newer rev, is gone (it is mounted again), or is the one that an earlier load of
 the same page showed (it is taken over).  A page that has no stream also reads its messages here.
+
+What the page showed once and names no more (plain htmx has put something else in its place) ends: nobody would see its
+renders.  Not yet, while a job of it runs, and in its first seconds: its HTML may be on the way.  A root that comes back
+all the same, out of a script's hands, is mounted again at its next event, like any whose record is gone.
 """
 
 import json
 import logging
-from collections.abc import Iterable
+import time
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,13 +39,14 @@ from htmx_live.transport.channels import page_channel, user_channel
 from htmx_live.transport.messages import APPEND
 from htmx_live.transport.texts import append_data
 
-__all__ = ["MAX_REV", "Question", "answer_sync", "read_question"]
+__all__ = ["MAX_REV", "Question", "answer_sync", "end_unnamed", "read_question"]
 
 logger = logging.getLogger("htmx_live.endpoints")
 
 MAX_REV = 2**53  # past it JavaScript cannot count on
 
 _MAX_ROOTS = 2000
+_ARRIVAL = 30  # seconds that the HTML of a new root may take to its page
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,8 +96,13 @@ def answer_sync(request: HttpRequest, page: Page, question: Question) -> HttpRes
     catchup = _missed(page, question.number) if question.poll else None
     answers = _Answers(page.visit())
     earlier = [record for record in (_mine(request, text) for text in question.adopt) if record]
+    named = {record.instance for record in earlier}
     for text, rev in question.roots:
-        answers.add_root(view_grant(text), rev, owner_of(request), earlier)
+        grant = view_grant(text)
+        named.add(grant.instance)
+        answers.add_root(grant, rev, owner_of(request), earlier)
+    if page.is_joined and len(question.roots) < _MAX_ROOTS:
+        end_unnamed(page.id, named, now=time.time())
     for target, at in question.streams.items():
         answers.add_text(target, at)
     if catchup:
@@ -103,6 +114,27 @@ def answer_sync(request: HttpRequest, page: Page, question: Question) -> HttpRes
     if catchup is not None:
         response["X-Live-Number"] = catchup.position
     return response
+
+
+def end_unnamed(page: str, named: Collection[str], *, now: float) -> None:
+    """End the instances that the page shows no more, with their children; ``now`` is in seconds since 1970.
+
+    A child is its parent's to end.  Shared instances are everybody's, and one that another page shows too stays.
+    """
+    for instance in set(parts().store.members(page)) - set(named):
+        loaded = parts().store.load(instance)
+        if loaded is None or loaded.record.shared or loaded.record.parent or loaded.record.pages != (page,):
+            continue
+        family = _family(loaded.record)
+        is_arriving = any(record.granted_at > now - _ARRIVAL for record in family)
+        if not is_arriving and not any(record.jobs or record.instance in named for record in family):
+            end(instance)
+
+
+def _family(record: Record) -> list[Record]:
+    """A record and those of its children, and of theirs."""
+    children = [loaded.record for child in record.own_children() if (loaded := parts().store.load(child))]
+    return [record, *(one for child in children for one in _family(child))]
 
 
 def _missed(page: Page, number: str) -> Catchup:

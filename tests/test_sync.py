@@ -1,17 +1,19 @@
 """Sync: a page says what it has, and gets what it lacks."""
 
 import json
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from htmx_live.exceptions import ArgumentsTooLarge, MalformedArguments
 from htmx_live.runtime.parts import parts
-from htmx_live.sync import Question, read_question
+from htmx_live.sync import Question, end_unnamed, read_question
 from htmx_live.testing import LiveClient
 
-from .sample_views import Counter, Report
+from .sample_views import Counter, Report, Rows
 from .working_views import Work
 
 Live = Callable[..., LiveClient]
@@ -104,3 +106,92 @@ def test_a_user_without_permission_is_refused(live: Live, monkeypatch: Any) -> N
     page = live(Counter, raise_errors=False)
     monkeypatch.setattr(Counter, "has_permission", lambda self: False)
     assert page.sync().status == 403
+
+
+# What a page names no more
+
+
+def load_more(page: LiveClient) -> str:
+    """Let plain htmx load the view once more into the page; the instance, which the page's own root is not."""
+    answer = page.http.get("/", headers=page._page_headers()).content.decode()
+    match = re.search(r'id="live-(\w+)" data-live=', answer)
+    assert match is not None
+    return match[1]
+
+
+def age(instance: str) -> None:
+    """Let an instance have been mounted a minute ago."""
+    store = parts().store
+    lease, loaded = store.acquire(instance, wait=1), store.load(instance)
+    assert lease is not None and loaded is not None
+    record = loaded.record
+    assert store.save(replace(record, granted_at=record.granted_at - 60, rev=record.rev + 1), lease=lease)
+    store.release(lease)
+
+
+def is_there(instance: str) -> bool:
+    return parts().store.load(instance) is not None
+
+
+def test_what_a_page_names_no_more_ends(live: Live) -> None:
+    page = live(Counter)
+    gone = load_more(page)
+    for instance in (page.instance, gone):
+        age(instance)
+    page.sync()
+    assert (is_there(page.instance), is_there(gone)) == (True, False)
+
+
+def test_what_was_mounted_a_moment_ago_may_still_be_on_its_way(live: Live) -> None:
+    page = live(Counter)
+    arriving = load_more(page)
+    page.sync()
+    assert is_there(arriving)
+
+
+def test_a_page_that_a_link_replaces_again_and_again_keeps_its_newest_views(live: Live) -> None:
+    page = live(Counter)
+    for _ in range(10):
+        age(load_more(page))
+    newest = load_more(page)
+    page.sync()
+    (page_id,) = parts().store.load(newest).record.pages  # type: ignore[union-attr]
+    assert set(parts().store.members(page_id)) == {page.instance, newest}
+
+
+def test_a_running_job_keeps_what_is_named_no_more_until_it_ends(live: Live) -> None:
+    page = live(Work).send("start", {"job": "set_a", "name": "job"})
+    instance, record = page.instance, parts().store.load(page.instance).record  # type: ignore[union-attr]
+    end_unnamed(record.pages[0], set(), now=record.granted_at + 60)
+    assert is_there(instance)
+    page.run_jobs()
+    end_unnamed(record.pages[0], set(), now=record.granted_at + 60)
+    assert not is_there(instance)
+
+
+def test_children_end_with_their_parent_and_stay_with_it(live: Live) -> None:
+    page = live(Rows)
+    record = parts().store.load(page.instance).record  # type: ignore[union-attr]
+    children, later = record.own_children(), record.granted_at + 60
+    end_unnamed(record.pages[0], {page.instance}, now=later)
+    end_unnamed(record.pages[0], {next(iter(children))}, now=later)
+    assert all(map(is_there, [page.instance, *children]))
+    end_unnamed(record.pages[0], set(), now=later)
+    assert not any(map(is_there, [page.instance, *children]))
+
+
+def test_what_another_page_shows_too_stays(live: Live) -> None:
+    page = live(Counter).reload()
+    record = parts().store.load(page.instance).record  # type: ignore[union-attr]
+    assert len(record.pages) == 2
+    end_unnamed(record.pages[-1], set(), now=record.granted_at + 60)
+    assert is_there(page.instance)
+
+
+def test_a_root_that_comes_back_is_mounted_again_under_its_id(live: Live) -> None:
+    page = live(Counter)
+    instance = page.instance
+    record = parts().store.load(instance).record  # type: ignore[union-attr]
+    end_unnamed(record.pages[0], set(), now=record.granted_at + 60)
+    page.click("add", amount=2)
+    assert (page.instance, page.is_remounted, page.text, page.rev > record.rev) == (instance, True, "0 Add", True)
