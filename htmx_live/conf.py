@@ -61,9 +61,13 @@ class Settings:
     TURN_THREADS: int = 4  # threads that run pushes, ticks and other background turns
 
     # Background work
-    RUNNER: str = "thread"  # "thread", "immediate" (tests), or a dotted path
+    RUNNER: str = "thread"  # "thread", "celery", "tasks" (Django 6), "immediate" (tests), or a dotted path
+    CELERY_QUEUE: str = ""  # Celery's queue for jobs; "": what the project's task_routes and default queue say
     JOB_THREADS: int = 16  # jobs that run at once in one process
     MAX_QUEUED_JOBS: int = 1000  # jobs that wait for a thread; one more fails at once
+    JOB_TIME_LIMIT: float = 1800.0  # a job that takes longer has failed; Celery's prefork pool interrupts it
+    JOB_LEASE: float = 10.0  # a job whose process does not say for so long that it lives is lost
+    WORKER_WAIT: float = 8.0  # a job that nobody has begun after this time waits for a worker, and the page says so
     STREAM_INTERVAL: float = 0.05  # stream_text() sends at most one frame in this time
     MAX_STREAM_TEXT: int = 262_144  # characters kept of one text stream; past it the oldest half goes
 

@@ -1,13 +1,11 @@
 """Events and effects: what happens to an instance, and what its code asks for in return.
 
-An *event* is handed to ``runtime.dispatch``.  Those that may wait in an instance's mailbox (``Mail``) are JSON when
-written down, for another process may take them out.  An *effect* is asked for by a view's code and performed by the
-runtime once the turn is saved.
+An *event* is handed to ``runtime.dispatch``; those that may wait in an instance's mailbox are ``Mail``.  An *effect*
+is asked for by a view's code and performed by the runtime once the turn is saved.
 """
 
-import json
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, get_args
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
@@ -17,6 +15,7 @@ from htmx_live.records import JobRow, Record
 
 __all__ = [
     "Adopt",
+    "Again",
     "Call",
     "CancelJobs",
     "DiscardFile",
@@ -25,6 +24,9 @@ __all__ = [
     "Event",
     "JobEnd",
     "JobFailure",
+    "JobLost",
+    "JobMail",
+    "JobNews",
     "Mail",
     "Merge",
     "Notice",
@@ -36,9 +38,6 @@ __all__ = [
     "StartJob",
     "Tick",
     "WriteText",
-    "fold_of",
-    "read_mail",
-    "write_mail",
 ]
 
 
@@ -47,11 +46,12 @@ class JobFailure:
     """Why a job ended without a result; ``str()`` of it is safe to show.
 
     ``kind`` is ``"error"`` (the callback raised), ``"user"`` (it raised a ``UserError``; ``detail`` is its text),
-    ``"lost"`` (its process died) or ``"refused"`` (it could not be started).  ``id`` finds the traceback in the log.
+    ``"lost"`` (its process died), ``"timeout"`` (it took longer than ``JOB_TIME_LIMIT``) or ``"refused"`` (it could not
+    be started).  ``id`` finds the traceback in the log.
     """
 
     id: str
-    kind: Literal["error", "user", "lost", "refused"] = "error"
+    kind: Literal["error", "user", "lost", "timeout", "refused"] = "error"
     detail: str = ""
 
     def __str__(self) -> str:
@@ -59,6 +59,10 @@ class JobFailure:
             return self.detail
         if self.kind == "lost":
             return _("The work was interrupted. Please start it again. (%(id)s)") % {"id": self.id}
+        if self.kind == "timeout":
+            return _("The work took too long and was ended. (%(id)s)") % {"id": self.id}
+        if self.kind == "refused":
+            return _("This cannot be done at the moment. Please try again. (%(id)s)") % {"id": self.id}
         return _("Something went wrong. (error %(id)s)") % {"id": self.id}
 
 
@@ -220,6 +224,36 @@ class JobEnd:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JobNews:
+    """How it stands with a job that has not ended: its row's new ``stage``."""
+
+    ref: str
+    stage: Literal["", "waiting", "late"] = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobLost:
+    """The lease of a job ended without a result.
+
+    ``again`` are the fields of the ``StartJob`` that starts it anew, but for its row; empty when it is given up.
+    """
+
+    ref: str
+    again: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Again:
+    """A turn was saved, and what it had to say could not be sent: ``effects``, and the render in any case.
+
+    ``page`` is that of the user who caused them.
+    """
+
+    effects: list[Effect] = field(default_factory=list)
+    page: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Push:
     """Our own code changes the instance from outside: encoded attributes are set, then a method is called.
 
@@ -236,41 +270,13 @@ class Tick:
     """Time for ``handle_tick()``."""
 
 
-Mail = Merge | JobEnd | Push | Tick
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Viewed:
+    """Somebody looks at a shared instance in this variant: what they may lack of it is rendered and sent."""
+
+    variant: str
+
+
+JobMail = Merge | JobEnd | JobNews | JobLost
+Mail = JobMail | Push | Tick | Viewed | Again
 Event = Call | Adopt | Mail
-
-_MAIL: dict[str, type[Mail]] = {kind.__name__: kind for kind in (Merge, JobEnd, Push, Tick)}
-_EFFECTS: dict[str, type[Effect]] = {kind.__name__: kind for kind in get_args(Effect)}
-
-
-def write_mail(mail: Mail) -> str:
-    """``mail`` as text for a mailbox."""
-    fields = asdict(mail)
-    if isinstance(mail, Merge):
-        fields["effects"] = [[type(effect).__name__, asdict(effect)] for effect in mail.effects]
-    return json.dumps([type(mail).__name__, fields])
-
-
-def fold_of(mail: Mail) -> str:
-    """A word that two letters share when the newer says all that the older did, "" when none does."""
-    if isinstance(mail, Tick):
-        return "tick"
-    if isinstance(mail, Push) and not mail.handler:
-        return f"push {' '.join(sorted(mail.state))}"
-    return ""
-
-
-def read_mail(text: str) -> Mail:
-    """The mail that ``write_mail`` wrote."""
-    name, fields = json.loads(text)
-    if fields.get("failure"):
-        fields["failure"] = JobFailure(**fields["failure"])
-    if "effects" in fields:
-        fields["effects"] = [_read_effect(*effect) for effect in fields["effects"]]
-    return _MAIL[name](**fields)
-
-
-def _read_effect(name: str, fields: dict[str, Any]) -> Effect:
-    if "row" in fields:
-        fields["row"] = JobRow(**fields["row"])
-    return _EFFECTS[name](**fields)

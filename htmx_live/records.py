@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 __all__ = ["SHARED", "JobRow", "Owner", "Record"]
 
@@ -27,7 +27,8 @@ class Owner:
 class JobRow:
     """A running job in its instance's record: ``handler`` started it, (``name``, ``key``) tells it from others.
 
-    ``page`` is the page whose event started it.
+    ``page`` is the page whose event started it.  ``stage`` is "" for one that goes its way, ``waiting`` when nobody has
+    begun it, ``retrying`` when it died and was started anew, ``late`` when half of its time limit is over.
     """
 
     ref: str
@@ -35,6 +36,7 @@ class JobRow:
     name: str
     key: str = ""
     page: str = ""
+    stage: Literal["", "waiting", "retrying", "late"] = ""
 
 
 SHARED = "shared"  # stands for a child's digest when the child is a shared instance
@@ -44,11 +46,14 @@ SHARED = "shared"  # stands for a child's digest when the child is a shared inst
 class Record:
     """What a store keeps of one instance.  ``rev`` rises by one with each turn.
 
+    ``lost`` are jobs that were given up and may come back, the newest last: see ``runtime.jobs``.
     ``kwargs`` are encoded; ``digest`` is the hash of the HTML that was sent last; ``nonces`` are those of the last
     16 user events; ``pages`` are the ids of the pages that show it, newest last: none for a ``shared``
     one, which any page may show.  ``children`` maps a nested view's
     key to its instance and a digest of its kwargs, ``parent`` is the instance that contains this one.  ``language``
     to ``query`` describe the page as its user last saw it, ``url`` holds what its address leaves out of ``url_state``.
+    A shared one is rendered in variants (see runtime/variants.py): ``viewed`` says when each was last seen to be in use,
+    in seconds since 1970, and ``digests`` stand in the place of ``digest``.
     """
 
     instance: str
@@ -60,11 +65,14 @@ class Record:
     rev: int = 0
     state: dict[str, str] = field(default_factory=dict)
     jobs: tuple[JobRow, ...] = ()
+    lost: tuple[JobRow, ...] = ()
     pages: tuple[str, ...] = ()
     parent: str = ""
     children: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     nonces: tuple[str, ...] = ()
     digest: str = ""
+    digests: dict[str, str] = field(default_factory=dict)
+    viewed: dict[str, int] = field(default_factory=dict)
     grant: str = ""
     granted_at: int = 0  # seconds since 1970
     remounts: int = 0

@@ -401,7 +401,7 @@ def test_a_job_that_cannot_be_started_is_told_to_the_page(live: Live) -> None:
     with override(runner=Full()):
         start(page, "set_a", name="job")
     assert page.pending == []
-    assert values(page, "ended")[0][0].startswith("job: refused Something went wrong.")
+    assert values(page, "ended")[0][0].startswith("job: refused This cannot be done at the moment.")
 
 
 def test_a_job_whose_user_may_not_any_more_fails_without_running(page: LiveClient, monkeypatch: Any) -> None:

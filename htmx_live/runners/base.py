@@ -17,6 +17,7 @@ class Job:
 
     ``ref`` identifies this start of it; ``instance`` is the record's id.  ``callback`` is ``method:name`` of the
     view, or ``module:qualified.name`` of a function.  ``args`` and ``kwargs`` are encoded by the state codec.
+    ``kind`` is "" for the work of a live view; others are performed by whom ``give_performer`` names.
     """
 
     ref: str
@@ -25,7 +26,8 @@ class Job:
     args: list[Any] = field(default_factory=list)
     kwargs: dict[str, Any] = field(default_factory=dict)
     is_async: bool = False
-    retries: int = 0
+    retries: int = 0  # how often it may be started anew when it dies
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +39,12 @@ class Perform:
 
 
 class Runner(Protocol):
-    """Where jobs run."""
+    """Where jobs run.
+
+    ``interrupts``: a job may run on the main thread of its process, where a signal can reach it.
+    """
+
+    interrupts: bool
 
     def submit(self, job: Job) -> None:
         """Take the job, or raise ``RunnerUnavailable`` within 2 s; never waits for it."""

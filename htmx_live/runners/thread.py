@@ -24,6 +24,8 @@ logger = logging.getLogger("htmx_live.runners")
 class ThreadRunner:
     """See ``htmx_live.runners.base.Runner``."""
 
+    interrupts = False
+
     def __init__(self, perform: Perform) -> None:
         self._perform = perform
         self._pool = DaemonPool("htmx-live-job", lambda: settings().JOB_THREADS, after=connections.close_all)

@@ -28,12 +28,11 @@ from htmx_live.events import (
     PushTo,
     StartJob,
     Tick,
-    fold_of,
-    write_mail,
 )
 from htmx_live.exceptions import Busy, InstanceGone, RunnerUnavailable, StoreUnavailable
 from htmx_live.fragments import Fragment, text_target
 from htmx_live.grants import random_id
+from htmx_live.letters import fold_of, write_mail
 from htmx_live.records import Record
 from htmx_live.runners.base import Job
 from htmx_live.runtime import render as rendering

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from htmx_live.attributes import take_state
-from htmx_live.events import JobEnd, Mail, Merge, Notice, Push, Tick, read_mail
+from htmx_live.events import JobEnd, Mail, Merge, Notice, Push, Tick
+from htmx_live.letters import read_mail
 from htmx_live.records import JobRow
 from htmx_live.runtime.turn import Turn, invoke
 from htmx_live.state import decode
