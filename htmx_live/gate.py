@@ -23,6 +23,7 @@ from htmx_live.runtime.channels import shared_channels
 from htmx_live.runtime.dispatch import look_after
 from htmx_live.runtime.first import watch
 from htmx_live.runtime.parts import parts
+from htmx_live.runtime.shared import say_viewed
 from htmx_live.transport.channels import page_channel, user_channel
 from htmx_live.transport.stream import Access, Refusal
 
@@ -71,6 +72,7 @@ class StreamGate:
             loaded = store.load(instance)
             if loaded is not None:
                 watch(loaded.record)
+                say_viewed(loaded.record, access.page)
                 if loaded.mail:
                     look_after(instance)
 

@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict
 from typing import Any, get_args
 
-from htmx_live.events import Again, Effect, JobFailure, Mail, Merge, Push, Tick
+from htmx_live.events import Again, Effect, JobFailure, Mail, Merge, Push, Tick, Viewed
 from htmx_live.records import JobRow
 
 __all__ = ["fold_of", "read_mail", "write_mail"]
@@ -27,6 +27,8 @@ def fold_of(mail: Mail) -> str:
         return "tick"
     if isinstance(mail, Push) and not mail.handler:
         return f"push {' '.join(sorted(mail.state))}"
+    if isinstance(mail, Viewed):
+        return f"viewed {mail.variant}"
     return ""
 
 

@@ -52,7 +52,7 @@ class Record:
     one, which any page may show.  ``children`` maps a nested view's
     key to its instance and a digest of its kwargs, ``parent`` is the instance that contains this one.  ``language``
     to ``query`` describe the page as its user last saw it, ``url`` holds what its address leaves out of ``url_state``.
-    A shared one is rendered in variants (see runtime/variants.py): ``viewed`` says when each was last seen to be in use,
+    A shared one is rendered in variants (runtime/variants.py): ``viewed`` says when each was last seen to be in use,
     in seconds since 1970, and ``digests`` stand in the place of ``digest``.
     """
 

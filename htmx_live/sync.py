@@ -33,7 +33,9 @@ from htmx_live.runtime.first import watch
 from htmx_live.runtime.mount import Visit, adopt, mount_again
 from htmx_live.runtime.parts import parts
 from htmx_live.runtime.present import present
+from htmx_live.runtime.shared import look_again
 from htmx_live.runtime.turn import Turn
+from htmx_live.runtime.variants import as_shown_on
 from htmx_live.transport.bus import Catchup, Message
 from htmx_live.transport.channels import page_channel, user_channel
 from htmx_live.transport.messages import APPEND
@@ -179,8 +181,9 @@ class _Answers:
         if not view.has_permission():
             raise PermissionDenied(f"{record.view}.has_permission() said no.")
         watch(record)
+        look_again(record, self._visit.page)
         if record.rev > rev:
-            self._fragments.append(present(record))
+            self._fragments.append(present(as_shown_on(self._visit.page, record)))
         return True
 
     def add_text(self, target: str, at: str) -> None:

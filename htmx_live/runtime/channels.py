@@ -8,7 +8,10 @@ __all__ = ["channels_of", "shared_channels"]
 
 
 def channels_of(record: Record) -> list[str]:
-    """Those of the pages that show it; a shared one has a channel of its own, which all its viewers listen on."""
+    """Those of the pages that show it; a shared one has a channel of its own, which all its viewers listen on.
+
+    What a shared one renders goes to the channels of its variants instead.
+    """
     return [view_channel(record.instance)] if record.shared else [page_channel(page) for page in record.pages]
 
 

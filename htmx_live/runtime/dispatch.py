@@ -30,7 +30,7 @@ from htmx_live.events import (
     Tick,
 )
 from htmx_live.exceptions import Busy, InstanceGone, RunnerUnavailable, StoreUnavailable
-from htmx_live.fragments import Fragment, text_target
+from htmx_live.fragments import text_target
 from htmx_live.grants import random_id
 from htmx_live.letters import fold_of, write_mail
 from htmx_live.records import Record
@@ -40,13 +40,14 @@ from htmx_live.runtime.current import current
 from htmx_live.runtime.first import First, keep
 from htmx_live.runtime.grant import granted
 from htmx_live.runtime.mail import ended, receive, receive_own
-from htmx_live.runtime.outcome import Turned, answer, rendered, send
+from htmx_live.runtime.outcome import Shown, Turned, answer, rendered, send, without_view
 from htmx_live.runtime.parts import give_tick, parts
 from htmx_live.runtime.present import present
 from htmx_live.runtime.revive import revive
 from htmx_live.runtime.surroundings import after_commit, around, atomic_where_asked
 from htmx_live.runtime.sweeping import keeping
 from htmx_live.runtime.turn import Asked, Turn
+from htmx_live.runtime.variants import as_shown_on, variant_on
 from htmx_live.stores.base import Lease, Loaded
 
 __all__ = ["deliver", "dispatch", "drain", "end", "look_after", "start_jobs", "tick"]
@@ -167,8 +168,8 @@ def _hold(lease: Lease, event: Call | Adopt | None) -> Turned | None:
             return None
         with keeping():
             saved = _run(lease, loaded, event)
-        send(saved.record, saved.asked, saved.fragment, to_user=event is not None)
-        return _answer(saved)
+        send(saved.record, saved.asked, saved.shown, to_user=event is not None)
+        return _answer(saved, event)
     finally:
         # Mail whose own turn failed waits for the next one: looked after at once, it could fail for ever.
         if store.release(lease) and (saved is not None or event is not None):
@@ -187,7 +188,7 @@ class _Saved:
     before: Record
     record: Record
     turn: Turn | None
-    fragment: Fragment | None
+    shown: Shown
     shows_all: bool = False
 
     @property
@@ -231,9 +232,9 @@ def _apply(record: Record, event: Call | Adopt | None, letters: Iterable[str]) -
             elif event is not None:
                 turn.adopt(event) if isinstance(event, Adopt) else turn.allow()
             receive(turn, letters)
-            done, fragment = rendered(turn, is_background=event is None)
+            done, shown = rendered(turn, is_background=event is None)
     shows_all = is_repeated or isinstance(event, Adopt)
-    return _Saved(before=record, record=done, turn=turn, fragment=fragment, shows_all=shows_all)
+    return _Saved(before=record, record=done, turn=turn, shown=shown, shows_all=shows_all)
 
 
 def _give_up(record: Record, letters: Iterable[str]) -> _Saved:
@@ -246,13 +247,15 @@ def _give_up(record: Record, letters: Iterable[str]) -> _Saved:
     gone = ended(letters)
     rows = tuple(row for row in record.jobs if row.ref not in gone)
     inner = rendering.failure(JobFailure(id=error))
-    done = replace(record, rev=record.rev + 1, jobs=rows)
-    done = replace(done, digest=rendering.digest(done, inner))
-    return _Saved(before=record, record=done, turn=None, fragment=rendering.fragment(done, inner))
+    done, shown = without_view(replace(record, rev=record.rev + 1, jobs=rows), inner)
+    return _Saved(before=record, record=done, turn=None, shown=shown)
 
 
-def _answer(saved: _Saved) -> Turned:
-    fragment = present(saved.record) if saved.shows_all else saved.fragment
+def _answer(saved: _Saved, event: Call | Adopt | None) -> Turned:
+    record, page = saved.record, event.page if event else ""
+    variant = variant_on(page, record.instance) if record.shared and page else ""
+    is_unknown = event is not None and record.shared and variant not in record.viewed
+    fragment = present(as_shown_on(page, record)) if saved.shows_all or is_unknown else saved.shown.get(variant)
     turned = answer(saved.record, fragment, saved.asked)
     return replace(turned, address=saved.turn.address) if saved.turn else turned
 

@@ -38,7 +38,8 @@ def first_turn(record: Record, *, request: HttpRequest | None, page: str, owner:
     early = answer(turn.record, None, turn.asked)
     if early.redirect:
         return First(turn=turn, turned=early)
-    saved, fragment = rendered(turn, is_background=False)
+    saved, shown = rendered(turn, is_background=False)
+    fragment = next(iter(shown.values()), None)
     # What mount() asks for is sent by keep(): nobody reads it from the answer to a page load.
     return First(turn=turn, turned=answer(saved, fragment, []))
 
@@ -60,5 +61,5 @@ def keep(first: First, *, once: bool = False) -> bool:
     if not parts().store.create(first.turned.record, once=once):
         return False
     watch(first.turned.record)
-    send(first.turned.record, first.turn.asked, None, to_user=False)
+    send(first.turned.record, first.turn.asked, {}, to_user=False)
     return True

@@ -9,10 +9,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from htmx_live.attributes import take_state
-from htmx_live.events import JobEnd, Mail, Merge, Notice, Push, Tick
+from htmx_live.events import JobEnd, Mail, Merge, Notice, Push, Tick, Viewed
 from htmx_live.letters import read_mail
 from htmx_live.records import JobRow
 from htmx_live.runtime.turn import Turn, invoke
+from htmx_live.runtime.variants import viewed
 from htmx_live.state import decode
 
 __all__ = ["ended", "receive", "receive_own"]
@@ -25,6 +26,9 @@ def receive(turn: Turn, letters: Iterable[str]) -> None:
     for mail in _read(letters):
         if isinstance(mail, Push | Tick):
             _push(turn, mail)
+            continue
+        if isinstance(mail, Viewed):
+            turn.record = viewed(turn.record, mail.variant)
             continue
         row = turn.jobs.find(mail.ref)
         if row is not None:  # else cancelled or replaced in the meantime, or ended before

@@ -121,7 +121,7 @@ def adopt(instance: str, visit: Visit, *, like: Record) -> Turned | None:
     The same means: of the same view, with the same kwargs and key.
     """
     loaded = parts().store.load(instance)
-    if loaded is None or _identity(loaded.record) != _identity(like):
+    if loaded is None or loaded.record.shared or _identity(loaded.record) != _identity(like):
         return None
     facts = {name: getattr(like, name) for name in _FACTS}
     return _adopt(loaded.record, Adopt(page=visit.page, request=visit.request, facts=facts))

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -17,11 +18,14 @@ from htmx_live.runtime.channels import channels_of
 from htmx_live.runtime.parts import parts
 from htmx_live.runtime.surroundings import after_commit, atomic_where_asked
 from htmx_live.runtime.turn import Asked, Turn
+from htmx_live.runtime.variants import in_use, in_variant, speaking, variant_channel
 from htmx_live.transport.channels import page_channel
 
-__all__ = ["Turned", "answer", "rendered", "send"]
+__all__ = ["Shown", "Turned", "answer", "rendered", "send", "without_view"]
 
 logger = logging.getLogger("htmx_live.runtime")
+
+Shown = Mapping[str, Fragment]  # by variant, those that differ from what was sent last; one user's view has "" alone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,24 +43,59 @@ class Turned:
     address: str = ""
 
 
-def rendered(turn: Turn, *, is_background: bool) -> tuple[Record, Fragment | None]:
-    """The record to be saved, and its fragment if that differs from the last."""
+def rendered(turn: Turn, *, is_background: bool) -> tuple[Record, Shown]:
+    """The record to be saved, and what is to be shown of it."""
     record = replace(turn.record, rev=turn.record.rev + 1, state=turn.state, jobs=tuple(turn.jobs.rows))
-    if not turn.renders and record.jobs == turn.record.jobs:
-        return record, None
+    is_changed = turn.renders or record.jobs != turn.record.jobs
+    if record.shared:
+        turn.end_event()
+        return _in_variants(turn, record, is_changed=is_changed, is_background=is_background)
+    if not is_changed:
+        return record, {}
     turn.end_event()
+    inner, record, digest = _attempt(turn, record, is_background=is_background)
+    if digest == record.digest:
+        return record, {}
+    record = replace(record, digest=digest)
+    return record, {"": rendering.fragment(record, inner)}
+
+
+def _in_variants(turn: Turn, record: Record, *, is_changed: bool, is_background: bool) -> tuple[Record, Shown]:
+    """A shared view, in each variant that is in use; without a change in those that were never sent."""
+    shown: dict[str, Fragment] = {}
+    digests: dict[str, str] = {}
+    record = replace(record, viewed=in_use(record))
+    for variant in record.viewed:
+        known = digests[variant] = record.digests.get(variant, "")
+        if known and not is_changed:
+            continue
+        with speaking(variant):
+            inner, done, digests[variant] = _attempt(turn, in_variant(record, variant), is_background=is_background)
+            record = replace(record, children=done.children)
+            if digests[variant] != known:
+                shown[variant] = rendering.fragment(record, inner)
+    return replace(record, digests=digests), shown
+
+
+def _attempt(turn: Turn, record: Record, *, is_background: bool) -> tuple[SafeString, Record, str]:
     try:
-        inner, record, digest = _render(turn, record)
+        return _render(turn, record)
     except Exception:  # a boundary: a job that has ended must end on the page too, whatever the template does
         if not is_background:
             raise
         turn.born.clear()
         inner = _failed(record)
-        digest = rendering.digest(record, inner)
-    if digest == record.digest:
-        return record, None
-    record = replace(record, digest=digest)
-    return record, rendering.fragment(record, inner)
+        return inner, record, rendering.digest(record, inner)
+
+
+def without_view(record: Record, inner: SafeString) -> tuple[Record, Shown]:
+    """``inner`` in the view's place, for whoever looks at it."""
+    digest = rendering.digest(record, inner)
+    if not record.shared:
+        record = replace(record, digest=digest)
+        return record, {"": rendering.fragment(record, inner)}
+    record = replace(record, digests=dict.fromkeys(record.viewed, digest))
+    return record, dict.fromkeys(record.viewed, rendering.fragment(record, inner))
 
 
 def _render(turn: Turn, record: Record) -> tuple[SafeString, Record, str]:
@@ -73,7 +112,7 @@ def _failed(record: Record) -> SafeString:
     return rendering.failure(JobFailure(id=error))
 
 
-def send(record: Record, asked: list[Asked], fragment: Fragment | None, *, to_user: bool) -> None:
+def send(record: Record, asked: list[Asked], shown: Shown, *, to_user: bool) -> None:
     """Publish what the turn has to say.  What belongs into a user's answer is left to it."""
     bus = parts().bus
     channels = channels_of(record)
@@ -95,9 +134,10 @@ def send(record: Record, asked: list[Asked], fragment: Fragment | None, *, to_us
         elif isinstance(effect, Redirect) and not to_user and entry.page:
             where = json.dumps({"url": effect.url, "page": entry.page})
             bus.publish([page_channel(entry.page)], "redirect", where, event="redirect")
-    if fragment is not None:
+    for variant, fragment in shown.items():
+        own = [variant_channel(record.instance, variant)] if variant else channels
         # The script fills a new form's token in; what many pages get holds none.
-        bus.publish(channels, fragment.target, str(fragment.__html__()).replace(rendering.csrf_slot(), ""))
+        bus.publish(own, fragment.target, str(fragment.__html__()).replace(rendering.csrf_slot(), ""))
 
 
 def answer(record: Record, fragment: Fragment | None, asked: list[Asked]) -> Turned:

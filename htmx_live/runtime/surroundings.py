@@ -29,7 +29,7 @@ from htmx_live.exceptions import TurnError
 from htmx_live.records import Record
 from htmx_live.runtime.address import without_reference
 
-__all__ = ["after_commit", "around", "atomic_where_asked", "facts_of", "stand_in"]
+__all__ = ["after_commit", "around", "atomic_where_asked", "facts_of", "stand_in", "zone_name", "zone_of"]
 
 _MAX_ADDRESS = 4096  # characters of a page's address that a client may tell
 
@@ -65,7 +65,7 @@ def facts_of(request: HttpRequest) -> dict[str, Any]:
     """The fields of a record that describe a user's request."""
     return {
         "language": translation.get_language() or "",
-        "time_zone": _zone_name(),
+        "time_zone": zone_name(),
         "script_prefix": get_script_prefix(),
         "secure": request.is_secure(),
         "host": request.get_host(),
@@ -94,7 +94,7 @@ def around(record: Record) -> Iterator[None]:
     factory = settings().AROUND
     with ExitStack() as stack:
         stack.enter_context(translation.override(record.language or None))
-        stack.enter_context(timezone.override(_zone(record.time_zone)))
+        stack.enter_context(timezone.override(zone_of(record.time_zone)))
         stack.callback(set_script_prefix, get_script_prefix())
         set_script_prefix(record.script_prefix)
         if factory:
@@ -127,14 +127,14 @@ def after_commit(call: Callable[[], object]) -> bool:
     return True
 
 
-def _zone_name() -> str:
-    """A name under which ``_zone`` finds the current time zone: its key, or its distance from UTC in minutes."""
+def zone_name() -> str:
+    """A name under which ``zone_of`` finds the current time zone: its key, or its distance from UTC in minutes."""
     zone = timezone.get_current_timezone()
     offset = zone.utcoffset(None)
     return f"{offset.total_seconds() / 60:+g}" if offset else getattr(zone, "key", "UTC")
 
 
-def _zone(name: str) -> tzinfo | None:
+def zone_of(name: str) -> tzinfo | None:
     if not name:
         return None
     return fixed_zone(timedelta(minutes=float(name))) if name[0] in "+-" else ZoneInfo(name)

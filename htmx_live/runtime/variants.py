@@ -1,0 +1,96 @@
+"""Variants: a shared view in each language and time zone in which it is looked at.
+
+The record is one, and the view's code runs in the site's own language and time zone.  It is rendered once for each
+variant in use, and sent on the variant's own channel:
+
+    the first page mounts it ────────▶ its variant is in the record
+    a page in another ───────────────▶ listens, then posts ``Viewed``: that turn renders what was never sent
+    a stream's beat, a page's question ▶ ``Viewed`` again, if the last is old
+    nobody for a while ──────────────▶ left out of the next render; whoever returns is ``Viewed``, and gets it
+
+A page keeps the variant in which it was loaded: the channel that it has subscribed to says which.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from urllib.parse import unquote
+
+from django.utils import timezone, translation
+
+from htmx_live.conf import settings
+from htmx_live.records import Record
+from htmx_live.runtime.parts import parts
+from htmx_live.runtime.surroundings import zone_name, zone_of
+from htmx_live.transport.channels import view_channel
+
+__all__ = [
+    "as_shown_on",
+    "in_use",
+    "in_variant",
+    "is_fresh",
+    "speaking",
+    "spoken_here",
+    "variant_channel",
+    "variant_on",
+    "viewed",
+]
+
+_SEEN_FOR = 600.0  # seconds that a variant is rendered after somebody was last seen to look at it
+_MANY = 100  # variants of one instance; of more, those that were seen longest ago go
+
+
+def spoken_here() -> str:
+    """The variant of whatever is being rendered: the thread's language and time zone."""
+    return f"{translation.get_language() or ''}~{zone_name()}"
+
+
+def variant_channel(instance: str, variant: str) -> str:
+    return view_channel(f"{instance}~{variant}")
+
+
+def variant_on(page: str, instance: str) -> str:
+    """The variant in which a page shows a shared instance, "" when it is not known to."""
+    own = view_channel(f"{instance}~")
+    return next((unquote(name.removeprefix(own)) for name in parts().store.channels(page) if name.startswith(own)), "")
+
+
+def as_shown_on(page: str, record: Record) -> Record:
+    """The record as a page shows it: a shared one in the page's variant."""
+    return in_variant(record, variant_on(page, record.instance) or spoken_here()) if record.shared else record
+
+
+def in_variant(record: Record, variant: str) -> Record:
+    """The record as it is rendered in a variant; one in which it is not to be stored."""
+    language, _, zone = variant.partition("~")
+    return replace(record, language=language, time_zone=zone)
+
+
+@contextmanager
+def speaking(variant: str) -> Iterator[None]:
+    language, _, zone = variant.partition("~")
+    with translation.override(language or None), timezone.override(zone_of(zone)):
+        yield
+
+
+def viewed(record: Record, variant: str, *, now: float | None = None) -> Record:
+    """The record with one variant seen to be in use."""
+    seen = {**record.viewed, variant: int(time.time() if now is None else now)}
+    newest = sorted(seen, key=seen.__getitem__)[-_MANY:]
+    return replace(record, viewed={each: seen[each] for each in seen if each in newest})
+
+
+def in_use(record: Record, *, now: float | None = None) -> dict[str, int]:
+    """Its variants without those that nobody was seen to look at for a while."""
+    oldest = (time.time() if now is None else now) - _seen_for()
+    return {variant: seen for variant, seen in record.viewed.items() if seen >= oldest}
+
+
+def is_fresh(record: Record, variant: str, *, now: float | None = None) -> bool:
+    """Whether there is nothing to say about this variant's being in use."""
+    return record.viewed.get(variant, 0) >= (time.time() if now is None else now) - _seen_for() / 3
+
+
+def _seen_for() -> float:
+    return max(_SEEN_FOR, 10 * settings().HEARTBEAT)
