@@ -4,13 +4,13 @@
 // order of events per view, a stream that catches up, and morphs that keep what the user typed.
 (() => {
   const doc = document, html = doc.documentElement, win = /** @type {any} */ (window), SECOND = 1000;
-  const ROOT = "[data-live]", TRIGGER = "[data-live-event]", FIELD = "input:not([type=file]),textarea,select";
+  const ROOT = "[data-live]", TRIGGER = "[data-live-event]:not([data-live-progress])", FIELD = "input:not([type=file]),textarea,select";
   const DIRECTIVE = "[data-live-show],[data-live-hide],[data-live-disable],[data-live-class],[data-live-remove-class]";
   const OPENS = "details,dialog", TOKEN = "csrfmiddlewaretoken";
 
   const meta = /** @type {HTMLElement} */ (doc.querySelector("meta[name=htmx-live]"));
   if (!meta || win.htmxLive) return;
-  const page = meta.dataset; // page, number, csrf, url, heartbeat, poll, hiddenClose, groups
+  const page = meta.dataset; // page, number, csrf, url, upload, plain, heartbeat, poll, hiddenClose, groups
 
   /** Everything that is remembered here; the rest is in the DOM. A flight is one event between click and end. */
   const state = {
@@ -35,11 +35,16 @@
     again: false, // sync was asked for meanwhile
   };
   const timers = /** @type {any} */ ({}), retries = new WeakMap();
+  let storage = /** @type {any} */ ({}); // forbidden: the next page mounts anew
+  try {
+    storage = sessionStorage;
+  } catch {}
   let api; // htmx's inside
 
   /** @returns {any[]} */
   const all = (selector, from = /** @type {any} */ (doc)) => [...from.querySelectorAll(selector)];
   const split = (words) => (words || "").split(/\s+/).filter(Boolean);
+  const resolved = (url) => new URL(url, doc.baseURI), isOurs = (url) => resolved(url).origin === location.origin;
   const rootId = (elt) => elt.closest(ROOT)?.id;
   const rootOf = (id) => doc.getElementById(state.moved.get(id) || id);
   const emit = (name, detail, elt = /** @type {Node} */ (doc)) =>
@@ -117,9 +122,20 @@
     for (const elt of all(TRIGGER)) {
       const busy = isBusy(elt, active);
       elt.classList.toggle("live-busy", busy);
-      if (busy !== elt.hasAttribute("aria-busy")) busy ? (elt.ariaBusy = "true") : elt.removeAttribute("aria-busy");
+      if (busy || elt.ariaBusy) elt.ariaBusy = busy || null;
     }
     for (const elt of all(DIRECTIVE)) turn(elt, isWanted(elt, active));
+    for (const elt of all("[data-live-progress]")) finish(elt);
+  }
+
+  /** What a card asks for at its end: once, in a tab that has seen it go on. */
+  function finish(elt) {
+    const { liveProgress: session, liveDone: status, liveEvent, liveRedirect } = elt.dataset, mark = "live-" + session;
+    if (!status) return (storage[mark] = 1);
+    if (!storage[mark]) return;
+    delete storage[mark];
+    if (liveEvent) elt.dispatchEvent(new CustomEvent(liveEvent, { detail: { session, status }, bubbles: true }));
+    if (status === "complete" && liveRedirect && isOurs(liveRedirect)) location.assign(liveRedirect);
   }
 
   // ---- Events: one at a time per view, in the order of the clicks, bound to the view's id
@@ -128,7 +144,7 @@
 
   const firstOf = (root) => [...state.flights].find((one) => one.root === root);
   const nonce = () => // 32 hex digits
-    [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+    [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => (byte + 256).toString(16).slice(1)).join("");
 
   function flightOf(trigger, { type }, body) {
     const { liveEvent: handler, liveKey: key, liveArgs: args } = trigger.dataset;
@@ -141,22 +157,27 @@
 
   /** Stands in for fetch. */
   async function fly(flight, url, init, ctx) {
-    const { root, trigger } = flight;
+    const { root, trigger } = flight, wait = () => {
+      clearTimeout(ctx.requestTimeout);
+      ctx.requestTimeout = setTimeout(() => ctx.request.abort("timeout"),
+        win.htmx.parseInterval(ctx.request.timeout ?? win.htmx.config.defaultTimeout));
+    };
     clearTimeout(ctx.requestTimeout);
     for (const one of state.flights)
       if (flight.isTyping && one.isTyping && one.trigger === trigger && one.go) (one.isOld = true), one.go();
     if (firstOf(root) !== flight) await new Promise((go) => init.signal.addEventListener("abort", (flight.go = go)));
     flight.go = null;
     if (flight.isOld) return new Response(null, { status: 204 }); // a newer keystroke waits
-    ctx.requestTimeout = setTimeout(() => ctx.request.abort("timeout"),
-      win.htmx.parseInterval(ctx.request.timeout ?? win.htmx.config.defaultTimeout));
+    wait();
     flight.url ||= url;
     flight.body ||= init.body;
     flight.isSent = !init.signal.aborted;
     if (state.adopt[0]) await state.syncing; // which root this is for is being settled
     const { live = flight.grant || "", liveRev = "0" } = rootOf(root)?.dataset || {};
-    return fetch(flight.url, { ...init, body: flight.body, headers: { ...init.headers,
-      "X-Live": live, "X-Live-Rev": liveRev, "X-Live-Nonce": flight.nonce, "X-CSRFToken": page.csrf } });
+    const hasFiles = [...flight.body].some(([, value]) => value.size);
+    const { send = fetch } = hasFiles ? await import(page.upload).catch(() => ({})) : {};
+    return send(flight.url, { ...init, body: flight.body, headers: { ...init.headers,
+      "X-Live": live, "X-Live-Rev": liveRev, "X-Live-Nonce": flight.nonce, "X-CSRFToken": page.csrf } }, trigger, wait);
   }
 
   function land(flight) {
@@ -291,22 +312,15 @@
   }
 
   /** Swaps partials of the stream or of sync; without htmx 4 it replaces. */
-  function apply(text) {
-    if (api) return win.htmx.swap({ text, sourceElement: meta, target: html, swap: "none", live: {} });
-    const holder = doc.createElement("template");
-    holder.innerHTML = text.replace(/<(\/?)hx-partial/g, "<$1template");
-    for (const one of all("template", holder.content))
-      for (const target of all(one.getAttribute("hx-target"))) {
-        const swap = one.getAttribute("hx-swap"); // delete, inner…, outer…, or where to add
-        const how = { d: "remove", o: "replaceWith", i: "replaceChildren" }[swap[0]];
-        how ? target[how](one.content) : target.insertAdjacentHTML(swap, one.innerHTML);
-        emit("applied", { id: target.id }, target);
-      }
-    paint();
-  }
+  const apply = (text) =>
+    api ? win.htmx.swap({ text, sourceElement: meta, target: html, swap: "none", live: {} })
+      : import(page.plain).then(({ swap }) => (swap(text), paint()));
 
   /** Generation and offset of data-live-at. @returns {[string, number]} */
-  const position = (at = "") => [at.replace(/\.\d*$/, ""), Number(at.split(".").at(-1))];
+  const position = (at = "") => {
+    const [generation, offset] = at.split(".");
+    return [generation, +offset];
+  };
 
   function covers(mine, theirs) {
     const [generation, offset] = position(mine), [other, least] = position(theirs);
@@ -448,7 +462,7 @@
         streams: Object.fromEntries(all("[data-live-stream]").map((elt) => [elt.id, elt.dataset.liveAt])) }) });
     const [partials, messages = "[]"] = (await answer.text()).split(/<script [^>]*data-live-messages>/);
     const { status, headers } = answer, number = headers.get("X-Live-Number");
-    if ([401, 403, 404, 410].includes(status)) return refuse(status);
+    if (/40[134]|410/.test(status)) return refuse(status);
     if (!answer.ok || answer.redirected) return;
     Object.assign(state, { everything: false, adopt: [], idle: status === 204 ? state.idle + 1 : 0 });
     if (partials) await apply(partials);
@@ -461,7 +475,7 @@
 
   const part = (name) =>
     all(`[data-live-part~="${name}"]`, all("#live-messages")[0]?.content || doc.head)[0]?.cloneNode(true);
-  const isWeb = (url) => /^http/.test(new URL(url, doc.baseURI).protocol);
+  const isWeb = (url) => /^http/.test(resolved(url).href);
 
   /** Says what a status means; `what` is the field's name or the error's id. */
   function tell(status, flight, what = "") {
@@ -473,8 +487,10 @@
   }
 
   function notice(about) {
-    const { message, level, key, url } = about, toast = part(level) || part("info");
+    const { message, level, key, url, id } = about, toast = part(level) || part("info");
+    if (!message) return drop(key); // it was seen in another tab
     if (!emit("notice", about) || !toast) return;
+    toast.dataset.liveNotice = id || "";
     const text = toast.querySelector("[data-live-text]"), link = doc.createElement("a");
     text.append(url && isWeb(url) ? link : message);
     link.href = url;
@@ -484,16 +500,12 @@
 
   /** Shows a toast, in the place of the one with the same key. */
   function raise(toast, key = "") {
-    const place = all("[data-live-toasts]")[0] || doc.body.appendChild(part("toasts"));
-    for (const old of [...place.children]) if (key && old.dataset.key === key) old.remove();
+    drop(key);
     toast.dataset.key = key;
-    place.append(toast);
-    if (toast.role !== "alert") fade(toast);
+    (all("[data-live-toasts]")[0] || doc.body.appendChild(part("toasts"))).append(toast);
   }
 
-  /** Takes a toast away after a while, but not from under the pointer or the focus. */
-  const fade = (toast) =>
-    setTimeout(() => (toast.matches(":hover,:focus-within") ? fade(toast) : toast.remove()), 6 * SECOND);
+  const drop = (key) => key && all(".live-toast").forEach((old) => old.dataset.key === key && old.remove());
 
   // ---- htmx and the page's life
 
@@ -501,9 +513,9 @@
     init: (inside) => void (api = inside),
     htmx_config_request(elt, { ctx }) {
       const { request } = ctx;
-      if (page.page && new URL(request.action, doc.baseURI).origin === location.origin)
+      if (page.page && isOurs(request.action))
         request.headers["X-Live-Page"] = page.page;
-      if (!ctx.live && elt.dataset.liveEvent == null) return;
+      if (!ctx.live && !elt.matches(TRIGGER)) return;
       ctx.live ||= flightOf(elt, ctx.sourceEvent, request.body);
       ctx.target = html; // 4.0.1 drops an answer whose target is gone
       if (!api.attributeValue(elt, "hx-sync")) delete elt._htmx_state?.rq;
@@ -535,20 +547,14 @@
 
   // The grants of this page are kept for the same page after a reload or on the way back.
   const shelf = () => "htmx-live:" + location.pathname + location.search;
-  function keep() {
-    try {
-      sessionStorage.setItem(shelf(), JSON.stringify(all(ROOT).map((elt) => elt.dataset.live)));
-    } catch {} // forbidden or full: the next page mounts anew
-  }
+  const keep = () => (storage[shelf()] = JSON.stringify(all(ROOT).map((elt) => elt.dataset.live)));
 
   function start() {
     const [{ type }] = /** @type {any[]} */ ([...performance.getEntriesByType("navigation"), {}]);
     register();
     html.classList.add("live-ready");
     extension.htmx_after_process(doc.body);
-    try {
-      if (/reload|back/.test(type)) state.adopt = JSON.parse(sessionStorage.getItem(shelf()) || "[]");
-    } catch {}
+    if (/reload|back/.test(type)) state.adopt = JSON.parse(storage[shelf()] || "[]");
     // A stream that is open before would bring renders of roots that are not on the page yet.
     Promise.resolve(state.adopt[0] && sync()).then(open);
   }
@@ -579,8 +585,13 @@
     if (wanted === "reload") location.reload();
     if (wanted === "retry" && flight) resend(flight);
   });
-  // The watchdog: a stream that was silent for 2.5 heartbeats is dead, whatever its socket says.
-  setInterval(() => Date.now() - state.fed > 2500 * +(page.heartbeat || 15) && state.stream?.abort(), SECOND);
+  setInterval(() => {
+    // The watchdog: a stream that was silent for 2.5 heartbeats is dead, whatever its socket says.
+    if (Date.now() - state.fed > 2500 * +(page.heartbeat || 15)) state.stream?.abort();
+    // A toast goes after six seconds in which it could be seen, but not from under the pointer or the focus.
+    if (!doc.hidden) for (const toast of all(".live-toast:not([role=alert],:hover,:focus-within)"))
+      if ((toast.age = -~toast.age) > 5) toast.remove();
+  }, SECOND);
 
   const mark = (how) => (name) => (state.started[how](name), paint());
   win.htmxLive = { loading: {

@@ -13,6 +13,7 @@ def document(body: str, *, htmx: str | None = "/htmx.js", **meta: object) -> str
     """A page whose head is what ``{% htmx_live %}`` emits; ``meta`` changes its data attributes (None removes one)."""
     values: dict[str, object] = {
         "page": "page-grant", "number": "e.1", "csrf": "csrf-token", "url": "/live/",
+        "upload": "/upload.js", "plain": "/plain.js",
         "heartbeat": 15, "poll": 3, "hidden-close": 60, "groups": "card",
     } | {name.replace("_", "-"): value for name, value in meta.items()}  # fmt: skip
     attributes = "".join(f' data-{name}="{value}"' for name, value in values.items() if value is not None)

@@ -85,7 +85,8 @@ class ScriptedServer:
 
     def __init__(self, scripts: dict[str, Path]) -> None:
         script = STATIC / "htmx-live.min.js"  # the one that pages load
-        self.files = {"/htmx-live.js": script, "/htmx-live.css": STATIC / "htmx-live.css", **scripts}
+        others = {f"/{name}": STATIC / name for name in ("htmx-live.css", "upload.js", "plain.js", "notices.js")}
+        self.files = {"/htmx-live.js": script, **others, **scripts}
         self.pages: dict[str, str] = {}
         self.page_headers: dict[str, str] = {}
         self.violations: list[str] = []

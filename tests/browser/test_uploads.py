@@ -1,5 +1,6 @@
 """Files, sent by somebody at Chromium to a real uvicorn."""
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.browser.conftest import LivePage
+from tests.browser.markup import on, root, swap
 from tests.server import Server
 
 pytestmark = pytest.mark.browser
@@ -155,3 +158,105 @@ def test_without_javascript_a_page_says_what_is_too_large(visit: Open, files: li
     page.set_input_files("[name=files]", files[2])
     page.click("text=Upload")
     expect(page.locator("body")).to_contain_text("large.txt is too large: a file may have 97.7\xa0KB.")
+
+
+FIELD = '<input type="file" name="files" multiple>'
+SLOW = 60_000  # bytes per second
+
+
+def form(inner: str = FIELD) -> str:
+    return f'<form {on("upload", event="submit")} hx-encoding="multipart/form-data">{inner}<button>Upload</button></form>'
+
+
+def slow(page: Page, speed: int = SLOW) -> None:
+    """From now on bytes go up slowly; -1 for as fast as can be."""
+    line = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": speed}
+    page.context.new_cdp_session(page).send("Network.emulateNetworkConditions", line)
+
+
+def begin(live: LivePage, body: str, *paths: Path) -> None:
+    """Shows ``body`` and sends the files of its form; notes what the upload says of itself."""
+    live.open(root(body))
+    live.page.evaluate("addEventListener('live:upload', ({detail: {sent, total}}) => seen.push([sent, total]))")
+    slow(live.page)
+    live.page.set_input_files("[name=files]", paths)
+    live.page.click("text=Upload")
+
+
+def test_a_bar_shows_how_much_is_sent_then_waits_for_the_answer(live: LivePage, files: list[Path]) -> None:
+    begin(live, form(), files[1], files[2])
+    bar, cancel = live.page.locator("input + .live-upload progress"), live.page.get_by_role("button", name="Cancel")
+    live.until("(document.querySelector('progress')?.value || 0) > 0")
+    expect(cancel).to_be_visible()
+    expect(live.page.locator("[data-live-upload-text]")).to_have_text(re.compile(r"^\d+ %$"))
+    event = live.event()
+    expect(live.page.locator("[data-live-upload-text]")).to_have_text("Processing…")
+    expect(live.page.locator(".live-upload [role=status]")).to_have_text("Processing…")
+    expect(bar).not_to_have_attribute("value", re.compile(""))
+    expect(cancel).to_be_hidden()
+    event.answer(swap(form("done"), rev=2))
+    expect(live.page.locator("form")).to_have_text("doneUpload")
+    expect(live.page.locator(".live-upload")).to_have_count(0)
+    steps = [step for step in live.page.evaluate("seen") if step != "connected"]
+    sent = [sent for sent, total in steps if total > 1]
+    assert (steps[0], steps[-1], sent) == ([0, 1], [1, 0], sorted(sent))
+    assert len(event.body) > 200_000 and len(sent) > 1
+
+
+def test_an_upload_takes_the_authors_bar_and_button(live: LivePage, files: list[Path]) -> None:
+    own = '<progress id="bar" data-live-upload></progress><button type="button" data-live-cancel-upload>Stop</button>'
+    begin(live, form(FIELD + own), files[2])
+    expect(live.page.locator("#bar")).to_be_visible()
+    expect(live.page.locator("progress")).to_have_count(1)
+    expect(live.page.get_by_role("button", name="Cancel")).to_have_count(0)
+    live.page.click("text=Stop")
+    expect(live.page.locator("#bar")).to_be_hidden()
+    expect(live.page.locator("body.live-loading")).to_have_count(0)
+    assert (live.server.count("event"), live.page.locator(".live-toast").count()) == (0, 0)
+
+
+def test_the_bar_comes_back_when_a_push_takes_it_away(live: LivePage, files: list[Path]) -> None:
+    begin(live, form(FIELD + "<b>1</b>"), files[0])
+    event = live.event()
+    live.push(swap(form(FIELD + "<b>2</b>"), rev=2), "e.2")
+    expect(live.page.locator("b")).to_have_text("2")
+    expect(live.page.locator(".live-upload progress")).to_be_visible()
+    event.answer(status=204)
+    expect(live.page.locator(".live-upload")).to_have_count(0)
+
+
+def test_an_upload_that_is_cut_off_says_so_and_tries_again_under_its_nonce(live: LivePage, files: list[Path]) -> None:
+    begin(live, form(), files[1])
+    event = live.event()
+    event.cut()
+    expect(live.page.locator(".live-toast p")).to_have_text("No answer came. Check your connection.")
+    expect(live.page.locator(".live-upload")).to_have_count(0)
+    live.page.click("text=Try again")
+    again = live.event()
+    assert (again.headers["x-live-nonce"], again.body.count(b"x" * 50_000)) == (event.headers["x-live-nonce"], 1)
+    again.answer(swap(form("done"), rev=2))
+    expect(live.page.locator("form")).to_have_text("doneUpload")
+
+
+def test_a_login_page_in_the_place_of_an_answer_is_not_swapped(live: LivePage, files: list[Path]) -> None:
+    live.server.pages["/login/"] = "<p>Log in</p>"
+    begin(live, form(), files[0])
+    live.event().answer(status=302, Location="/login/")
+    expect(live.page.locator(".live-toast p")).to_have_text("You are signed out, or not allowed to do this.")
+    expect(live.page.locator("form")).to_have_count(1)
+
+
+def test_cancelling_an_upload_leaves_nothing_behind(visit: Open, site: Site, files: list[Path]) -> None:
+    page = visit("/inbox/")
+    slow(page, 20_000)
+    page.set_input_files("[name=files]", files[1])
+    page.click("text=Upload")
+    page.click("text=Cancel")
+    expect(page.locator(".live-upload")).to_have_count(0)
+    expect(page.get_by_role("button", name="Upload")).to_be_enabled()
+    assert page.eval_on_selector("[name=files]", "(field) => field.files.length") == 1
+    assert (page.locator("li").count(), page.locator(".live-toast").count(), site.left()) == (0, 0, [])
+    slow(page, -1)
+    page.set_input_files("[name=files]", files[0])
+    page.click("text=Upload")
+    expect(page.locator("li")).to_have_text("small.txt: xxxxx")

@@ -1,0 +1,18 @@
+// @ts-check
+// Partials on a page without htmx: they replace what they name. htmx-live.js loads this when the first one comes.
+
+/** @param {string} text partials, one or more */
+export function swap(text) {
+  const holder = document.createElement("template");
+  holder.innerHTML = text.replace(/<(\/?)hx-partial/g, "<$1template");
+  for (const one of holder.content.querySelectorAll("template"))
+    for (const target of document.querySelectorAll(one.getAttribute("hx-target") || "html")) {
+      const how = one.getAttribute("hx-swap") || "innerMorph"; // delete, inner…, outer…, or where to add
+      if (how === "delete") target.remove();
+      else if (how[0] === "o") target.replaceWith(one.content);
+      else if (how[0] === "i") target.replaceChildren(one.content);
+      else target.insertAdjacentHTML(/** @type {InsertPosition} */ (how), one.innerHTML);
+      const { id } = target, place = target.isConnected ? target : document;
+      place.dispatchEvent(new CustomEvent("live:applied", { detail: { id }, bubbles: true, cancelable: true }));
+    }
+}
