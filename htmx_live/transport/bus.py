@@ -16,20 +16,23 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from htmx_live.conf import settings
 from htmx_live.transport.memory import MemoryBus
 from htmx_live.transport.messages import Catchup, Message, Text
 from htmx_live.transport.receiver import Receiver
+from htmx_live.transport.redis import RedisBus
 
-__all__ = ["Bus", "Catchup", "MemoryBus", "Message", "Receiver", "Text", "bus", "override_bus"]
+__all__ = ["Bus", "Catchup", "MemoryBus", "Message", "Receiver", "RedisBus", "Text", "bus", "override_bus"]
 
 
 class Bus(Protocol):
     """Every method may raise ``StoreUnavailable``; ``ValueError`` for a channel or event that cannot be.
 
-    ``epoch`` changes when kept messages have been lost.
+    ``epoch`` changes when kept messages have been lost; while a receiver is called it is that of what it is told.
     """
 
-    epoch: str
+    @property
+    def epoch(self) -> str: ...
 
     def position(self) -> str:
         """Where a page rendered now stands."""
@@ -78,11 +81,11 @@ _bus: Bus | None = None
 
 
 def bus() -> Bus:
-    """This process's bus."""
+    """This process's bus: on Redis with ``REDIS_URL``, else in memory."""
     global _bus
     if _bus is None:
         with _lock:
-            _bus = _bus or MemoryBus()
+            _bus = _bus or (RedisBus() if settings().REDIS_URL else MemoryBus())
     return _bus
 
 
