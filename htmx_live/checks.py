@@ -41,6 +41,9 @@ def check_settings(**kwargs: Any) -> Iterable[CheckMessage]:
     if chosen.RUNNER not in ("thread", "immediate") and not _imports(chosen.RUNNER):
         hint = "Use 'thread', or the dotted path of a runner."
         found.append(Error(f"HTMX_LIVE['RUNNER'] is {chosen.RUNNER!r}.", hint=hint, id="htmx_live.E003"))
+    if chosen.TICKS not in ("web", "command"):
+        hint = "Use 'web', or 'command' and run manage.py live_ticks."
+        found.append(Error(f"HTMX_LIVE['TICKS'] is {chosen.TICKS!r}.", hint=hint, id="htmx_live.E004"))
     return found
 
 

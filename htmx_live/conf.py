@@ -58,6 +58,7 @@ class Settings:
 
     # Turns
     BUSY_TIMEOUT: float = 10.0  # how long a click waits for the turn before it; then 409
+    TICKS: str = "web"  # who ticks: "web" (the processes that serve), or "command" (manage.py live_ticks)
     TURN_THREADS: int = 4  # threads that run pushes, ticks and other background turns
 
     # Background work

@@ -6,6 +6,7 @@ process alive; these threads die with it.
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Protocol
@@ -16,6 +17,8 @@ __all__ = ["DaemonPool", "Pool"]
 
 logger = logging.getLogger("htmx_live.pool")
 
+_GLANCE = 0.05  # seconds between two looks of who waits for the end
+
 Call = Callable[[], None]
 
 
@@ -23,6 +26,9 @@ class Pool(Protocol):
     """Where calls that nobody waits for are made."""
 
     def submit(self, call: Call) -> None: ...
+
+    def settle(self, patience: float) -> bool:
+        """Wait until every call has been made, up to ``patience`` seconds; whether it has."""
 
 
 class DaemonPool:
@@ -51,6 +57,16 @@ class DaemonPool:
         """Drop the calls that have not started."""
         with self._wake:
             self._waiting.clear()
+
+    def settle(self, patience: float) -> bool:
+        give_up = time.monotonic() + patience
+        while self._is_busy() and time.monotonic() < give_up:
+            time.sleep(_GLANCE)  # waiting on the condition would take a notice from a thread
+        return not self._is_busy()
+
+    def _is_busy(self) -> bool:
+        with self._wake:
+            return bool(self._waiting) or self._idle < self._threads
 
     def _add_thread(self, call: Call) -> None:
         self._threads += 1

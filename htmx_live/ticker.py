@@ -1,7 +1,7 @@
 """``Ticker``: calls for live views at their interval, for as long as somebody looks at them.
 
-One thread of the process keeps the times.  It makes no turns: ``tick`` posts a letter and returns at once.  An instance
-that nobody looks at is forgotten, and watched again when its page returns.
+One thread of the process keeps the times.  It makes no turns: ``tick`` posts a letter, or leaves that to another
+process, and returns at once.  An instance that nobody looks at is forgotten, and watched again when its page returns.
 """
 
 import heapq
@@ -24,19 +24,20 @@ class _Tick:
 
 
 class Ticker:
-    """``tick(instance)`` says whether the instance is still looked at; ``clock`` gives seconds that never run back."""
+    """``tick(instance, interval)`` says whether the instance is still looked at, ``clock`` the time in seconds."""
 
-    def __init__(self, tick: Callable[[str], bool], *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, tick: Callable[[str, float], bool], *, clock: Callable[[], float] = time.monotonic) -> None:
         self._tick, self._clock = tick, clock
         self._wake = threading.Condition()
         self._ticks: list[_Tick] = []
         self._watched: set[str] = set()
         self._thread: threading.Thread | None = None
+        self._is_stopped = False
 
     def watch(self, instance: str, interval: float) -> None:
         """Tick ``instance`` every ``interval`` seconds, from one interval from now; harmless when it is watched."""
         with self._wake:
-            if instance in self._watched:
+            if instance in self._watched or self._is_stopped:
                 return
             self._add(_Tick(self._clock() + interval, instance, interval))
             if self._thread is None:
@@ -44,12 +45,18 @@ class Ticker:
                 self._thread.start()
             self._wake.notify()
 
+    def stop(self) -> list[str]:
+        """Tick no more, from now on; what was watched."""
+        with self._wake:
+            watched, self._watched, self._ticks, self._is_stopped = list(self._watched), set(), [], True
+            return watched
+
     def fire(self) -> float | None:
         """Make the calls that are due; seconds until the next one, None when nothing is watched."""
         while (due := self._next_due()) is not None:
             goes_on = True
             try:
-                goes_on = self._tick(due.instance)
+                goes_on = self._tick(due.instance, due.interval)
             except Exception:  # a boundary: one instance that cannot be ticked must not stop the others
                 logger.exception("A tick of instance %s could not be posted", due.instance)
             if goes_on:
@@ -69,7 +76,7 @@ class Ticker:
     def _watch_on(self, tick: _Tick) -> None:
         """Intervals that have been missed are left out, never made up for."""
         with self._wake:
-            if tick.instance not in self._watched:
+            if tick.instance not in self._watched and not self._is_stopped:
                 now, at = self._clock(), tick.at + tick.interval
                 self._add(_Tick(at if at > now else now + tick.interval, tick.instance, tick.interval))
 
@@ -89,3 +96,6 @@ class NoTicker:
     """Watches nothing: ticks come when a test asks for them."""
 
     def watch(self, instance: str, interval: float) -> None: ...
+
+    def stop(self) -> list[str]:
+        return []

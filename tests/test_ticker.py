@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from htmx_live import LiveView
-from htmx_live.runtime.dispatch import tick
+from htmx_live.runtime.ticks import tick
 from htmx_live.testing import ManualClock
 from htmx_live.ticker import Ticker
 
@@ -18,14 +18,14 @@ class Heard:
         self.ticks: list[str] = []
         self.gone: set[str] = set()
 
-    def __call__(self, instance: str) -> bool:
+    def __call__(self, instance: str, interval: float = 0) -> bool:
         if instance == "broken":
             raise RuntimeError("cannot be posted")
         self.ticks.append(instance)
         return instance not in self.gone
 
 
-def ticker(clock: ManualClock, heard: Callable[[str], bool]) -> Ticker:
+def ticker(clock: ManualClock, heard: Callable[[str, float], bool]) -> Ticker:
     """A ticker without its thread: the test fires it."""
     built = Ticker(heard, clock=clock)
     built._thread = object()  # type: ignore[assignment]
@@ -76,7 +76,7 @@ def test_an_instance_that_nobody_looks_at_is_forgotten_until_it_is_watched_again
 def test_a_page_that_returns_while_its_tick_finds_nobody_is_ticked_on() -> None:
     clock = ManualClock()
 
-    def tick_at_the_wrong_moment(instance: str) -> bool:
+    def tick_at_the_wrong_moment(instance: str, interval: float) -> bool:
         watching.watch(instance, 2.0)  # the page opens its stream right after it was looked for
         return False
 
@@ -89,7 +89,7 @@ def test_a_page_that_returns_while_its_tick_finds_nobody_is_ticked_on() -> None:
 def test_a_page_that_opens_another_stream_during_its_tick_is_still_ticked_once() -> None:
     clock, ticks = ManualClock(), []
 
-    def tick_and_watch(instance: str) -> bool:
+    def tick_and_watch(instance: str, interval: float) -> bool:
         ticks.append(instance)
         watching.watch(instance, 2.0)
         return True

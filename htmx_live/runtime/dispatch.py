@@ -27,7 +27,6 @@ from htmx_live.events import (
     Push,
     PushTo,
     StartJob,
-    Tick,
 )
 from htmx_live.exceptions import Busy, InstanceGone, RunnerUnavailable, StoreUnavailable
 from htmx_live.fragments import text_target
@@ -41,7 +40,7 @@ from htmx_live.runtime.first import First, keep
 from htmx_live.runtime.grant import granted
 from htmx_live.runtime.mail import ended, receive, receive_own
 from htmx_live.runtime.outcome import Shown, Turned, answer, rendered, send, without_view
-from htmx_live.runtime.parts import give_tick, parts
+from htmx_live.runtime.parts import parts
 from htmx_live.runtime.present import present
 from htmx_live.runtime.revive import revive
 from htmx_live.runtime.surroundings import after_commit, around, atomic_where_asked
@@ -50,7 +49,7 @@ from htmx_live.runtime.turn import Asked, Turn
 from htmx_live.runtime.variants import as_shown_on, variant_on
 from htmx_live.stores.base import Lease, Loaded
 
-__all__ = ["deliver", "dispatch", "drain", "end", "look_after", "start_jobs", "tick"]
+__all__ = ["deliver", "dispatch", "drain", "end", "look_after", "start_jobs"]
 
 logger = logging.getLogger("htmx_live.runtime")
 
@@ -100,18 +99,6 @@ def drain(instance: str, *, wait: float = 0) -> None:
             _hold(lease, None)
         except InstanceGone:
             logger.debug("Mail for instance %s, which is gone, was dropped", instance)
-
-
-def tick(instance: str) -> bool:
-    """Post a tick, unless nobody looks at the instance: then False."""
-    store = parts().store
-    if not store.is_shown(instance) or not store.post(instance, write_mail(Tick()), fold=fold_of(Tick())):
-        return False
-    look_after(instance)
-    return True
-
-
-give_tick(tick)
 
 
 def deliver(push: PushTo) -> int:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from django.http import HttpRequest
 
+from htmx_live.conf import settings
 from htmx_live.live import import_view
 from htmx_live.records import Owner, Record
 from htmx_live.runtime.current import current
@@ -45,9 +46,9 @@ def first_turn(record: Record, *, request: HttpRequest | None, page: str, owner:
 
 
 def watch(record: Record) -> None:
-    """Have a view with ``tick_interval`` ticked while somebody looks at it."""
+    """Have a view with ``tick_interval`` ticked while somebody looks at it, unless a command does."""
     interval = import_view(record.view).tick_interval
-    if interval:
+    if interval and settings().TICKS == "web":
         parts().ticker.watch(record.instance, interval / 1000)
 
 

@@ -1,8 +1,9 @@
-"""The parts of this process: its store, its bus, its runner, its pool of background turns and its timer.
+"""The parts of this process: its store, its bus, its runner, its pool of background turns, its timer.
 
-Built once, from settings, when first used.
+Built once, from settings, when first used; and once more in a forked process, where no thread of them is left.
 """
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,15 +16,18 @@ from django.utils.module_loading import import_string
 from htmx_live.conf import is_debug, settings
 from htmx_live.pool import DaemonPool, Pool
 from htmx_live.runners.base import Perform, Runner
+from htmx_live.runtime.watch import NoWatcher, Watcher
 from htmx_live.stores.base import Store
 from htmx_live.ticker import NoTicker, Ticker
 from htmx_live.timer import ThreadTimer, Timer
 from htmx_live.transport.bus import Bus, bus
 
-__all__ = ["Parts", "give_perform", "give_tick", "override", "parts"]
+__all__ = ["Parts", "after_fork", "give_perform", "give_tick", "override", "parts"]
 
 _RUNNERS = {
     "thread": "htmx_live.runners.thread.ThreadRunner",
+    "celery": "htmx_live.runners.celery.CeleryRunner",
+    "tasks": "htmx_live.runners.tasks.TasksRunner",
     "immediate": "htmx_live.runners.immediate.ImmediateRunner",
 }
 
@@ -41,12 +45,13 @@ class Parts:
     ticker: Ticker | NoTicker
     is_strict: bool  # looks for mistakes that only rendered HTML shows: in DEBUG and in tests
     timer: Timer
+    watcher: Watcher | NoWatcher
 
 
 _lock = threading.Lock()
 _parts: Parts | None = None
 _perform: Perform | None = None
-_tick: Callable[[str], bool] | None = None
+_tick: Callable[[str, float], bool] | None = None
 
 
 def parts() -> Parts:
@@ -60,10 +65,17 @@ def give_perform(perform: Perform) -> None:
     _perform = perform
 
 
-def give_tick(tick: Callable[[str], bool]) -> None:
-    """Say how an instance is ticked; called once, by the module that dispatches events."""
+def give_tick(tick: Callable[[str, float], bool]) -> None:
+    """Say how an instance is ticked; called once, by the module of ticks, which stands above this one."""
     global _tick
     _tick = tick
+
+
+def after_fork(call: Callable[[], None]) -> Callable[[], None]:
+    """Decorates what puts a module's own state right in a forked process (Celery's prefork pool)."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=call)
+    return call
 
 
 @contextmanager
@@ -95,5 +107,12 @@ def _build() -> Parts:
                 ticker=Ticker(_tick),
                 is_strict=is_debug(),
                 timer=ThreadTimer(),
+                watcher=Watcher(lambda: parts().store),
             )
     return _parts
+
+
+@after_fork
+def _forget() -> None:
+    global _lock, _parts
+    _lock, _parts = threading.Lock(), None

@@ -13,8 +13,8 @@ from urllib.parse import unquote
 from htmx_live.conf import settings
 from htmx_live.grants import random_id, unsign_page
 from htmx_live.runtime.channels import shared_channels
-from htmx_live.runtime.dispatch import tick
 from htmx_live.runtime.parts import parts
+from htmx_live.runtime.ticks import tick
 from htmx_live.state import decode_state
 from htmx_live.testing.http import PageClient
 from htmx_live.testing.markup import Element, parse

@@ -11,6 +11,7 @@ from typing import Any
 from htmx_live.runners.immediate import ImmediateRunner
 from htmx_live.runtime.jobs import perform
 from htmx_live.runtime.parts import override
+from htmx_live.runtime.watch import NoWatcher
 from htmx_live.stores.memory import MemoryStore
 from htmx_live.testing.clock import ManualClock
 from htmx_live.testing.recording import RecordingTransport
@@ -33,6 +34,9 @@ class _AtOnce:
     def submit(self, call: Callable[[], None]) -> None:
         call()
 
+    def settle(self, patience: float) -> bool:
+        return True
+
 
 _current: Stage | None = None
 _kept: Any = None
@@ -53,6 +57,7 @@ def stage() -> Iterator[Stage]:
         ticker=NoTicker(),
         is_strict=True,
         timer=clock,
+        watcher=NoWatcher(),
     )
     try:
         with override_bus(built.transport), chosen:

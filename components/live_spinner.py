@@ -1,0 +1,32 @@
+"""``live_spinner``: turns while something is under way, without a word to a screen reader unless it has a label."""
+
+from typing import Any, Literal
+
+from htmx_live.component import LiveComponent, Options, loading_attributes, merged, option
+
+__all__ = ["LiveSpinner"]
+
+
+class LiveSpinner(LiveComponent):
+    """Turns while its trigger works, or what ``for`` names; ``always`` turns without end."""
+
+    template_file = "htmx_live/live_spinner.html"
+    positional = ("label",)
+
+    class Kwargs(Options):
+        label: str = option(
+            "", "Its name for screen readers. Without one it is an ornament: the trigger is busy anyway."
+        )
+        for_: str = option("", "Handlers or jobs, “*:” before a name for any view; else the trigger around it.")
+        key: Any = option(None, "One row of many: the key of its job.")
+        delay: int | str = option(0, "Milliseconds before it appears.")
+        min: int | str = option(0, "Milliseconds for which it stays at least.")
+        size: Literal["", "small", "medium", "large"] = option("", "Empty: as high as the text around it.")
+        always: bool = option(False, "Whether it turns without waiting for anything.")
+
+    def show(self, given: Kwargs) -> dict[str, Any]:
+        own = {"class": f"live-spinner {given.size and f'live-{given.size}'}".strip()}
+        own |= {"role": "img", "aria-label": str(given.label)} if given.label else {"aria-hidden": "true"}
+        if not given.always:
+            own |= loading_attributes("show", given=given)
+        return {"attrs": merged(own, given.attrs)}

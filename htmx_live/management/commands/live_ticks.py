@@ -1,0 +1,75 @@
+"""``manage.py live_ticks``: ticks in a process of their own, for servers that shall only serve."""
+
+import logging
+import signal
+import threading
+from types import FrameType
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.urls import get_resolver
+from django.utils.module_loading import autodiscover_modules
+
+from htmx_live.conf import settings
+from htmx_live.exceptions import StoreUnavailable
+from htmx_live.runtime.parts import parts
+from htmx_live.runtime.ticks import let_go, ticking_views, watch_shown
+from htmx_live.stores.memory import MemoryStore
+
+logger = logging.getLogger("htmx_live.ticks")
+
+_PATIENCE = 10.0  # seconds that turns have to end when the command is stopped
+
+
+class Command(BaseCommand):
+    help = "Calls handle_tick() of live views that somebody looks at, until it is stopped. See docs/push.md."
+
+    def add_arguments(self, parser: Any) -> None:
+        parser.add_argument(
+            "--look", type=float, default=2.0, metavar="SECONDS", help="how often to look for new viewers (2)"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if isinstance(parts().store, MemoryStore):
+            raise CommandError(
+                "Live views are kept in the memory of the web process, where this command cannot reach them. Set "
+                "HTMX_LIVE['REDIS_URL'], or leave HTMX_LIVE['TICKS'] at 'web': one process needs no command."
+            )
+        get_resolver().url_patterns  # noqa: B018 - imports the views of the URLconf
+        autodiscover_modules("views")
+        views = ticking_views()
+        self.stdout.write(f"Ticking {', '.join(sorted(view.__name__ for view in views)) or 'nothing'}.")
+        if settings().TICKS != "command":
+            self.stdout.write(
+                "The web processes tick as well: set HTMX_LIVE['TICKS'] to 'command' to leave it to this."
+            )
+        ended = _ended_by_signals()
+        while True:
+            try:
+                watch_shown(views)
+            except StoreUnavailable:
+                logger.warning("The store cannot be asked who looks at what; trying again")
+            if ended.wait(options["look"]):
+                break
+        self._stop()
+
+    def _stop(self) -> None:
+        """What is due is not begun any more, what has begun ends, and another process may go on at once."""
+        here = parts()
+        watched = here.ticker.stop()
+        here.turns.settle(_PATIENCE)
+        try:
+            let_go(watched)
+        except StoreUnavailable:
+            logger.warning("The ticks of this process are free for others when their leases run out")
+
+
+def _ended_by_signals() -> threading.Event:
+    ended = threading.Event()
+
+    def end(number: int, frame: FrameType | None) -> None:
+        ended.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
+    return ended
