@@ -85,7 +85,7 @@ class NewOrder(LiveFormView):
         self.placed = None
 
     def form_valid(self, form):
-        self.placed = place_order(**form.cleaned_data)
+        self.placed = place_order(**form.cleaned_data, clerk=self.user)
         self.clear_form()
 
 

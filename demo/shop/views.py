@@ -8,7 +8,7 @@ from .models import Order, Product
 
 class OrderPage(LoginRequiredMixin, DetailView):
     template_name = "shop/order.html"
-    queryset = Order.objects.select_related("customer").prefetch_related("lines__product")
+    queryset = Order.objects.select_related("customer", "clerk").prefetch_related("lines__product")
     slug_field = slug_url_kwarg = "number"
 
 
