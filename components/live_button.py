@@ -35,7 +35,10 @@ class LiveButton(LiveComponent):
         type: Literal["", "button", "submit", "reset"] = option("", "HTML's type; submit without a handler.")
 
     def show(self, given: Kwargs) -> dict[str, Any]:
-        own: dict[str, Any] = {"type": given.type or ("button" if given.handler else "submit"), "class": "" if given.attrs.get("class") else "live-button"}
+        own: dict[str, Any] = {
+            "type": given.type or ("button" if given.handler else "submit"),
+            "class": "" if given.attrs.get("class") else "live-button",
+        }
         if given.handler:
             own |= trigger_attributes(given.on, given.handler, given.args)
         if given.disable:

@@ -11,7 +11,7 @@ class HtmxLiveConfig(AppConfig):
 
     def ready(self) -> None:
         # Imported here because they need the app registry.
-        from htmx_live import checks, signals
+        from htmx_live import checks, components, signals
         from htmx_live.layouts import checks as layout_checks
         from htmx_live.layouts import discovery
         from htmx_live.runtime import jobs, ticks
@@ -21,5 +21,6 @@ class HtmxLiveConfig(AppConfig):
         checks.register()
         layout_checks.register()
         discovery.autodiscover()
+        components.register()
         signals.connect()
         eventstream.install()

@@ -61,12 +61,15 @@ class _Typed(type):
     """Makes each class of options a frozen dataclass whose calls are checked and sorted into fields and attributes."""
 
     def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> "_Typed":
-        return dataclass(frozen=True, kw_only=True)(super().__new__(mcs, name, bases, namespace))
+        made: Any = super().__new__(mcs, name, bases, namespace)
+        return cast(_Typed, dataclass(frozen=True, kw_only=True)(made))
 
     def __call__(cls, **given: Any) -> Any:
         known = {one.name.removesuffix("_"): one for one in cls.options()}
         # `for_` is django-components' default of a field that templates know as `for`.
-        values = {one.name: given.pop(one.name) for name, one in known.items() if name != one.name and one.name in given}
+        values = {
+            one.name: given.pop(one.name) for name, one in known.items() if name != one.name and one.name in given
+        }
         attributes = dict(given.pop("attrs", None) or {})
         for name, value in given.items():
             if name in known:

@@ -1,6 +1,7 @@
 """The tags for components: those of django-components that our users need, and components cheap enough for a loop."""
 
 from functools import partial
+from typing import cast
 
 from django.template import Library, Node
 from django.template.base import Parser, Token
@@ -19,4 +20,4 @@ def register_components(register: Library) -> None:
 
 def _their_tag(name: str, parser: Parser, token: Token) -> Node:
     # Looked up late: a registry puts its own `component` there when the first component is registered.
-    return component_tags.register.tags[name](parser, token)
+    return cast(Node, component_tags.register.tags[name](parser, token))

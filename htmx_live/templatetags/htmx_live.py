@@ -3,6 +3,7 @@
 from django.template import Library
 
 from htmx_live.templatetags._attributes import register_attributes
+from htmx_live.templatetags._components import register_components
 from htmx_live.templatetags._regions import register_regions
 from htmx_live.templatetags._views import register_views
 
@@ -10,3 +11,4 @@ register = Library()
 register_attributes(register)
 register_views(register)
 register_regions(register)
+register_components(register)

@@ -1,0 +1,46 @@
+"""A live view's surroundings for components that are rendered by themselves."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.template import engines
+
+from htmx_live.handlers import background, event_handler, registry
+from htmx_live.rendering import Rendering, current_rendering
+
+__all__ = ["around", "show"]
+
+
+class Rows:
+    @event_handler
+    @background(key="pk")
+    def resend(self, pk: int) -> None: ...
+
+    @event_handler
+    def save(self, **kwargs: Any) -> None: ...
+
+
+@contextmanager
+def around() -> Iterator[None]:
+    """A live view with the handlers ``resend`` and ``save``."""
+    rendering = Rendering(
+        instance="1",
+        view="tests.Rows",
+        handlers=registry(Rows),
+        event_url="/live/event/{}/".format,
+        hidden_fields={"_live": "GRANT"},
+        live=None,
+    )
+    token = current_rendering.set(rendering)
+    try:
+        yield
+    finally:
+        current_rendering.reset(token)
+
+
+def show(template: str, **context: Any) -> str:
+    """What a template with components becomes, without what django-components adds at random."""
+    html = engines["django"].from_string("{% load htmx_live %}" + template).render(context)
+    return re.sub(r' data-djc-id-\w+=""', "", html).strip()
