@@ -39,6 +39,7 @@ number, floor = tonumber(number), tonumber(floor)
 if not number then  -- new, or lost: nobody stands where we can tell what is missing
   number, floor = now, now
   call('HSET', root .. 'head', 'number', number, 'floor', floor)
+  call('PEXPIRE', root .. 'head', 2 * math.max(log_ttl, text_ttl))
 end
 
 local function digits(n) return string.format('%.0f', n) end

@@ -36,23 +36,28 @@ class Recorder:
         return [each for each in self.heard if isinstance(each, Message)]
 
     def deliver(self, channels: tuple[str, ...], message: Message) -> None:
-        self._note(message)
+        self.note(message)
 
     def join(self, page: str, channels: tuple[str, ...]) -> None:
-        self._note(("join", page, channels))
+        self.note(("join", page, channels))
 
     def close_streams(self, session: str) -> None:
-        self._note(("close", session))
+        self.note(("close", session))
 
     def converge(self) -> None:
-        self._note("converge")
+        self.note("converge")
 
     def wait_for(self, thing: object, *, patience: float = PATIENCE) -> bool:
         """Whether it is heard in time."""
         with self.changed:
             return self.changed.wait_for(lambda: thing in self.noted, patience)
 
-    def _note(self, thing: object) -> None:
+    def wait_until(self, is_so: Callable[[list[object]], bool], *, patience: float = PATIENCE) -> bool:
+        """Whether what is heard becomes so in time."""
+        with self.changed:
+            return self.changed.wait_for(lambda: is_so(self.noted), patience)
+
+    def note(self, thing: object) -> None:
         with self.changed:
             self.noted.append(thing)
             self.changed.notify_all()
@@ -85,6 +90,11 @@ def receiver(bus: Bus) -> Iterator[Recorder]:
         recorder.settle = lambda: settle(bus)
     yield recorder
     bus.unsubscribe(recorder)
+
+
+def data_of(noted: list[object]) -> list[str]:
+    """The data of the messages among what a recorder has noted."""
+    return [each.data for each in noted if isinstance(each, Message)]
 
 
 def settle(bus: Bus) -> None:
