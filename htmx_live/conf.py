@@ -43,11 +43,12 @@ class Settings:
     STATE_TTL: int = 1800  # how long a record outlives its last event, when no page shows it
     HIDDEN_TTL: int = 86_400  # the same for a page that said it is hidden
     GRANT_MAX_AGE: int = 86_400  # how long a signed grant in a page stays valid
+    LEASE_TTL: float = 10.0  # a turn's lease in Redis; renewed while it runs, free after this when its process has died
     MAX_RECORD_SIZE: int = 65_536  # one record's encoded state
     MAX_ARGUMENT_SIZE: int = 102_400  # one event's arguments
     MAX_ARGUMENT_DEPTH: int = 10  # nesting of one event's JSON arguments
     MAX_INSTANCES_PER_OWNER: int = 1000  # live views that one session may keep; the oldest goes
-    MAX_RECORDS: int = 20_000  # records in the memory store; the least used goes
+    MAX_RECORDS: int = 20_000  # records in the memory store, the least used goes; in Redis they expire
     MAX_MAIL: int = 256  # background events that wait for one instance
     MAX_JOBS_PER_INSTANCE: int = 100  # running jobs of one instance
 

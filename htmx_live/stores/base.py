@@ -45,7 +45,7 @@ class Store(Protocol):
     def create(self, record: Record, *, once: bool = False) -> bool:
         """Add a record, in the place of one with its id; with ``once`` only if there is none, otherwise False.
 
-        Beyond a cap the one of the same owner, or of all, that was used longest ago goes.
+        Beyond the cap of its owner the one used longest ago goes; a store in memory has a cap of all records, too.
         """
 
     def load(self, instance: str) -> Loaded | None:
@@ -66,8 +66,11 @@ class Store(Protocol):
         With ``fold``, a last letter that was posted with the same word is replaced: the newer one says all.
         """
 
-    def of_view(self, view: str) -> Iterable[Record]:
-        """The records of a view, by its dotted path; does not count as use."""
+    def of_view(self, view: str, *, state: bool = True) -> Iterable[Record]:
+        """The records of a view, by its dotted path; does not count as use.
+
+        Who does not need their ``state`` says so: a store may then leave it out, and be quicker.
+        """
 
     def acquire(self, instance: str, *, wait: float) -> Lease | None:
         """The lease, waiting up to ``wait`` for it, first come, first served; None when it took longer.
@@ -93,8 +96,8 @@ class Store(Protocol):
     def subscribe(self, page: str, channel: str) -> None:
         """From now on the page listens on this channel too; of very many the one that was subscribed longest ago goes.
 
-        It lasts as long as the page says that it is shown, and ``HIDDEN_TTL`` beyond; among too many pages the one that
-        said so longest ago loses its channels.
+        It lasts as long as the page says that it is shown, and ``HIDDEN_TTL`` beyond.  In memory, when there are too
+        many pages, the one that said so longest ago loses its channels.
         """
 
     def channels(self, page: str) -> Iterable[str]:

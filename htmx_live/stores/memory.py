@@ -143,7 +143,7 @@ class MemoryStore(Holds, Deadlines):
             entry.mail.append(_Letter(entry.posted, letter, fold))
             return len(entry.mail)
 
-    def of_view(self, view: str) -> tuple[Record, ...]:
+    def of_view(self, view: str, *, state: bool = True) -> tuple[Record, ...]:
         with self._mutex:
             entries = [self._entries[instance] for instance in self._views.get(view, ())]
             ttl = settings().STATE_TTL

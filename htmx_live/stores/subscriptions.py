@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 
 from htmx_live.conf import settings
 
-__all__ = ["Subscriptions"]
+__all__ = ["CHANNELS_PER_PAGE", "Subscriptions"]
 
-_CHANNELS_PER_PAGE = 256  # a page that htmx keeps for hours has shown many; those that it shows now are the newest
+CHANNELS_PER_PAGE = 256  # a page that htmx keeps for hours has shown many; those that it shows now are the newest
 
 
 @dataclass(slots=True)
@@ -32,7 +32,7 @@ class Subscriptions:
         channels = self._pages.setdefault(page, _Subscriber(self._clock())).channels
         channels.pop(channel, None)
         channels[channel] = None
-        if len(channels) > _CHANNELS_PER_PAGE:
+        if len(channels) > CHANNELS_PER_PAGE:
             del channels[next(iter(channels))]
         self.hear(page)
         self._sweep()

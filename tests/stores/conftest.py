@@ -2,13 +2,30 @@
 
 from collections.abc import Callable
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
+from htmx_live.redis_connection import RedisConnection
 from htmx_live.stores.memory import MemoryStore
+from htmx_live.stores.redis import RedisStore
 from htmx_live.testing import ManualClock
+from tests.redis_server import RedisServer
 
-STORES: dict[str, Callable[[ManualClock], Any]] = {"memory": lambda clock: MemoryStore(clock=clock)}
+Given = Callable[[str], Any]  # a fixture, by its name
+
+
+def _memory(clock: ManualClock, given: Given) -> MemoryStore:
+    return MemoryStore(clock=clock)
+
+
+def _redis(clock: ManualClock, given: Given) -> RedisStore:
+    """Under a prefix of its own, so that no test sees what another has left."""
+    server: RedisServer = given("redis_server")
+    return RedisStore(RedisConnection(server.url, prefix=f"{uuid4().hex}:"), clock=clock)
+
+
+STORES: dict[str, Callable[[ManualClock, Given], Any]] = {"memory": _memory, "redis": _redis}
 
 
 @pytest.fixture
@@ -18,4 +35,4 @@ def clock() -> ManualClock:
 
 @pytest.fixture(params=sorted(STORES))
 def store(request: pytest.FixtureRequest, clock: ManualClock) -> Any:
-    return STORES[request.param](clock)
+    return STORES[request.param](clock, request.getfixturevalue)

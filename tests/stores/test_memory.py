@@ -19,6 +19,16 @@ def test_beyond_the_cap_of_all_records_the_one_used_longest_ago_goes(settings: A
     assert [number for number in range(10) if store.load(str(number))] == [7, 8, 9]
 
 
+def test_beyond_the_cap_the_page_heard_of_longest_ago_loses_its_channels(settings: Any) -> None:
+    settings.HTMX_LIVE = {"MAX_RECORDS": 2}
+    store = MemoryStore()
+    for page in ("one", "two"):
+        store.subscribe(page, "topic:a")
+    store.show("one", present=45, kept=0)
+    store.subscribe("three", "topic:a")
+    assert [page for page in ("one", "two", "three") if store.channels(page)] == ["one", "three"]
+
+
 def test_nothing_is_left_of_expired_records_once_another_is_created() -> None:
     clock = ManualClock()
     store = MemoryStore(clock=clock)

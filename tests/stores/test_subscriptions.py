@@ -30,15 +30,6 @@ def test_a_page_that_is_not_heard_of_for_long_loses_its_channels(store: Any, clo
     assert [tuple(store.channels(page)) for page in ("left", "shown")] == [(), ("topic:a",)]
 
 
-def test_beyond_the_cap_the_page_heard_of_longest_ago_loses_its_channels(store: Any, settings: Any) -> None:
-    settings.HTMX_LIVE = {"MAX_RECORDS": 2}
-    for page in ("one", "two"):
-        store.subscribe(page, "topic:a")
-    store.show("one", present=45, kept=0)
-    store.subscribe("three", "topic:a")
-    assert [page for page in ("one", "two", "three") if store.channels(page)] == ["one", "three"]
-
-
 def test_of_very_many_channels_a_page_keeps_the_newest(store: Any) -> None:
     for number in [*range(1000), 900]:
         store.subscribe("p", f"topic:{number}")

@@ -1,0 +1,18 @@
+-- Give a lease back.  5 instance, 6 token, 7 milliseconds in which the heir confirms it.  Answers whether mail is left
+-- and nobody waits for the lease: that is for whoever releases it to see to.
+local instance, lease = ARGV[5], key('lease', ARGV[5])
+if redis.call('GET', lease) ~= ARGV[6] then
+  return 0
+end
+local heir = redis.call('LPOP', key('queue', instance))
+while heir do
+  if redis.call('EXISTS', key('waiting', heir)) == 1 then
+    redis.call('SET', lease, heir, 'PX', ARGV[7])
+    redis.call('RPUSH', key('wake', heir), 1)
+    redis.call('PEXPIRE', key('wake', heir), ARGV[7])
+    return 0
+  end
+  heir = redis.call('LPOP', key('queue', instance))
+end
+redis.call('DEL', lease)
+return redis.call('EXISTS', key('mail', instance))

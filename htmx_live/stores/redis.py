@@ -1,0 +1,195 @@
+"""``RedisStore``: records in Redis (6.2 or newer, or Valkey), for a site that runs as many processes.
+
+Every method is one script, so one step and one round trip, and all times are those of Redis's own clock.  A lease lasts
+``LEASE_TTL``, is renewed while its turn runs, and is fenced by its token: whose lease was lost saves nothing.  What
+cannot be read, because it is broken, forged or of another version, is gone.
+"""
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from htmx_live.conf import settings
+from htmx_live.grants import random_id
+from htmx_live.records import Owner, Record
+from htmx_live.redis_connection import MAX_WAIT, RedisConnection, redis_connection
+from htmx_live.stores.base import Lease, Loaded
+from htmx_live.stores.deadlines import HANDED_FOR
+from htmx_live.stores.encoding import FIELDS, Unreadable, decode_record, encode_record
+from htmx_live.stores.renewal import Renewal
+from htmx_live.stores.scripts import script
+from htmx_live.stores.subscriptions import CHANNELS_PER_PAGE
+
+__all__ = ["RedisStore"]
+
+logger = logging.getLogger("htmx_live.stores")
+
+_EPOCH_AGE = 1.0  # seconds for which the epoch that was read last is believed
+_WAITER_TTL = 3.0  # seconds after which a waiter that does not ask again has died, and an heir that confirms nothing
+_MAIL_GRACE = 2.0  # seconds beyond a lost lease after which somebody looks after the mail
+_SHORTEST_WAIT = 0.01  # seconds; Redis reads 0 as for ever
+
+Word = str | int
+
+
+class RedisStore:
+    """See ``htmx_live.stores.base.Store``; ``clock`` is for tests: seconds, in the place of Redis's own time."""
+
+    def __init__(self, connection: RedisConnection | None = None, *, clock: Callable[[], float] | None = None) -> None:
+        self._connection = connection or redis_connection()
+        self._clock = clock
+        self._renewal = Renewal(self._renew, interval=lambda: settings().LEASE_TTL / 3)
+        self._epoch, self._epoch_read = "", float("-inf")
+        # What came with a lease, for the thread that holds it: it loads next, and needs no call for that.
+        self._fetched: dict[str, tuple[int, list[Any] | None]] = {}
+
+    @property
+    def epoch(self) -> str:
+        """Read at most once in a second."""
+        now = time.monotonic()
+        if now - self._epoch_read >= _EPOCH_AGE:
+            self._epoch, self._epoch_read = self._run("epoch", random_id()[:16]), now
+        return self._epoch
+
+    # Records
+
+    def create(self, record: Record, *, once: bool = False) -> bool:
+        self._fetched.pop(record.instance, None)
+        # Visitors without a session are many: their records are bounded by their time alone.
+        cap = 0 if record.owner == Owner() else settings().MAX_INSTANCES_PER_OWNER
+        words: list[Word] = [record.instance, int(once), record.owner.key, cap, random_id(), *encode_record(record)]
+        return bool(self._run("create", *words))
+
+    def load(self, instance: str) -> Loaded | None:
+        thread, fetched = self._fetched.pop(instance, (0, None))
+        if thread != threading.get_ident():
+            fetched = self._run("load", instance)
+        return self._loaded(instance, fetched) if fetched else None
+
+    def save(self, record: Record, *, lease: Lease, taken: int = 0) -> bool:
+        words: list[Word] = [record.instance, lease.token, record.rev - 1, taken, random_id(), *encode_record(record)]
+        return bool(self._run("save", *words))
+
+    def delete(self, instance: str) -> None:
+        self._fetched.pop(instance, None)
+        self._run("delete", instance, "*")
+
+    def post(self, instance: str, letter: str, *, fold: str = "") -> int:
+        self._fetched.pop(instance, None)
+        within = _milliseconds(settings().LEASE_TTL + _MAIL_GRACE)
+        note = json.dumps({"kind": "mail", "instance": instance})
+        return int(self._run("post", instance, letter, fold, within, note))
+
+    def of_view(self, view: str, *, state: bool = True) -> Iterator[Record]:
+        """Read in parts, so that a view of many thousands keeps Redis from others for a moment at most."""
+        cursor, seen = "0", set[str]()
+        while True:
+            cursor, *found = self._run("of_view", view, cursor, int(state))
+            for *values, instance in found:
+                if instance in seen:  # a set that is growing is told in part twice
+                    continue
+                seen.add(instance)
+                try:
+                    yield _record(instance, values)
+                except Unreadable as error:
+                    logger.warning("The record of instance %s is left out: %s", instance, error)
+            if cursor == "0":
+                return
+
+    def count(self, owner: Owner) -> int:
+        return int(self._connection.call("ZCARD", self._connection.key("owner", owner.key)))
+
+    # Leases
+
+    def acquire(self, instance: str, *, wait: float) -> Lease | None:
+        lease, give_up = Lease(instance=instance, token=random_id()), time.monotonic() + wait
+        while True:
+            left = give_up - time.monotonic()
+            times = _milliseconds(settings().LEASE_TTL), int(left > 0), _milliseconds(_WAITER_TTL)
+            is_mine, *fetched = self._run("acquire", instance, lease.token, *times)
+            if is_mine:
+                self._renewal.add(lease)
+                self._fetched[instance] = threading.get_ident(), fetched[0]
+                return lease
+            if left <= 0:
+                return None
+            sleep = max(_SHORTEST_WAIT, min(left, MAX_WAIT))
+            self._connection.call("BLPOP", self._connection.key("wake", lease.token), sleep, blocks=True)
+
+    def release(self, lease: Lease) -> bool:
+        self._fetched.pop(lease.instance, None)
+        self._renewal.remove(lease)
+        return bool(self._run("release", lease.instance, lease.token, _milliseconds(_WAITER_TTL)))
+
+    def _renew(self, leases: Iterable[Lease]) -> None:
+        words = [word for lease in leases for word in (lease.instance, lease.token)]
+        self._run("renew", _milliseconds(settings().LEASE_TTL), *words)
+
+    # Pages
+
+    def show(self, page: str, *, present: float, kept: float) -> None:
+        self._run("show", page, _milliseconds(present), _milliseconds(kept))
+
+    def is_shown(self, instance: str) -> bool:
+        return bool(self._run("is_shown", instance))
+
+    def link(self, page: str, instance: str) -> None:
+        self._run("link", page, instance)
+
+    def members(self, page: str) -> tuple[str, ...]:
+        return tuple(self._connection.call("ZRANGE", self._connection.key("members", page), 0, -1))
+
+    def subscribe(self, page: str, channel: str) -> None:
+        self._run("subscribe", page, channel, CHANNELS_PER_PAGE)
+
+    def channels(self, page: str) -> tuple[str, ...]:
+        return tuple(self._run("channels", page))
+
+    # Named leases and deadlines
+
+    def hold(self, name: str, holder: str, *, ttl: float) -> bool:
+        return bool(self._run("hold", name, holder, max(1, _milliseconds(ttl))))
+
+    def let_go(self, name: str, holder: str) -> None:
+        self._run("hold", name, holder, 0)
+
+    def set_deadline(self, name: str, note: str, *, within: float) -> None:
+        self._run("set_deadline", name, note, _milliseconds(within))
+
+    def clear_deadline(self, name: str) -> bool:
+        return bool(self._run("clear_deadline", name))
+
+    def overdue(self, *, limit: int = 100) -> list[tuple[str, str]]:
+        words = iter(self._run("overdue", limit, _milliseconds(HANDED_FOR)))
+        return list(zip(words, words, strict=True))
+
+    def _run(self, name: str, *words: Word) -> Any:
+        limits = settings()
+        times = map(_milliseconds, (limits.STATE_TTL, limits.HIDDEN_TTL, limits.GRANT_MAX_AGE))
+        now = "" if self._clock is None else _milliseconds(self._clock())
+        return self._connection.run(script(name), [self._connection.key()], [now, *times, *words])
+
+    def _loaded(self, instance: str, fetched: list[Any]) -> Loaded | None:
+        values, (stamp, posted, *letters) = fetched[: len(FIELDS)], fetched[len(FIELDS) :]
+        try:
+            if values[-1] is None:
+                raise Unreadable("The record has no state.")
+            return Loaded(record=_record(instance, values), mail=tuple(letters), mark=int(posted or 0))
+        except ValueError as error:
+            logger.warning("The record of instance %s is dropped: %s", instance, error)
+            self._run("delete", instance, stamp or "")  # unless it has been written anew
+            return None
+
+
+def _record(instance: str, values: list[str | None]) -> Record:
+    record = decode_record(values)
+    if record.instance != instance:
+        raise Unreadable(f"It says that it is {record.instance}.")
+    return record
+
+
+def _milliseconds(seconds: float) -> int:
+    return int(seconds * 1000)
