@@ -12,7 +12,15 @@ from urllib.parse import quote
 
 from django.http import HttpRequest
 
-__all__ = ["DenyChannelManager", "checked", "page_channel", "topic_channel", "user_channel", "view_channel"]
+__all__ = [
+    "DenyChannelManager",
+    "checked",
+    "page_channel",
+    "session_channel",
+    "topic_channel",
+    "user_channel",
+    "view_channel",
+]
 
 _NAME = re.compile(r"[a-z]+:[A-Za-z0-9_.~%+=-]{1,200}")
 
@@ -25,6 +33,11 @@ def page_channel(page: str) -> str:
 def user_channel(pk: object) -> str:
     """What is addressed to all pages of one user."""
     return _name("user", str(pk))
+
+
+def session_channel(token: str) -> str:
+    """What is addressed to all pages of one visitor; ``token`` is their owner's."""
+    return _name("session", token)
 
 
 def view_channel(key: str) -> str:

@@ -14,8 +14,8 @@ from htmx_live.testing import ManualClock
 from htmx_live.transport.bus import RedisBus
 from htmx_live.transport.messages import Catchup, Message
 from tests.redis_server import RedisServer
-from tests.transport.conftest import Recorder, data_of, settle
 from tests.transport.processes import in_another_process
+from tests.transport.recorder import Recorder, data_of, settle
 
 PAGE, TOPIC = "page:a", "topic:t"
 
@@ -302,7 +302,7 @@ def test_the_thread_ends_with_its_last_receiver_and_another_one_begins_again(sha
 def test_a_forked_process_begins_anew_and_its_parent_goes_on(redis_server, prefix):
     code = """
 import os, threading
-from tests.transport.conftest import Recorder, data_of
+from tests.transport.recorder import Recorder, data_of
 parent = Recorder()
 bus().subscribe(parent)
 assert parent.wait_for("converge")
