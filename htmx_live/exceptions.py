@@ -178,3 +178,14 @@ class Cancelled(BaseException):
 
     A ``BaseException``, so that ``except Exception`` in a callback does not swallow it.
     """
+
+
+class JobTimeout(BaseException):
+    """Raised inside a job that took longer than ``JOB_TIME_LIMIT``, where it can be interrupted."""
+
+    def __init__(self, callback: str, limit: float) -> None:
+        self.callback, self.limit = callback, limit
+        super().__init__(
+            f"{callback} took longer than {limit} s, which is HTMX_LIVE['JOB_TIME_LIMIT']. "
+            "Raise it, or do the work in smaller jobs."
+        )

@@ -25,6 +25,8 @@ def fold_of(mail: Mail) -> str:
     """A word that two letters share when the newer says all that the older did, "" when none does."""
     if isinstance(mail, Tick):
         return "tick"
+    if isinstance(mail, Again) and not mail.effects:
+        return "again"
     if isinstance(mail, Push) and not mail.handler:
         return f"push {' '.join(sorted(mail.state))}"
     if isinstance(mail, Viewed):

@@ -11,34 +11,24 @@ earlier one's, and the log would keep the older render.
 """
 
 import logging
-import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 
 from htmx_live.conf import settings
-from htmx_live.events import (
-    Adopt,
-    Call,
-    Event,
-    JobEnd,
-    JobFailure,
-    Mail,
-    Push,
-    PushTo,
-    StartJob,
-)
-from htmx_live.exceptions import Busy, InstanceGone, RunnerUnavailable, StoreUnavailable
-from htmx_live.fragments import text_target
+from htmx_live.events import Adopt, Call, Event, JobFailure, Mail
+from htmx_live.exceptions import Busy, InstanceGone, StoreUnavailable
 from htmx_live.grants import random_id
-from htmx_live.letters import fold_of, write_mail
 from htmx_live.records import Record
-from htmx_live.runners.base import Job
 from htmx_live.runtime import render as rendering
 from htmx_live.runtime.current import current
 from htmx_live.runtime.first import First, keep
+from htmx_live.runtime.following import deliver, end, follow_up, mend, start_jobs
 from htmx_live.runtime.grant import granted
+from htmx_live.runtime.later import keep_trying
+from htmx_live.runtime.leases import announce
 from htmx_live.runtime.mail import ended, receive, receive_own
+from htmx_live.runtime.mailbox import give_drain, look_after, post
 from htmx_live.runtime.outcome import Shown, Turned, answer, rendered, send, without_view
 from htmx_live.runtime.parts import parts
 from htmx_live.runtime.present import present
@@ -52,9 +42,6 @@ from htmx_live.stores.base import Lease, Loaded
 __all__ = ["deliver", "dispatch", "drain", "end", "look_after", "start_jobs"]
 
 logger = logging.getLogger("htmx_live.runtime")
-
-_scheduled: set[str] = set()  # instances that the pool will look after
-_scheduled_lock = threading.Lock()
 
 
 def dispatch(instance: str, event: Event) -> Turned | None:
@@ -73,21 +60,6 @@ def dispatch(instance: str, event: Event) -> Turned | None:
     return _hold(lease, event)
 
 
-def look_after(instance: str) -> None:
-    """Have the pool of turns drain a mailbox; once, however often it is asked before it does."""
-    with _scheduled_lock:
-        if instance in _scheduled:
-            return
-        _scheduled.add(instance)
-    parts().turns.submit(partial(_drain_scheduled, instance))
-
-
-def _drain_scheduled(instance: str) -> None:
-    with _scheduled_lock:
-        _scheduled.discard(instance)  # before reading: what is posted from now on asks again
-    drain(instance)
-
-
 def drain(instance: str, *, wait: float = 0) -> None:
     """Apply what waits in a mailbox, unless a turn is running: whoever runs it sees to the mailbox afterwards.
 
@@ -101,46 +73,19 @@ def drain(instance: str, *, wait: float = 0) -> None:
             logger.debug("Mail for instance %s, which is gone, was dropped", instance)
 
 
-def deliver(push: PushTo) -> int:
-    """Post a push to every instance that it is meant for; how many there are.
-
-    Those that somebody looks at are looked after at once.  The others keep it for their return; one that has more
-    mail than ``MAX_MAIL`` is given up, and mounted again if it returns.
-    """
-    here, count = parts(), 0
-    letter = Push(state=push.state, handler=push.handler, payload=push.payload)
-    text, fold = write_mail(letter), fold_of(letter)
-    for record in here.store.of_view(push.view):
-        if not push.is_meant_for(record):
-            continue
-        waiting = here.store.post(record.instance, text, fold=fold)
-        if here.store.is_shown(record.instance):
-            look_after(record.instance)
-        elif waiting > settings().MAX_MAIL and not record.jobs:
-            end(record.instance)
-        count += bool(waiting)
-    return count
-
-
-def end(instance: str) -> None:
-    """Remove an instance for good: its jobs are cancelled, its text streams forgotten.  Harmless when it is gone."""
-    here = parts()
-    loaded = here.store.load(instance)
-    if loaded is None:
-        return
-    here.store.delete(instance)
-    here.bus.end_texts_under(text_target(instance, ""))
-    for row in loaded.record.jobs:
-        here.runner.cancel(row.ref)
-    for child in loaded.record.own_children():
-        end(child)
+@give_drain
+def _drain(instance: str) -> None:
+    drain(instance)
 
 
 def _post(instance: str, mail: Mail) -> None:
     """From a job, which holds no lease and may wait: one that flushes faster than turns are made is slowed down."""
-    waiting, limits = parts().store.post(instance, write_mail(mail), fold=fold_of(mail)), settings()
-    if waiting:
-        drain(instance, wait=limits.BUSY_TIMEOUT if waiting > limits.MAX_MAIL else 0)
+    waiting, limits = post(instance, mail), settings()
+    try:
+        if waiting:
+            drain(instance, wait=limits.BUSY_TIMEOUT if waiting > limits.MAX_MAIL else 0)
+    except StoreUnavailable:  # it is posted: posting it once more would do it twice
+        look_after(instance)
 
 
 def _hold(lease: Lease, event: Call | Adopt | None) -> Turned | None:
@@ -159,10 +104,19 @@ def _hold(lease: Lease, event: Call | Adopt | None) -> Turned | None:
         return _answer(saved, event)
     finally:
         # Mail whose own turn failed waits for the next one: looked after at once, it could fail for ever.
-        if store.release(lease) and (saved is not None or event is not None):
+        if _release(lease) and (saved is not None or event is not None):
             look_after(lease.instance)
         if saved is not None:
             _follow_up(saved)
+
+
+def _release(lease: Lease) -> bool:
+    """Whether mail may be left.  While the store is away the lease ends by itself, and what was saved stands."""
+    try:
+        return parts().store.release(lease)
+    except StoreUnavailable:
+        logger.warning("The lease of instance %s could not be released", lease.instance)
+        return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,9 +151,15 @@ def _run(lease: Lease, loaded: Loaded, event: Call | Adopt | None) -> _Saved:
         if event is not None:
             raise
         saved = _give_up(loaded.record, letters)
+    announce(lease.instance, saved.turn.jobs.starts if saved.turn else ())
     for born in saved.born:
         keep(born)
-    if not parts().store.save(saved.record, lease=lease, taken=0 if event else loaded.mark):
+    try:
+        is_saved = parts().store.save(saved.record, lease=lease, taken=0 if event else loaded.mark)
+    except StoreUnavailable:  # it may have been heard, and the answer lost
+        mend(saved.turn, lease.instance)
+        raise
+    if not is_saved:
         for born in saved.born:
             end(born.turned.record.instance)
         raise InstanceGone(f"Instance {lease.instance} ended while its turn was running.")
@@ -248,38 +208,8 @@ def _answer(saved: _Saved, event: Call | Adopt | None) -> Turned:
 
 
 def _follow_up(saved: _Saved) -> None:
-    """What a turn asked of runners, and the end of the children that it did not render."""
+    """What a turn asked of others, and the end of the children that it did not render."""
     if saved.turn:
-        start_jobs(saved.turn)
-        for push in saved.turn.pushes:
-            deliver(push)
+        follow_up(saved.turn)
     for child in saved.before.own_children() - saved.record.own_children():
-        end(child)
-
-
-def start_jobs(turn: Turn) -> None:
-    """Cancel and start what the turn asked for, once it is saved."""
-    for born in turn.born:
-        start_jobs(born.turn)
-    runner = parts().runner
-    for ref in turn.jobs.dropped:
-        runner.cancel(ref)
-    for start in turn.jobs.starts:
-        try:
-            runner.submit(_job(turn.record.instance, start))
-        except RunnerUnavailable:
-            error = random_id()[:8]
-            logger.exception("%s could not be started (error %s)", start.row.name, error)
-            dispatch(turn.record.instance, JobEnd(ref=start.row.ref, failure=JobFailure(id=error, kind="refused")))
-
-
-def _job(instance: str, start: StartJob) -> Job:
-    return Job(
-        ref=start.row.ref,
-        instance=instance,
-        callback=start.callback,
-        args=start.args,
-        kwargs=start.kwargs,
-        is_async=start.is_async,
-        retries=start.retries,
-    )
+        keep_trying(partial(end, child))

@@ -10,6 +10,7 @@ from htmx_live.live import import_view
 from htmx_live.records import Owner, Record
 from htmx_live.runtime.current import current
 from htmx_live.runtime.grant import granted
+from htmx_live.runtime.leases import announce
 from htmx_live.runtime.outcome import Turned, answer, rendered, send
 from htmx_live.runtime.parts import parts
 from htmx_live.runtime.turn import Turn
@@ -59,6 +60,7 @@ def keep(first: First, *, once: bool = False) -> bool:
     """
     for born in first.turn.born:
         keep(born)
+    announce(first.turned.record.instance, first.turn.jobs.starts)
     if not parts().store.create(first.turned.record, once=once):
         return False
     watch(first.turned.record)

@@ -4,14 +4,22 @@ A job works on a copy of the newest state.  What it changes is handed over by ``
 its instance; what it asks for goes the same way at once.  Whether it is still wanted stands in the record: a job whose
 ref is gone from there was cancelled or replaced, and whatever it hands over is dropped there.
 
-                       start ──▶ not wanted: nothing
-                         │
-                         ▼        flush, ask
-                      running ──────────────▶ Merge
-                      │  │  └── raises Cancelled ──▶ JobEnd(cancelled)
-             returns  │  └───── raises ──▶ JobEnd(failure)
-                      ▼
-                 JobEnd(result)
+      StartJob saved, deadline set ─▶ submitted ─▶ refused by the runner: JobEnd(refused)
+                                          │
+             nobody begins it: waiting ◀──┤   begun once per ref; not wanted, or begun elsewhere: nothing
+             too long: lost               ▼
+                  ┌─────────────────── running ── half of JOB_TIME_LIMIT ─▶ late ── all of it ─▶ JobEnd(timeout)
+                  │                     │   │ flush, ask ─▶ Merge
+         the lease ends                 │   └─ raises Cancelled ─▶ JobEnd(cancelled)
+         │            │                 ├───── raises ─▶ JobEnd(failure)
+    retries left     none               └───── returns ─▶ JobEnd(result)
+         │            │
+    a new job of     lost ── its process lives after all, and nobody has started or cancelled its like:
+    this row: retrying          Merge and JobEnd are heard as if it had never been lost
+
+A retry is a job of its own, with its own ref, submitted by whoever finds the lease overdue: no broker is asked to
+deliver anything twice, and what the old process still hands over is dropped.
+While the store is away, a hand-over waits for its return (``runtime.later``), and the lease is renewed right after.
 """
 
 import asyncio
@@ -26,8 +34,8 @@ from django.http.response import HttpResponseRedirectBase
 
 from htmx_live.attributes import state_of, take_state
 from htmx_live.callbacks import find_callback
-from htmx_live.events import DiscardFile, Effect, EndText, JobEnd, JobFailure, Merge, WriteText
-from htmx_live.exceptions import Cancelled, StateError, UserError
+from htmx_live.events import DiscardFile, Effect, EndText, JobEnd, JobFailure, JobMail, JobNews, Merge, WriteText
+from htmx_live.exceptions import Cancelled, JobTimeout, StateError, StoreUnavailable, UserError
 from htmx_live.fragments import text_target
 from htmx_live.grants import random_id
 from htmx_live.kept import delete_file
@@ -36,30 +44,44 @@ from htmx_live.records import JobRow, Record
 from htmx_live.runners.base import Job, Perform
 from htmx_live.runtime.channels import channels_of
 from htmx_live.runtime.dispatch import dispatch
+from htmx_live.runtime.interrupt import acall, interruptible
+from htmx_live.runtime.later import insist
+from htmx_live.runtime.leases import leased
+from htmx_live.runtime.losses import overdue_job, overdue_mail
 from htmx_live.runtime.parts import give_perform, parts
 from htmx_live.runtime.pen import Pen
 from htmx_live.runtime.surroundings import after_commit, around, stand_in
+from htmx_live.runtime.watch import on_overdue
 from htmx_live.state import State, decode, encode, encode_state
 
-__all__ = ["observers", "perform"]
+__all__ = ["give_performer", "observers", "perform", "time_limits"]
 
 logger = logging.getLogger("htmx_live.jobs")
 
 observers: list[Callable[[BaseException], None]] = []  # told of every failure of a job; for tests and error trackers
 
 
+time_limits: list[type[BaseException]] = [JobTimeout]  # what a job raises when its time is over
+
+_performers: dict[str, Callable[[Job], None]] = {}
+
+
+def give_performer(kind: str, performer: Callable[[Job], None]) -> None:
+    """Say who performs jobs of this ``kind``, which are no live view's; leases and limits are then the performer's."""
+    _performers[kind] = performer
+
+
 def _run(job: Job) -> None:
     """Perform ``job`` on this thread."""
-    run = _wanted(job)
+    if job.kind in _performers:
+        _performers[job.kind](job)
+        return
+    run = insist(lambda: _wanted(job))
     if run is None:
         return
-    try:
-        run.enter()
-        run.end(result=run.call())
-    except BaseException as error:  # a boundary: whatever a job raises is its end
-        run.end(error=error)
-    finally:
-        run.leave()
+    with leased(job, run.is_wanted) as is_ours:
+        if is_ours:
+            run.perform()
 
 
 async def _arun(job: Job) -> None:
@@ -72,6 +94,8 @@ async def _arun(job: Job) -> None:
 
 perform = Perform(run=_run, arun=_arun)
 give_perform(perform)
+on_overdue("job", overdue_job)
+on_overdue("mail", overdue_mail)
 
 
 def _wanted(job: Job) -> "_Run | None":
@@ -81,7 +105,7 @@ def _wanted(job: Job) -> "_Run | None":
 
 
 def _row(record: Record, job: Job) -> JobRow | None:
-    return next((row for row in record.jobs if row.ref == job.ref), None)
+    return next((row for row in (*record.jobs, *record.lost) if row.ref == job.ref), None)
 
 
 class _Run:
@@ -93,6 +117,26 @@ class _Run:
         self._pen = Pen(record.instance, self._channels, timer=parts().timer)
         self._surroundings = ExitStack()
         self._view: Live | None = None
+
+    def perform(self) -> None:
+        try:
+            if self._row not in self._record.jobs or self._row.stage:
+                self._tell(JobNews(ref=self._row.ref))  # somebody waits for it, or has given it up
+            self.enter()
+            with interruptible(self._job.ref):
+                result = self.call()
+            self.end(result=result)
+        except BaseException as error:  # a boundary: whatever a job raises is its end
+            self.end(error=error)
+        finally:
+            self.leave()
+
+    def is_wanted(self) -> bool:
+        """Asked while it runs; who has said just before it began that it waits for a worker is put right."""
+        newest = self._newest()
+        if newest is not None and any(row.ref == self._job.ref and row.stage == "waiting" for row in newest.jobs):
+            self._tell(JobNews(ref=self._job.ref))
+        return newest is not None
 
     def enter(self) -> None:
         """Make the view, in its surroundings; ``PermissionDenied`` when it must not be used any more."""
@@ -119,7 +163,9 @@ class _Run:
         assert self._view is not None, "enter() comes first"
         callback = find_callback(self._view, self._job.callback)
         args, kwargs = decode(self._job.args), decode(self._job.kwargs)
-        return async_to_sync(callback)(*args, **kwargs) if self._job.is_async else callback(*args, **kwargs)
+        if self._job.is_async:
+            return async_to_sync(acall)(self._job.ref, callback, *args, **kwargs)
+        return callback(*args, **kwargs)
 
     def end(self, *, result: Any = None, error: BaseException | None = None) -> None:
         """Hand over the last changes, and how it ended."""
@@ -140,7 +186,11 @@ class _Run:
             failure=None if error is None or is_cancelled else self._failure(error),
             cancelled=is_cancelled,
         )
-        dispatch(self._job.instance, end)
+        self._tell(end)
+
+    def _tell(self, mail: JobMail) -> None:
+        """However long the store is away: what has been done must not be lost to that."""
+        after_commit(lambda: insist(lambda: dispatch(self._job.instance, mail)))
 
     def _heed(self, result: Any) -> Any:
         """What a callback returns is its result, but for a redirect."""
@@ -176,7 +226,12 @@ class _Run:
 
     @property
     def cancelled(self) -> bool:
-        return parts().runner.is_cancelled(self._job.ref) or self._newest() is None
+        if parts().runner.is_cancelled(self._job.ref):
+            return True
+        try:
+            return self._newest() is None
+        except StoreUnavailable:
+            return False  # nobody can tell
 
     def _newest(self) -> Record | None:
         """The record as it is now; None when this job is no longer wanted."""
@@ -191,7 +246,7 @@ class _Run:
         changes, removed, problem = self._changes()
         if problem is not None:
             raise problem
-        dispatch(self._job.instance, Merge(ref=self._job.ref, changes=changes, removed=removed, effects=effects))
+        self._tell(Merge(ref=self._job.ref, changes=changes, removed=removed, effects=effects))
         self._known = {name: text for name, text in (self._known | changes).items() if name not in removed}
         if self._view is not None:
             self._view._live.assigned.clear()
@@ -218,7 +273,7 @@ class _Run:
             observer(error)
         if isinstance(error, UserError):
             return JobFailure(id=random_id()[:8], kind="user", detail=str(error))
-        failure = JobFailure(id=random_id()[:8])
+        failure = JobFailure(id=random_id()[:8], kind="timeout" if isinstance(error, tuple(time_limits)) else "error")
         logger.error("%s of %s failed (error %s)", self._row.name, self._record.view, failure.id, exc_info=error)
         return failure
 

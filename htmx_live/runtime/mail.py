@@ -8,8 +8,23 @@ import logging
 from collections.abc import Iterable
 from dataclasses import replace
 
+from django.utils.translation import gettext as _
+
 from htmx_live.attributes import take_state
-from htmx_live.events import JobEnd, Mail, Merge, Notice, Push, Tick, Viewed
+from htmx_live.events import (
+    Again,
+    JobEnd,
+    JobFailure,
+    JobLost,
+    JobMail,
+    Mail,
+    Merge,
+    Notice,
+    Push,
+    Tick,
+    Viewed,
+)
+from htmx_live.grants import random_id
 from htmx_live.letters import read_mail
 from htmx_live.records import JobRow
 from htmx_live.runtime.turn import Turn, invoke
@@ -30,7 +45,10 @@ def receive(turn: Turn, letters: Iterable[str]) -> None:
         if isinstance(mail, Viewed):
             turn.record = viewed(turn.record, mail.variant)
             continue
-        row = turn.jobs.find(mail.ref)
+        if isinstance(mail, Again):
+            _say_again(turn, mail)
+            continue
+        row = turn.jobs.find(mail.ref) if isinstance(mail, JobLost) else turn.jobs.find_back(mail.ref)
         if row is not None:  # else cancelled or replaced in the meantime, or ended before
             _hear(turn, row, mail)
 
@@ -45,7 +63,7 @@ def receive_own(turn: Turn) -> None:
 
 def ended(letters: Iterable[str]) -> set[str]:
     """The refs of the jobs whose ends are among ``letters``."""
-    return {mail.ref for mail in _read(letters) if isinstance(mail, JobEnd)}
+    return {mail.ref for mail in _read(letters) if isinstance(mail, JobEnd | JobLost)}
 
 
 def _read(letters: Iterable[str]) -> list[Mail]:
@@ -68,19 +86,46 @@ def _push(turn: Turn, mail: Push | Tick) -> None:
             turn.heed(invoke(getattr(turn.view, name), **payload), name)
 
 
-def _hear(turn: Turn, row: JobRow, mail: Merge | JobEnd) -> None:
+def _say_again(turn: Turn, mail: Again) -> None:
+    turn.page = mail.page
+    for effect in mail.effects:
+        turn.ask(effect)
+    turn.page = ""
+    turn.renders = turn.resends = True
+
+
+def _hear(turn: Turn, row: JobRow, mail: JobMail) -> None:
     turn.view._live.page = turn.page = row.page
     turn.view._live.starter = row.handler
-    if isinstance(mail, JobEnd):
-        turn.jobs.rows.remove(row)
-        _end(turn, row, mail)
-        turn.renders = True  # its loading ends
-    else:
+    if isinstance(mail, Merge):
         with turn.guarded(f"A flush of {row.name}"):
             turn.merge(mail.changes, mail.removed)
             for effect in mail.effects:
                 turn.ask(effect)
+    else:
+        if isinstance(mail, JobEnd):
+            turn.jobs.rows.remove(row)
+            _end(turn, row, mail)
+        elif isinstance(mail, JobLost):
+            _lose(turn, row, mail)
+        elif mail.stage != row.stage:
+            turn.jobs.note(row, stage=mail.stage)
+            if mail.stage:
+                text = _("Waiting for a worker…") if mail.stage == "waiting" else _("This takes longer than usual.")
+                turn.ask(Notice(message=text))
+        turn.renders = True  # what is loading changes
     turn.page = ""
+
+
+def _lose(turn: Turn, row: JobRow, mail: JobLost) -> None:
+    error = random_id()[:8]
+    logger.error("%s of %s was lost with its process (error %s)", row.name, turn.record.view, error)
+    if mail.again:
+        turn.jobs.restart(row, mail.again)
+        turn.ask(Notice(message=_("The work was interrupted and is being done again."), level="warning"))
+    else:
+        turn.jobs.lose(row)
+        _end(turn, row, JobEnd(ref=row.ref, failure=JobFailure(id=error, kind="lost")))
 
 
 def _end(turn: Turn, row: JobRow, end: JobEnd) -> None:

@@ -5,16 +5,30 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import groupby
 
 from django.utils.safestring import SafeString
 
-from htmx_live.events import DiscardFile, EndText, JobFailure, Notice, Redirect, ResetForms, SendFragments, WriteText
+from htmx_live.events import (
+    Again,
+    DiscardFile,
+    EndText,
+    JobFailure,
+    Notice,
+    Redirect,
+    ResetForms,
+    SendFragments,
+    WriteText,
+)
+from htmx_live.exceptions import StoreUnavailable
 from htmx_live.fragments import Fragment, text_target
 from htmx_live.grants import random_id
 from htmx_live.kept import delete_file
 from htmx_live.records import Record
 from htmx_live.runtime import render as rendering
 from htmx_live.runtime.channels import channels_of
+from htmx_live.runtime.later import keep_trying
+from htmx_live.runtime.mailbox import look_after, post
 from htmx_live.runtime.parts import parts
 from htmx_live.runtime.surroundings import after_commit, atomic_where_asked
 from htmx_live.runtime.turn import Asked, Turn
@@ -45,7 +59,8 @@ class Turned:
 
 def rendered(turn: Turn, *, is_background: bool) -> tuple[Record, Shown]:
     """The record to be saved, and what is to be shown of it."""
-    record = replace(turn.record, rev=turn.record.rev + 1, state=turn.state, jobs=tuple(turn.jobs.rows))
+    record = replace(turn.record, rev=turn.record.rev + 1, state=turn.state)
+    record = replace(record, jobs=tuple(turn.jobs.rows), lost=tuple(turn.jobs.lost))
     is_changed = turn.renders or record.jobs != turn.record.jobs
     if record.shared:
         turn.end_event()
@@ -54,7 +69,7 @@ def rendered(turn: Turn, *, is_background: bool) -> tuple[Record, Shown]:
         return record, {}
     turn.end_event()
     inner, record, digest = _attempt(turn, record, is_background=is_background)
-    if digest == record.digest:
+    if digest == record.digest and not turn.resends:
         return record, {}
     record = replace(record, digest=digest)
     return record, {"": rendering.fragment(record, inner)}
@@ -72,7 +87,7 @@ def _in_variants(turn: Turn, record: Record, *, is_changed: bool, is_background:
         with speaking(variant):
             inner, done, digests[variant] = _attempt(turn, in_variant(record, variant), is_background=is_background)
             record = replace(record, children=done.children)
-            if digests[variant] != known:
+            if digests[variant] != known or turn.resends:
                 shown[variant] = rendering.fragment(record, inner)
     return replace(record, digests=digests), shown
 
@@ -113,31 +128,55 @@ def _failed(record: Record) -> SafeString:
 
 
 def send(record: Record, asked: list[Asked], shown: Shown, *, to_user: bool) -> None:
-    """Publish what the turn has to say.  What belongs into a user's answer is left to it."""
-    bus = parts().bus
-    channels = channels_of(record)
-    for entry in asked:
-        effect = entry.effect
-        if isinstance(effect, WriteText):
-            target = text_target(record.instance, effect.stream)
-            bus.append(channels, target, effect.text, replace=effect.replace)
-        elif isinstance(effect, EndText):
-            bus.end_texts([text_target(record.instance, effect.stream)])
-        elif isinstance(effect, SendFragments):
-            # A first turn runs in the transaction of its page.
-            after_commit(partial(bus.publish, effect.channels, effect.target, effect.data))
-        elif isinstance(effect, DiscardFile):
-            after_commit(partial(delete_file, effect.name))
-        elif isinstance(effect, Notice) and not to_user:
-            notice = {"message": effect.message, "level": effect.level}
-            bus.publish(channels, f"notice-{random_id()}", json.dumps(notice), event="notice")
-        elif isinstance(effect, Redirect) and not to_user and entry.page:
-            where = json.dumps({"url": effect.url, "page": entry.page})
-            bus.publish([page_channel(entry.page)], "redirect", where, event="redirect")
-    for variant, fragment in shown.items():
-        own = [variant_channel(record.instance, variant)] if variant else channels
-        # The script fills a new form's token in; what many pages get holds none.
-        bus.publish(own, fragment.target, str(fragment.__html__()).replace(rendering.csrf_slot(), ""))
+    """Publish what the turn has to say.  What belongs into a user's answer is left to it.
+
+    The turn is saved, whatever the bus says: what it does not take is sent by a later turn.
+    """
+    left = [entry for entry in asked if not (to_user and isinstance(entry.effect, Notice | Redirect))]
+    try:
+        while left:
+            _say(record, left[0])
+            left.pop(0)
+        for variant, fragment in shown.items():
+            own = [variant_channel(record.instance, variant)] if variant else channels_of(record)
+            # The script fills a new form's token in; what many pages get holds none.
+            html = str(fragment.__html__()).replace(rendering.csrf_slot(), "")
+            parts().bus.publish(own, fragment.target, html)
+    except StoreUnavailable as error:
+        logger.warning("What %s has to say is sent later: %s", record.view, error)
+        keep_trying(partial(_ask_again, record.instance, left))
+
+
+def _say(record: Record, entry: Asked) -> None:
+    bus, effect = parts().bus, entry.effect
+    if isinstance(effect, WriteText):
+        target = text_target(record.instance, effect.stream)
+        bus.append(channels_of(record), target, effect.text, replace=effect.replace)
+    elif isinstance(effect, EndText):
+        bus.end_texts([text_target(record.instance, effect.stream)])
+    elif isinstance(effect, SendFragments):
+        # A first turn runs in the transaction of its page.
+        after_commit(partial(bus.publish, effect.channels, effect.target, effect.data))
+    elif isinstance(effect, DiscardFile):
+        after_commit(partial(delete_file, effect.name))
+    elif isinstance(effect, Notice):
+        notice = {"message": effect.message, "level": effect.level}
+        bus.publish(channels_of(record), f"notice-{random_id()}", json.dumps(notice), event="notice")
+    elif isinstance(effect, Redirect) and entry.page:
+        where = json.dumps({"url": effect.url, "page": entry.page})
+        bus.publish([page_channel(entry.page)], "redirect", where, event="redirect")
+
+
+def _ask_again(instance: str, left: list[Asked]) -> None:
+    """Have a later turn say what is left, and show the view as it is then."""
+    while left:
+        page, alike = next(groupby(left, key=lambda entry: entry.page))
+        effects = [entry.effect for entry in alike]
+        if not post(instance, Again(effects=effects, page=page)):
+            return
+        del left[: len(effects)]
+    if post(instance, Again()):
+        look_after(instance)
 
 
 def answer(record: Record, fragment: Fragment | None, asked: list[Asked]) -> Turned:

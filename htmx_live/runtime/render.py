@@ -68,17 +68,23 @@ def pending(rows: Iterable[JobRow]) -> str:
     return " ".join(sorted({pending_word(row.handler, row.name, row.key) for row in rows}))
 
 
+def waiting(rows: Iterable[JobRow]) -> str:
+    """Those of ``pending`` that nobody has begun, or that are being done again."""
+    return pending(row for row in rows if row.stage in ("waiting", "retrying"))
+
+
 def root(record: Record, inner: SafeString) -> SafeString:
     """The root element of an instance around the output of its template."""
     return format_html(
-        '<{tag} id="live-{instance}"{css} data-live="{grant}" data-live-rev="{rev}" data-live-pending="{pending}">'
-        "{inner}</{tag}>",
+        '<{tag} id="live-{instance}"{css} data-live="{grant}" data-live-rev="{rev}" data-live-pending="{pending}"'
+        "{waiting}>{inner}</{tag}>",
         tag=record.tag,
         instance=record.instance,
         css=format_html(' class="{}"', record.css_class) if record.css_class else "",
         grant=record.grant,
         rev=record.rev,
         pending=pending(record.jobs),
+        waiting=format_html(' data-live-waiting="{}"', words) if (words := waiting(record.jobs)) else "",
         inner=inner,
     )
 
@@ -95,7 +101,8 @@ def failure(error: object) -> SafeString:
 
 def digest(record: Record, inner: str) -> str:
     """A hash of all that a browser sees of a render, but for its rev."""
-    return blake2b("\0".join((record.grant, pending(record.jobs), inner)).encode(), digest_size=16).hexdigest()
+    seen = (record.grant, pending(record.jobs), waiting(record.jobs), inner)
+    return blake2b("\0".join(seen).encode(), digest_size=16).hexdigest()
 
 
 def _context(view: Live) -> dict[str, object]:

@@ -84,6 +84,7 @@ class Turn:
         self.asked: list[Asked] = []
         self.pushes: list[PushTo] = []
         self.renders = False  # an event wants to be seen
+        self.resends = False  # what was rendered last may have reached nobody
         self.page = ""
         self._is_rendering = False
         self.address = ""  # what the address bar should show from now on, after "push " or "replace "
@@ -187,6 +188,7 @@ class Turn:
     def rendering(self, record: Record) -> Iterator[None]:
         """The view as its template sees it: with the stand-in of ``record``, and nothing to ask for."""
         self.stand_in = stand_in(record)
+        self.view._live.record = record
         self.view._live.request = None if record.shared else self.stand_in
         self._is_rendering = True
         try:

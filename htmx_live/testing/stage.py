@@ -13,6 +13,7 @@ from htmx_live.runtime.jobs import perform
 from htmx_live.runtime.parts import override
 from htmx_live.runtime.watch import NoWatcher
 from htmx_live.stores.memory import MemoryStore
+from htmx_live.stores.notices import MemoryNotices, override_notices
 from htmx_live.testing.clock import ManualClock
 from htmx_live.testing.recording import RecordingTransport
 from htmx_live.ticker import NoTicker
@@ -60,7 +61,7 @@ def stage() -> Iterator[Stage]:
         watcher=NoWatcher(),
     )
     try:
-        with override_bus(built.transport), chosen:
+        with override_bus(built.transport), override_notices(MemoryNotices(clock=clock)), chosen:
             yield built
     finally:
         _current = before
