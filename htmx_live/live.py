@@ -24,6 +24,7 @@ from htmx_live.kept import KeepsFiles
 from htmx_live.outlet import Outlet, Streams
 from htmx_live.records import Record
 from htmx_live.redirects import safe_url
+from htmx_live.running import KnowsJobs
 from htmx_live.state import encode
 
 __all__ = ["Inner", "Live", "check_method", "import_view", "view_path"]
@@ -48,7 +49,7 @@ class Inner:
     assigned: set[str] = field(default_factory=set)
 
 
-class Live(KeepsFiles):
+class Live(KeepsFiles, KnowsJobs):
     """Base of live views; see ``LiveView``."""
 
     template_name: str = ""
