@@ -9,7 +9,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from htmx_live.conf import settings
@@ -20,7 +20,7 @@ from htmx_live.stores.base import Lease, Loaded
 from htmx_live.stores.deadlines import HANDED_FOR
 from htmx_live.stores.encoding import FIELDS, Unreadable, decode_record, encode_record
 from htmx_live.stores.renewal import Renewal
-from htmx_live.stores.scripts import script
+from htmx_live.stores.scripts import Scripts, milliseconds
 from htmx_live.stores.subscriptions import CHANNELS_PER_PAGE
 
 __all__ = ["RedisStore"]
@@ -40,8 +40,8 @@ class RedisStore:
 
     def __init__(self, connection: RedisConnection | None = None, *, clock: Callable[[], float] | None = None) -> None:
         self._connection = connection or redis_connection()
-        self._clock = clock
-        self._renewal = Renewal(self._renew, interval=lambda: settings().LEASE_TTL / 3)
+        self._scripts = Scripts(self._connection, clock)
+        self._renewal = Renewal(self._scripts)
         self._epoch, self._epoch_read = "", float("-inf")
         # What came with a lease, for the thread that holds it: it loads next, and needs no call for that.
         self._fetched: dict[str, tuple[int, list[Any] | None]] = {}
@@ -51,8 +51,12 @@ class RedisStore:
         """Read at most once in a second."""
         now = time.monotonic()
         if now - self._epoch_read >= _EPOCH_AGE:
-            self._epoch, self._epoch_read = self._run("epoch", random_id()[:16]), now
+            self._epoch, self._epoch_read = self._scripts.run("epoch", random_id()[:16]), now
         return self._epoch
+
+    def close(self) -> None:
+        """Renew no lease any more."""
+        self._renewal.close()
 
     # Records
 
@@ -61,33 +65,33 @@ class RedisStore:
         # Visitors without a session are many: their records are bounded by their time alone.
         cap = 0 if record.owner == Owner() else settings().MAX_INSTANCES_PER_OWNER
         words: list[Word] = [record.instance, int(once), record.owner.key, cap, random_id(), *encode_record(record)]
-        return bool(self._run("create", *words))
+        return bool(self._scripts.run("create", *words))
 
     def load(self, instance: str) -> Loaded | None:
         thread, fetched = self._fetched.pop(instance, (0, None))
         if thread != threading.get_ident():
-            fetched = self._run("load", instance)
+            fetched = self._scripts.run("load", instance)
         return self._loaded(instance, fetched) if fetched else None
 
     def save(self, record: Record, *, lease: Lease, taken: int = 0) -> bool:
         words: list[Word] = [record.instance, lease.token, record.rev - 1, taken, random_id(), *encode_record(record)]
-        return bool(self._run("save", *words))
+        return bool(self._scripts.run("save", *words))
 
     def delete(self, instance: str) -> None:
         self._fetched.pop(instance, None)
-        self._run("delete", instance, "*")
+        self._scripts.run("delete", instance, "*")
 
     def post(self, instance: str, letter: str, *, fold: str = "") -> int:
         self._fetched.pop(instance, None)
-        within = _milliseconds(settings().LEASE_TTL + _MAIL_GRACE)
+        within = milliseconds(settings().LEASE_TTL + _MAIL_GRACE)
         note = json.dumps({"kind": "mail", "instance": instance})
-        return int(self._run("post", instance, letter, fold, within, note))
+        return int(self._scripts.run("post", instance, letter, fold, within, note))
 
     def of_view(self, view: str, *, state: bool = True) -> Iterator[Record]:
         """Read in parts, so that a view of many thousands keeps Redis from others for a moment at most."""
         cursor, seen = "0", set[str]()
         while True:
-            cursor, *found = self._run("of_view", view, cursor, int(state))
+            cursor, *found = self._scripts.run("of_view", view, cursor, int(state))
             for *values, instance in found:
                 if instance in seen:  # a set that is growing is told in part twice
                     continue
@@ -108,8 +112,8 @@ class RedisStore:
         lease, give_up = Lease(instance=instance, token=random_id()), time.monotonic() + wait
         while True:
             left = give_up - time.monotonic()
-            times = _milliseconds(settings().LEASE_TTL), int(left > 0), _milliseconds(_WAITER_TTL)
-            is_mine, *fetched = self._run("acquire", instance, lease.token, *times)
+            times = milliseconds(settings().LEASE_TTL), int(left > 0), milliseconds(_WAITER_TTL)
+            is_mine, *fetched = self._scripts.run("acquire", instance, lease.token, *times)
             if is_mine:
                 self._renewal.add(lease)
                 self._fetched[instance] = threading.get_ident(), fetched[0]
@@ -122,55 +126,45 @@ class RedisStore:
     def release(self, lease: Lease) -> bool:
         self._fetched.pop(lease.instance, None)
         self._renewal.remove(lease)
-        return bool(self._run("release", lease.instance, lease.token, _milliseconds(_WAITER_TTL)))
-
-    def _renew(self, leases: Iterable[Lease]) -> None:
-        words = [word for lease in leases for word in (lease.instance, lease.token)]
-        self._run("renew", _milliseconds(settings().LEASE_TTL), *words)
+        return bool(self._scripts.run("release", lease.instance, lease.token, milliseconds(_WAITER_TTL)))
 
     # Pages
 
     def show(self, page: str, *, present: float, kept: float) -> None:
-        self._run("show", page, _milliseconds(present), _milliseconds(kept))
+        self._scripts.run("show", page, milliseconds(present), milliseconds(kept))
 
     def is_shown(self, instance: str) -> bool:
-        return bool(self._run("is_shown", instance))
+        return bool(self._scripts.run("is_shown", instance))
 
     def link(self, page: str, instance: str) -> None:
-        self._run("link", page, instance)
+        self._scripts.run("link", page, instance)
 
     def members(self, page: str) -> tuple[str, ...]:
         return tuple(self._connection.call("ZRANGE", self._connection.key("members", page), 0, -1))
 
     def subscribe(self, page: str, channel: str) -> None:
-        self._run("subscribe", page, channel, CHANNELS_PER_PAGE)
+        self._scripts.run("subscribe", page, channel, CHANNELS_PER_PAGE)
 
     def channels(self, page: str) -> tuple[str, ...]:
-        return tuple(self._run("channels", page))
+        return tuple(self._scripts.run("channels", page))
 
     # Named leases and deadlines
 
     def hold(self, name: str, holder: str, *, ttl: float) -> bool:
-        return bool(self._run("hold", name, holder, max(1, _milliseconds(ttl))))
+        return bool(self._scripts.run("hold", name, holder, max(1, milliseconds(ttl))))
 
     def let_go(self, name: str, holder: str) -> None:
-        self._run("hold", name, holder, 0)
+        self._scripts.run("hold", name, holder, 0)
 
     def set_deadline(self, name: str, note: str, *, within: float) -> None:
-        self._run("set_deadline", name, note, _milliseconds(within))
+        self._scripts.run("set_deadline", name, note, milliseconds(within))
 
     def clear_deadline(self, name: str) -> bool:
-        return bool(self._run("clear_deadline", name))
+        return bool(self._scripts.run("clear_deadline", name))
 
     def overdue(self, *, limit: int = 100) -> list[tuple[str, str]]:
-        words = iter(self._run("overdue", limit, _milliseconds(HANDED_FOR)))
+        words = iter(self._scripts.run("overdue", limit, milliseconds(HANDED_FOR)))
         return list(zip(words, words, strict=True))
-
-    def _run(self, name: str, *words: Word) -> Any:
-        limits = settings()
-        times = map(_milliseconds, (limits.STATE_TTL, limits.HIDDEN_TTL, limits.GRANT_MAX_AGE))
-        now = "" if self._clock is None else _milliseconds(self._clock())
-        return self._connection.run(script(name), [self._connection.key()], [now, *times, *words])
 
     def _loaded(self, instance: str, fetched: list[Any]) -> Loaded | None:
         values, (stamp, posted, *letters) = fetched[: len(FIELDS)], fetched[len(FIELDS) :]
@@ -180,7 +174,7 @@ class RedisStore:
             return Loaded(record=_record(instance, values), mail=tuple(letters), mark=int(posted or 0))
         except ValueError as error:
             logger.warning("The record of instance %s is dropped: %s", instance, error)
-            self._run("delete", instance, stamp or "")  # unless it has been written anew
+            self._scripts.run("delete", instance, stamp or "")  # unless it has been written anew
             return None
 
 
@@ -189,7 +183,3 @@ def _record(instance: str, values: list[str | None]) -> Record:
     if record.instance != instance:
         raise Unreadable(f"It says that it is {record.instance}.")
     return record
-
-
-def _milliseconds(seconds: float) -> int:
-    return int(seconds * 1000)

@@ -7,30 +7,32 @@ Nothing here finds that out: the store lets nobody save whose lease was lost.
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterable
 
+from htmx_live.conf import settings
 from htmx_live.exceptions import StoreUnavailable
 from htmx_live.stores.base import Lease
+from htmx_live.stores.scripts import Scripts, milliseconds
 
 __all__ = ["Renewal"]
 
 logger = logging.getLogger("htmx_live.stores")
 
-Renew = Callable[[Iterable[Lease]], object]
-
 
 class Renewal:
-    """``renew`` is given all leases every ``interval()`` seconds; most are given back long before that."""
+    """All leases are renewed together, three times in ``LEASE_TTL``; most are given back long before that."""
 
-    def __init__(self, renew: Renew, *, interval: Callable[[], float]) -> None:
-        self._renew, self._interval = renew, interval
+    def __init__(self, scripts: Scripts) -> None:
+        self._scripts = scripts
         self._lock = threading.Lock()
         self._leases: dict[str, Lease] = {}  # by token
         self._process = os.getpid()
         self._thread: threading.Thread | None = None
+        self._closed = threading.Event()
 
     def add(self, lease: Lease) -> None:
         with self._lock:
+            if self._closed.is_set():
+                return
             if self._process != os.getpid():  # forked: the leases and the thread are the parent's
                 self._leases, self._thread, self._process = {}, None, os.getpid()
             self._leases[lease.token] = lease
@@ -42,17 +44,23 @@ class Renewal:
         with self._lock:
             self._leases.pop(lease.token, None)
 
+    def close(self) -> None:
+        """Leases that are still held end by themselves."""
+        with self._lock:
+            self._leases.clear()
+            self._closed.set()
+
     def _run(self) -> None:
-        pause = threading.Event()  # set by nobody
         while True:
-            pause.wait(self._interval())
+            self._closed.wait(settings().LEASE_TTL / 3)
             with self._lock:
                 leases = list(self._leases.values())
                 if not leases:
                     self._thread = None
                     return
             try:
-                self._renew(leases)
+                words = [word for lease in leases for word in (lease.instance, lease.token)]
+                self._scripts.run("renew", milliseconds(settings().LEASE_TTL), *words)
             except StoreUnavailable as error:
                 logger.warning("Leases could not be renewed: %s", error)
             except Exception:  # a boundary: the leases of all turns must not end with one fault

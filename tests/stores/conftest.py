@@ -1,6 +1,6 @@
 """The stores that the contract holds for; each is given with a clock that the test moves."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -34,5 +34,8 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture(params=sorted(STORES))
-def store(request: pytest.FixtureRequest, clock: ManualClock) -> Any:
-    return STORES[request.param](clock, request.getfixturevalue)
+def store(request: pytest.FixtureRequest, clock: ManualClock) -> Iterator[Any]:
+    store = STORES[request.param](clock, request.getfixturevalue)
+    yield store
+    if isinstance(store, RedisStore):
+        store.close()

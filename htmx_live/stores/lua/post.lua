@@ -13,7 +13,11 @@ if fold ~= '' then
   end
 end
 -- A new number, also in the place of another: a turn that runs may have read that one already.
-local number = redis.call('HINCRBY', name, 'posted', 1)
+local number = redis.pcall('HINCRBY', name, 'posted', 1)
+if type(number) == 'table' then -- no number: nobody of us has written that
+  remove(instance)
+  return 0
+end
 local waiting = redis.call('RPUSH', mail, string.format('%.0f %d ', number, #fold) .. fold .. ARGV[6])
 redis.call('PEXPIRE', mail, math.max(redis.call('PTTL', name), MARGIN))
 if not redis.call('ZSCORE', KEYS[1] .. 'deadlines', 'mail:' .. instance) then
