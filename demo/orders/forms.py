@@ -86,9 +86,11 @@ class LineForm(forms.ModelForm):
     @property
     def amount(self) -> Decimal | None:
         """What the line comes to, as far as it is filled in."""
+        if self.is_bound and self.errors:  # which has read what was sent into the line
+            return None
         line = self.instance
         is_whole = line.product_id and line.quantity and line.unit_price is not None
-        return line.amount if is_whole and not (self.is_bound and self.errors) else None
+        return line.amount if is_whole else None
 
 
 LinesFormSet = forms.inlineformset_factory(
