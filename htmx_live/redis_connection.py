@@ -97,6 +97,12 @@ class RedisConnection:
         with self._lock:
             self._is_failing = False
 
+    def close(self) -> None:
+        """Close the sockets that are open; another call makes others."""
+        for name in ("_client", "_patient"):
+            if client := self.__dict__.pop(name, None):
+                client.close()
+
     def _guarded(self, call: "Callable[[Redis], Any]", *, blocks: bool = False) -> Any:
         from redis.exceptions import ConnectionError, ReadOnlyError, RedisError, TimeoutError
 

@@ -50,6 +50,16 @@ def topic_channel(topic: str) -> str:
     return _name("topic", topic)
 
 
+def event_channel(name: str) -> str:
+    """What carries django-eventstream's events on its own channel ``name`` from process to process."""
+    return _name("events", name)
+
+
+def progress_channel(of: str) -> str:
+    """What is addressed to all pages that show a session of progress in one way, or an owner's list of them."""
+    return _name("progress", of)
+
+
 def checked(channels: Iterable[str]) -> tuple[str, ...]:
     """``channels`` without repetitions, in order; ``ValueError`` names one that this module cannot have made."""
     names = tuple(dict.fromkeys(channels))

@@ -4,20 +4,41 @@
 reaches every listener (the package keeps ten per listener and drops the newest), waking takes one call per loop and
 not one per listener, and a project that chose no channel manager is closed to strangers.  None of the names replaced
 here is documented; ``mismatch()`` looks whether they are what they were, and if not the package is left alone.
+
+With ``REDIS_URL`` events travel on our bus to all processes, in the place of ``EVENTSTREAM_REDIS``:
+
+    send_event ─▶ add_to_queues ─▶ bus ─▶ every process that has listeners ─▶ queue
+
+What was sent while the bus was away is not on it: then listeners read the project's event storage again, if it has one.
 """
 
 import asyncio
 import inspect
+import json
+import logging
+import os
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
+from django.core.exceptions import ImproperlyConfigured
+from django.core.serializers.json import DjangoJSONEncoder
 from django_eventstream import eventrequest, eventstream, utils, views
+from django_eventstream.event import Event
+
+from htmx_live.conf import settings
+from htmx_live.exceptions import StoreUnavailable
+from htmx_live.transport.bus import bus
+from htmx_live.transport.channels import event_channel
+from htmx_live.transport.messages import Message
 
 __all__ = ["Listeners", "install", "mismatch"]
 
+logger = logging.getLogger("htmx_live.transport")
+
 _CHANNEL_MANAGER = "htmx_live.transport.channels.DenyChannelManager"
 _PENDING = 1000  # events per listener and channel
+_EVENT, _KICK = "eventstream", "eventstream-kick"  # events of our messages that carry the package's
 
 _METHODS = {
     "add_listener": ("self", "listener"),
@@ -36,17 +57,89 @@ class Listeners(getattr(views, "ListenerManager", object)):  # type: ignore[misc
     def __init__(self, before: Any) -> None:
         for name in _MANAGER:  # not super(), which would connect to Redis once more
             setattr(self, name, getattr(before, name))
+        self._heard: object = None  # the bus that we listen to, and the process in which we do
+
+    def add_listener(self, listener: Any) -> None:
+        if _is_shared():
+            source = bus()
+            with self.lock:
+                before, self._heard = self._heard, (source, os.getpid())
+            if before != self._heard:
+                source.subscribe(_Relay(self))
+        super().add_listener(listener)
 
     def add_to_queues(self, channel: str, event: Any) -> None:
-        """Queue an event for all listeners of a channel; called from any thread."""
+        """Queue an event for all listeners of a channel, in all processes; called from any thread."""
+        if not _relayed(channel, _EVENT, [channel, event.type, event.data, event.id]):
+            self.queue(channel, event)
+
+    def kick(self, user_id: Any, channel: str) -> None:
+        """End a user's streams of a channel, in all processes."""
+        if not _relayed(channel, _KICK, [channel, str(user_id)]):
+            super().kick(user_id, channel)
+
+    # In this process
+
+    def queue(self, channel: str, event: Any) -> None:
         woken: dict[asyncio.AbstractEventLoop, list[Any]] = {}
         with self.lock:
             for listener in self.listeners_by_channel.get(channel, ()):
                 _queue(listener, channel, event)
                 woken.setdefault(listener.loop, []).append(listener)
-        for loop, listeners in woken.items():
-            with suppress(RuntimeError):  # what a closed loop raises; its listeners are gone with it
-                loop.call_soon_threadsafe(_wake, listeners)
+        _wake_all(woken)
+
+    def kick_here(self, user: str, channel: str) -> None:
+        with self.lock:
+            ids = {each.user_id for each in self.listeners_by_channel.get(channel, ()) if str(each.user_id) == user}
+        for user_id in ids:
+            super().kick(user_id, channel)
+
+    def read_again(self) -> None:
+        """Let all streams read the storage: events may have been missed."""
+        woken: dict[asyncio.AbstractEventLoop, list[Any]] = {}
+        with self.lock:
+            for listener in set().union(*self.listeners_by_channel.values()):
+                listener.overflow = True
+                woken.setdefault(listener.loop, []).append(listener)
+        _wake_all(woken)
+
+
+class _Relay:
+    """The receiver through which listeners get events from the bus."""
+
+    def __init__(self, listeners: Listeners) -> None:
+        self._listeners = listeners
+
+    def deliver(self, channels: tuple[str, ...], message: Message) -> None:
+        if message.event == _EVENT:
+            channel, kind, content, number = json.loads(message.data)
+            self._listeners.queue(channel, Event(channel, kind, content, id=number))
+        elif message.event == _KICK:
+            channel, user = json.loads(message.data)
+            self._listeners.kick_here(user, channel)
+
+    def converge(self) -> None:
+        self._listeners.read_again()
+
+    def join(self, page: str, channels: tuple[str, ...]) -> None: ...
+
+    def close_streams(self, session: str) -> None: ...
+
+
+def _is_shared() -> bool:
+    return bool(settings().REDIS_URL)
+
+
+def _relayed(channel: str, event: str, content: list[Any]) -> bool:
+    """Whether the bus carries this to all processes; if it should but cannot, the log says so."""
+    if not _is_shared():
+        return False
+    try:
+        bus().publish([event_channel(channel)], "", json.dumps(content, cls=DjangoJSONEncoder), event=event)
+    except StoreUnavailable as error:
+        logger.warning("What was sent on the channel %r reaches this process only: %s", channel, error)
+        return False
+    return True
 
 
 def _queue(listener: Any, channel: str, event: Any) -> None:
@@ -64,6 +157,12 @@ def _queue(listener: Any, channel: str, event: Any) -> None:
         listener.overflow = True
 
 
+def _wake_all(woken: dict[asyncio.AbstractEventLoop, list[Any]]) -> None:
+    for loop, listeners in woken.items():
+        with suppress(RuntimeError):  # what a closed loop raises; its listeners are gone with it
+            loop.call_soon_threadsafe(_wake, listeners)
+
+
 def _wake(listeners: Iterable[Any]) -> None:
     for listener in listeners:
         listener.aevent.set()
@@ -76,7 +175,17 @@ def install() -> str:
         views.listener_manager = Listeners(views.listener_manager)
         for module in (utils, eventrequest, eventstream):
             module.get_channelmanager = _channel_manager
+    if not reason:
+        with suppress(ImproperlyConfigured):  # a check says it
+            _take_over_redis()
     return reason
+
+
+def _take_over_redis() -> None:
+    """With a bus of our own in Redis, the package's two clients would bring every event a second time."""
+    if _is_shared():
+        eventstream.redis_client = None
+        views.listener_manager.redis_listener = None
 
 
 def mismatch() -> str:
@@ -85,7 +194,7 @@ def mismatch() -> str:
         (views, ("ListenerManager", "Listener", "listener_manager", "get_listener_manager", "stream")),
         (utils, ("get_class_from_setting", "get_channelmanager")),
         (eventrequest, ("get_channelmanager",)),
-        (eventstream, ("get_channelmanager",)),
+        (eventstream, ("get_channelmanager", "redis_client")),
     ):
         for name in names:
             if not hasattr(module, name):

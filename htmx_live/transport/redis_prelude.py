@@ -11,7 +11,7 @@ here from channels and targets (so: Redis with Sentinel, not Cluster).  Below th
     texts, targets       sorted sets: every text's target, by the time of its last change, and by name
     text:TARGET          string: the text; meta:TARGET, marks:TARGET: see ``GrowingText``, with bytes beside characters
 
-A number is the time in milliseconds, or one more than the last: where Redis comes back with data that is older than
+A number is the time in microseconds, or one more than the last: where Redis comes back with data that is older than
 what it had said, or has lost the counter, no number is given twice.  Everything has a lifetime, twice as long as the
 scripts themselves keep it: it is for what no script comes to look after any more.
 """
@@ -24,36 +24,37 @@ PRELUDE = r"""
 local root, call = KEYS[2], redis.call
 local log_ttl, text_ttl, most, outlet = ARGV[3] * 1000, ARGV[4] * 1000, tonumber(ARGV[5]), ARGV[6]
 
-local now
+local micros  -- what numbers begin at
 if ARGV[2] ~= '' then
-  now = math.floor(ARGV[2] * 1000)
+  micros = math.floor(ARGV[2] * 1000000)
 else
   local time = call('TIME')
-  now = time[1] * 1000 + math.floor(time[2] / 1000)
+  micros = time[1] * 1000000 + time[2]
 end
+local now = math.floor(micros / 1000)  -- what lifetimes count in
+
+local function digits(n) return string.format('%.0f', n) end  -- a Lua number has 53 bits, but shows 14 digits
 
 call('SET', KEYS[1], ARGV[1], 'NX')
 local epoch = call('GET', KEYS[1])
 local number, floor = unpack(call('HMGET', root .. 'head', 'number', 'floor'))
 number, floor = tonumber(number), tonumber(floor)
 if not number then  -- new, or lost: nobody stands where we can tell what is missing
-  number, floor = now, now
-  call('HSET', root .. 'head', 'number', number, 'floor', floor)
+  number, floor = micros, micros
+  call('HSET', root .. 'head', 'number', digits(number), 'floor', digits(floor))
   call('PEXPIRE', root .. 'head', 2 * math.max(log_ttl, text_ttl))
 end
 
-local function digits(n) return string.format('%.0f', n) end
-
 local function count_up()
-  number = math.max(number + 1, now)
-  call('HSET', root .. 'head', 'number', number)
+  number = math.max(number + 1, micros)
+  call('HSET', root .. 'head', 'number', digits(number))
   call('PEXPIRE', root .. 'head', 2 * math.max(log_ttl, text_ttl))
 end
 
 local function raise_floor(to)
   if to > floor then
     floor = to
-    call('HSET', root .. 'head', 'floor', floor)
+    call('HSET', root .. 'head', 'floor', digits(floor))
   end
 end
 

@@ -153,6 +153,7 @@ if is_served(at_epoch, at) then  -- so old a page as to be reset when it reads n
     else
       publish({own}, member, row[4])
     end
+    expire()
   end
 end
 call('PUBLISH', outlet, 'join ' .. epoch .. ' ' .. digits(number) .. '\n' .. cjson.encode({page, names}) .. '\n\n')

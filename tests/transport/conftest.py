@@ -17,15 +17,23 @@ def clock() -> ManualClock:
     return ManualClock()
 
 
-BUSES: dict[str, Callable[[ManualClock, RedisServer], Bus]] = {
-    "memory": lambda clock, server: MemoryBus(clock=clock),
-    "redis": lambda clock, server: RedisBus(RedisConnection(server.url, prefix=f"{uuid4().hex}:"), clock=clock),
+@pytest.fixture
+def connection(redis_server: RedisServer) -> Iterator[RedisConnection]:
+    """To the Redis of the whole run, under a prefix of the test's own."""
+    connection = RedisConnection(redis_server.url, prefix=f"{uuid4().hex}:")
+    yield connection
+    connection.close()
+
+
+BUSES: dict[str, Callable[[ManualClock, RedisConnection], Bus]] = {
+    "memory": lambda clock, connection: MemoryBus(clock=clock),
+    "redis": lambda clock, connection: RedisBus(connection, clock=clock),
 }
 
 
 @pytest.fixture(params=sorted(BUSES))
-def bus(request: pytest.FixtureRequest, clock: ManualClock, redis_server: RedisServer) -> Bus:
-    return BUSES[request.param](clock, redis_server)
+def bus(request: pytest.FixtureRequest, clock: ManualClock, connection: RedisConnection) -> Bus:
+    return BUSES[request.param](clock, connection)
 
 
 @pytest.fixture

@@ -6,14 +6,13 @@ from typing import Any
 from uuid import uuid4
 
 from django.test import override_settings
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from htmx_live.fragments import text_slot
 from htmx_live.redis_connection import RedisConnection
 from htmx_live.testing import ManualClock
 from htmx_live.transport.bus import Bus, MemoryBus, RedisBus
-from tests.redis_server import RedisServer
 
 CHANNELS = ("page:a", "page:b", "topic:t")
 channels = st.lists(st.sampled_from(CHANNELS), max_size=3, unique=True)
@@ -103,11 +102,11 @@ class Player:
 
 
 @override_settings(HTMX_LIVE={"MAX_STREAM_TEXT": 12, "LOG_TTL": 100, "HIDDEN_TTL": 300})
-@settings(max_examples=150)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(script=st.lists(actions, min_size=3, max_size=25))
-def test_both_buses_answer_alike(redis_server: RedisServer, script: list[tuple[Any, ...]]) -> None:
+def test_both_buses_answer_alike(connection: RedisConnection, script: list[tuple[Any, ...]]) -> None:
     clock = ManualClock()
-    connection = RedisConnection(redis_server.url, prefix=f"{uuid4().hex}:")
+    connection.prefix = f"{uuid4().hex}:"
     memory, redis = Player(MemoryBus(clock=clock), clock), Player(RedisBus(connection, clock=clock), ManualClock())
     for name, *args in script:
         assert memory.play(name, *args) == redis.play(name, *args), name

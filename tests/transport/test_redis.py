@@ -2,9 +2,8 @@
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 
@@ -27,18 +26,28 @@ def server(tmp_path: Path) -> Iterator[RedisServer]:
 
 
 @pytest.fixture
-def prefix() -> str:
-    return f"{uuid4().hex}:"
+def shared(connection: RedisConnection) -> RedisBus:
+    """A bus on the Redis of the whole run."""
+    return RedisBus(connection)
 
 
 @pytest.fixture
-def shared(redis_server: RedisServer, prefix: str) -> RedisBus:
-    """A bus on the Redis of the whole run."""
-    return RedisBus(RedisConnection(redis_server.url, prefix=prefix))
+def prefix(connection: RedisConnection) -> str:
+    return connection.prefix
 
 
-def bus_on(server: RedisServer) -> RedisBus:
-    return RedisBus(RedisConnection(server.url, prefix="t:"))
+@pytest.fixture
+def bus_on() -> Iterator[Callable[[RedisServer], RedisBus]]:
+    """Makes buses on a server of the test's own, each with its connection."""
+    connections: list[RedisConnection] = []
+
+    def make(server: RedisServer) -> RedisBus:
+        connections.append(RedisConnection(server.url, prefix="t:"))
+        return RedisBus(connections[-1])
+
+    yield make
+    for connection in connections:
+        connection.close()
 
 
 @pytest.fixture
@@ -91,7 +100,7 @@ def converged_again(noted: list[object]) -> bool:
 # Redis goes away
 
 
-def test_after_a_redis_that_came_back_empty_everybody_converges_and_is_reset(server, hearing, log):
+def test_after_a_redis_that_came_back_empty_everybody_converges_and_is_reset(bus_on, server, hearing, log):
     bus = bus_on(server)
     recorder = hearing(bus)
     bus.publish([PAGE], "a", "1")
@@ -107,7 +116,7 @@ def test_after_a_redis_that_came_back_empty_everybody_converges_and_is_reset(ser
     assert recorder.wait_until(lambda noted: data_of(noted)[-1:] == ["3"])
 
 
-def test_a_redis_that_kept_its_data_goes_on_and_nothing_published_meanwhile_is_lost(tmp_path, hearing, log):
+def test_a_redis_that_kept_its_data_goes_on_and_nothing_published_meanwhile_is_lost(bus_on, tmp_path, hearing, log):
     with RedisServer(tmp_path, durable=True) as server:
         bus = bus_on(server)
         recorder = hearing(bus)
@@ -121,7 +130,7 @@ def test_a_redis_that_kept_its_data_goes_on_and_nothing_published_meanwhile_is_l
         assert contents(bus.read([PAGE], before)) == [("a", "1"), ("b", "2")]
 
 
-def test_after_a_redis_that_hung_everybody_converges_to_the_exact_state(server, hearing, log):
+def test_after_a_redis_that_hung_everybody_converges_to_the_exact_state(bus_on, server, hearing, log):
     bus = bus_on(server)
     recorder = hearing(bus)
     start = bus.position()
@@ -137,7 +146,7 @@ def test_after_a_redis_that_hung_everybody_converges_to_the_exact_state(server, 
     assert recorder.wait_until(lambda noted: data_of(noted)[-1:] == ["2"])
 
 
-def test_calls_succeed_at_once_when_the_subscription_stands_again(server, hearing, log):
+def test_calls_succeed_at_once_when_the_subscription_stands_again(bus_on, server, hearing, log):
     bus = bus_on(server)
     recorder = hearing(bus)
     server.kill()
@@ -148,7 +157,7 @@ def test_calls_succeed_at_once_when_the_subscription_stands_again(server, hearin
     bus.position()  # no pause of the connection is waited for
 
 
-def test_a_receiver_that_comes_while_redis_is_away_converges_when_it_is_back(server, log):
+def test_a_receiver_that_comes_while_redis_is_away_converges_when_it_is_back(bus_on, server, log):
     server.kill()
     bus, recorder = bus_on(server), Recorder()
     bus.subscribe(recorder)
@@ -160,7 +169,7 @@ def test_a_receiver_that_comes_while_redis_is_away_converges_when_it_is_back(ser
 # Redis forgets
 
 
-def test_after_a_flush_receivers_converge_before_they_get_messages_of_the_other_epoch(server, hearing):
+def test_after_a_flush_receivers_converge_before_they_get_messages_of_the_other_epoch(bus_on, server, hearing):
     bus = bus_on(server)
     recorder = hearing(bus)
     bus.publish([PAGE], "a", "1")
@@ -183,9 +192,9 @@ def test_a_channel_whose_messages_redis_has_evicted_resets_who_may_lack_one(shar
     assert contents(shared.read([PAGE], shared.position())) == []
 
 
-def test_no_number_is_given_twice_when_redis_is_back_with_older_data(redis_server, prefix):
+def test_no_number_is_given_twice_when_redis_is_back_with_older_data(connection, redis_server, prefix):
     clock = ManualClock()
-    bus = RedisBus(RedisConnection(redis_server.url, prefix=prefix), clock=clock)
+    bus = RedisBus(connection, clock=clock)
     bus.publish([PAGE], "a", "1")
     with redis_server.client() as client:
         older = client.hget(f"{prefix}bus:head", "number")
