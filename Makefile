@@ -1,4 +1,5 @@
 # make demo    the demo shop on http://127.0.0.1:8000/   (PORT=9000 make demo: on another port)
+# make demo-cluster   the same demo on Redis, two web processes and two Celery workers
 # make test    everything: style, types, layers, tests in Python and in a browser
 # make lint    style, types and layers alone
 # make script  the small script from the readable one, after a change of it (needs node and npm)
@@ -7,7 +8,7 @@
 MAKEFLAGS += --no-print-directory
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint script bench needs newest
+.PHONY: help demo demo-cluster test lint script bench needs newest
 
 PORT ?= 8000
 PYTHON ?= $(shell command -v python3 || command -v python)
@@ -28,6 +29,12 @@ demo: $(VENV)/.demo
 	@$(BIN)/python demo/manage.py sampledata
 	@echo "The demo is on http://127.0.0.1:$(PORT)/ (end it with Ctrl+C)"
 	@$(BIN)/python -m uvicorn demo.asgi:application --host 127.0.0.1 --port $(PORT) --log-level warning
+
+demo-cluster: $(VENV)/.cluster
+	@command -v redis-server >/dev/null || { echo "This needs redis-server. On Debian or Ubuntu: sudo apt-get install redis-server"; exit 1; }
+	@$(BIN)/python demo/manage.py migrate --verbosity 0
+	@$(BIN)/python demo/manage.py sampledata
+	@PORT=$(PORT) exec $(BIN)/python demo/cluster.py
 
 test: $(VENV)/.test needs lint
 	@$(BIN)/python -m pytest -q
@@ -77,11 +84,15 @@ $(VENV)/.demo: pyproject.toml | $(BIN)/python
 	@$(BIN)/python $(PIP) --editable . --group demo
 	@touch $@
 
+$(VENV)/.cluster: $(VENV)/.demo
+	@$(BIN)/python $(PIP) --editable ".[redis,celery]" --group demo
+	@touch $@
+
 $(VENV)/.test: pyproject.toml | $(BIN)/python
 	@echo "Installing the tests' packages into $(VENV)"
 	@$(BIN)/python $(PIP) --upgrade "pip>=25.1"
 	@$(BIN)/python $(PIP) --editable ".[redis,celery]" --group demo --group test
-	@touch $@ $(VENV)/.demo
+	@touch $@ $(VENV)/.demo $(VENV)/.cluster
 
 $(NEWEST_VENV)/.test: pyproject.toml
 	@echo "Installing the tests' packages into $(NEWEST_VENV)"

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+import django
+
 # Not the repository's root: django-components would import its `components/` a second time.
 BASE_DIR = Path(__file__).resolve().parent
 
@@ -13,6 +15,9 @@ ROOT_URLCONF = "demo.urls"
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "reports"
 STATIC_URL = "/static/"
+# The gallery shows the components beside frameworks: the admin's style sheets, and those that a folder holds.
+STATICFILES_DIRS: list = [("admin", Path(django.__file__).parent / "contrib/admin/static/admin")]
+STATICFILES_DIRS += filter(None, [os.environ.get("DEMO_STYLES")])
 LANGUAGE_CODE = "en"
 TIME_ZONE = "Europe/Berlin"
 USE_TZ = True
@@ -45,6 +50,7 @@ INSTALLED_APPS = [
     "demo.orders",
     "demo.notes",
     "demo.dashboard",
+    "demo.gallery",
 ]
 
 MIDDLEWARE = [
@@ -79,3 +85,10 @@ DEMO_PACE = float(os.environ.get("DEMO_PACE", "0.35"))
 
 # One panel of the overview fails, and is to show what a visitor sees then, though DEBUG is on.
 HTMX_LIVE = {"LAYOUTS": {"DEBUG_ERRORS": False}}
+
+# `make demo-cluster` says where its Redis is: the same demo on many processes.
+if REDIS := os.environ.get("DEMO_REDIS"):
+    HTMX_LIVE |= {"REDIS_URL": f"{REDIS}/0", "RUNNER": "celery"}
+    CELERY_BROKER_URL = f"{REDIS}/1"
+    CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+    CELERY_TASK_IGNORE_RESULT = True
