@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from htmx_live.fragments import Fragment
     from htmx_live.handlers import background, debounce, event_handler, throttle
     from htmx_live.live import AsyncWorkMixin, StreamingMixin
+    from htmx_live.notices import anotify, notify
     from htmx_live.push import apush_to_view, push_to_view
     from htmx_live.regions import Topic, asend_fragment, send_fragment
     from htmx_live.saves import push_on_save
@@ -27,11 +28,13 @@ __all__ = [
     "StreamingMixin",
     "Topic",
     "UserError",
+    "anotify",
     "apush_to_view",
     "asend_fragment",
     "background",
     "debounce",
     "event_handler",
+    "notify",
     "push_on_save",
     "push_to_view",
     "send_fragment",
@@ -47,11 +50,13 @@ _HOMES = {
     "StreamingMixin": "live",
     "Topic": "regions",
     "UserError": "exceptions",
+    "anotify": "notices",
     "apush_to_view": "push",
     "asend_fragment": "regions",
     "background": "handlers",
     "debounce": "handlers",
     "event_handler": "handlers",
+    "notify": "notices",
     "push_on_save": "saves",
     "push_to_view": "push",
     "send_fragment": "regions",

@@ -38,7 +38,7 @@ from htmx_live.runtime.address import address_of, without_reference
 from htmx_live.runtime.outcome import Turned
 from htmx_live.words import words
 
-__all__ = ["answered", "is_scripted", "partials", "respond"]
+__all__ = ["answered", "back", "is_scripted", "partials", "respond"]
 
 logger = logging.getLogger("htmx_live.endpoints")
 
@@ -105,7 +105,7 @@ def _redirect_back(request: HttpRequest, turned: Turned, *, is_remounted: bool) 
 
 def _page_of_form(request: HttpRequest, record: Record) -> str:
     if not record.pages:  # a shared view stands on many: the browser tells on which
-        return iri_to_uri(_back(request))
+        return iri_to_uri(back(request))
     query = "&".join(part for part in (without_reference(record.query), sign_reference(record.pages[-1])) if part)
     return address_of(record, query)
 
@@ -130,7 +130,7 @@ def _failure(request: HttpRequest, error: Exception) -> HttpResponse:
     if is_scripted(request):
         return HttpResponse(status=status, headers=headers)
     title, text = words(status)
-    context = {"title": title, "text": str(error) if isinstance(error, UserError) else text, "back": _back(request)}
+    context = {"title": title, "text": str(error) if isinstance(error, UserError) else text, "back": back(request)}
     return HttpResponse(render_to_string("htmx_live/error.html", context, request), status=status, headers=headers)
 
 
@@ -160,7 +160,8 @@ def _one_line(text: str) -> str:
     return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
 
 
-def _back(request: HttpRequest) -> str:
+def back(request: HttpRequest) -> str:
+    """The page of this site that the request comes from, or the first one."""
     came_from = request.headers.get("Referer", "")
     is_ours = url_has_allowed_host_and_scheme(came_from, allowed_hosts={request.get_host()})
     return came_from if is_ours and came_from.startswith("http") else "/"

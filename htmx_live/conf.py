@@ -82,6 +82,14 @@ class Settings:
     LOG_TTL: float = 3600.0  # how long messages of a page without a stream are kept
     HIDDEN_CLOSE: float = 60.0  # a hidden tab closes its stream after this time
 
+    # Notices
+    MAX_NOTICES: int = 50  # unread notices of one user; the oldest goes
+    NOTICE_TTL: int = 604_800  # how long a notice waits to be seen
+
+    # Progress
+    PROGRESS_TTL: int = 3600  # how long a session is kept beyond its last change
+    PROGRESS_CACHE: str | None = None  # one of Django's CACHES to keep sessions in; None: Redis with REDIS_URL, else memory
+
     # Layouts
     LAYOUTS: Mapping[str, Any] = field(default_factory=dict)  # keys of htmx_live.layouts.conf.LayoutSettings
 

@@ -3,11 +3,11 @@
 from typing import Any
 
 from django.db import transaction
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
-from htmx_live.answers import answered, respond
+from htmx_live.answers import answered, back, is_scripted, respond
 from htmx_live.conf import settings
 from htmx_live.events import Call
 from htmx_live.exceptions import InstanceGone, MalformedArguments
@@ -15,6 +15,7 @@ from htmx_live.gate import StreamGate
 from htmx_live.grants import ViewGrant
 from htmx_live.handlers import bind, parse_arguments
 from htmx_live.live import import_view
+from htmx_live.notices import acknowledge
 from htmx_live.ownership import find, view_grant
 from htmx_live.pages import owner_of, page_of
 from htmx_live.records import Record
@@ -24,7 +25,7 @@ from htmx_live.sync import MAX_REV, answer_sync, read_question
 from htmx_live.transport.stream import stream_response
 from htmx_live.uploads import check_uploads
 
-__all__ = ["event", "stream", "sync"]
+__all__ = ["event", "notices", "stream", "sync"]
 
 
 # The turn opens its own transaction, which must have ended before anything is saved or sent.
@@ -54,6 +55,15 @@ def event(request: HttpRequest, handler: str) -> HttpResponseBase:
 def sync(request: HttpRequest) -> HttpResponseBase:
     """A page's question; see docs/wire.md."""
     return answer_sync(request, page_of(request), read_question(request.body))
+
+
+@require_POST
+@never_cache
+@answered
+def notices(request: HttpRequest) -> HttpResponseBase:
+    """A page says which notices its user has seen; without JavaScript its user says so."""
+    acknowledge(request, request.POST.getlist("id"))
+    return HttpResponse(status=204) if is_scripted(request) else HttpResponseRedirect(back(request))
 
 
 async def stream(request: HttpRequest) -> HttpResponseBase:

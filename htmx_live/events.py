@@ -35,6 +35,7 @@ __all__ = [
     "Redirect",
     "ResetForms",
     "SendFragments",
+    "SendNotice",
     "StartJob",
     "Tick",
     "WriteText",
@@ -135,6 +136,14 @@ class SendFragments:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SendNotice:
+    """Keep a notice for whoever hears ``channel``, and send it; ``notice`` are the fields of an ``Unread``."""
+
+    channel: str
+    notice: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PushTo:
     """Hand a ``Push`` to all instances of a view, those with these encoded mount kwargs and of this user's pk.
 
@@ -164,9 +173,8 @@ class DiscardFile:
     name: str
 
 
-Effect = (
-    StartJob | CancelJobs | WriteText | EndText | Redirect | Notice | ResetForms | PushTo | SendFragments | DiscardFile
-)
+_Sent = SendFragments | SendNotice
+Effect = StartJob | CancelJobs | WriteText | EndText | Redirect | Notice | ResetForms | PushTo | _Sent | DiscardFile
 
 
 # Events

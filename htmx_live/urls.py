@@ -11,5 +11,6 @@ urlpatterns = [
     path("event/<str:handler>/", endpoints.event, name="event"),
     path("stream/", endpoints.stream, name="stream"),
     path("sync/", endpoints.sync, name="sync"),
+    path("notices/", endpoints.notices, name="notices"),
     *layouts.urlpatterns,
 ]

@@ -18,6 +18,7 @@ from htmx_live.events import (
     Redirect,
     ResetForms,
     SendFragments,
+    SendNotice,
     WriteText,
 )
 from htmx_live.exceptions import StoreUnavailable
@@ -28,6 +29,7 @@ from htmx_live.records import Record
 from htmx_live.runtime import render as rendering
 from htmx_live.runtime.channels import channels_of
 from htmx_live.runtime.later import keep_trying
+from htmx_live.runtime.notices import deliver
 from htmx_live.runtime.mailbox import look_after, post
 from htmx_live.runtime.parts import parts
 from htmx_live.runtime.surroundings import after_commit, atomic_where_asked
@@ -157,6 +159,8 @@ def _say(record: Record, entry: Asked) -> None:
     elif isinstance(effect, SendFragments):
         # A first turn runs in the transaction of its page.
         after_commit(partial(bus.publish, effect.channels, effect.target, effect.data))
+    elif isinstance(effect, SendNotice):
+        after_commit(partial(deliver, effect))
     elif isinstance(effect, DiscardFile):
         after_commit(partial(delete_file, effect.name))
     elif isinstance(effect, Notice):

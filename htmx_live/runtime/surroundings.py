@@ -57,6 +57,7 @@ def stand_in(record: Record) -> HttpRequest:
     request.htmx = HtmxDetails(request)  # type: ignore[attr-defined]
     request.LANGUAGE_CODE = record.language
     request.live_pages = record.pages  # type: ignore[attr-defined]
+    request.live_owner = record.owner  # type: ignore[attr-defined]
     request.resolver_match = SimpleLazyObject(lambda: _resolve(path_info))  # type: ignore[assignment]
     return request
 

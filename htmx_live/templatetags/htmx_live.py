@@ -4,6 +4,7 @@ from django.template import Library
 
 from htmx_live.templatetags._attributes import register_attributes
 from htmx_live.templatetags._components import register_components
+from htmx_live.templatetags._notices import register_notices
 from htmx_live.templatetags._regions import register_regions
 from htmx_live.templatetags._views import register_views
 
@@ -12,3 +13,4 @@ register_attributes(register)
 register_views(register)
 register_regions(register)
 register_components(register)
+register_notices(register)

@@ -488,9 +488,9 @@
 
   function notice(about) {
     const { message, level, key, url, id } = about, toast = part(level) || part("info");
-    if (!message) return drop(key); // it was seen in another tab
+    if (!message) return drop(key); // the id of one that was seen in another tab
     if (!emit("notice", about) || !toast) return;
-    toast.dataset.liveNotice = id || "";
+    toast.id = id || "";
     const text = toast.querySelector("[data-live-text]"), link = doc.createElement("a");
     text.append(url && isWeb(url) ? link : message);
     link.href = url;
@@ -505,7 +505,7 @@
     (all("[data-live-toasts]")[0] || doc.body.appendChild(part("toasts"))).append(toast);
   }
 
-  const drop = (key) => key && all(".live-toast").forEach((old) => old.dataset.key === key && old.remove());
+  const drop = (key) => key && all(".live-toast").forEach((old) => [old.id, old.dataset.key].includes(key) && old.remove());
 
   // ---- htmx and the page's life
 

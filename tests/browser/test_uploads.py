@@ -165,7 +165,9 @@ SLOW = 60_000  # bytes per second
 
 
 def form(inner: str = FIELD) -> str:
-    return f'<form {on("upload", event="submit")} hx-encoding="multipart/form-data">{inner}<button>Upload</button></form>'
+    return (
+        f'<form {on("upload", event="submit")} hx-encoding="multipart/form-data">{inner}<button>Upload</button></form>'
+    )
 
 
 def slow(page: Page, speed: int = SLOW) -> None:
