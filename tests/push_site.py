@@ -102,10 +102,12 @@ class SharedTable(Table):
 class TickingTable(SharedTable):
     """Changes all its cells with each tick."""
 
-    tick_interval = 250
+    tick_interval = 1000
+    calls = 0
 
     def handle_tick(self) -> None:
         self.last += 1
+        type(self).calls = self.last
 
 
 class Clicks(LiveView):
@@ -149,6 +151,7 @@ def census(request: HttpRequest) -> JsonResponse:
             "streams": len(listeners),
             "pending": max((len(listener._pending) for listener in listeners), default=0),
             "ticks": Ticks.calls,
+            "ticks_of_table": TickingTable.calls,
             "ticked": len(parts().ticker._watched),  # type: ignore[union-attr]
             "now": time.monotonic(),
         }

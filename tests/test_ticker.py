@@ -4,9 +4,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 
 from htmx_live import LiveView
-from htmx_live.runtime.ticks import tick
+from htmx_live.runtime.parts import override, parts
+from htmx_live.runtime.ticks import tick, ticking_views, watch_shown
 from htmx_live.testing import ManualClock
 from htmx_live.ticker import Ticker
 
@@ -133,6 +135,70 @@ def test_a_page_that_is_not_looked_at_is_not_ticked(live: Any) -> None:
     assert tick(client.instance) is False
 
 
+@pytest.mark.django_db
+def test_an_instance_is_ticked_by_one_process_of_all_and_another_takes_over_when_that_dies(live: Any) -> None:
+    client = live(Clock)
+    parts().store.hold(f"tick {client.instance}", "another process", ttl=4)
+    assert tick(client.instance, 1.0) is True  # it stays watched here
+    assert client.state["count"] == 0
+    client.advance(3).tick()
+    assert client.state["count"] == 0
+    client.advance(2).tick()
+    assert client.text == "1"
+
+
+@pytest.mark.django_db
+def test_a_process_that_ticks_keeps_the_others_from_it(live: Any) -> None:
+    client = live(Clock).tick()
+    assert not parts().store.hold(f"tick {client.instance}", "another process", ttl=4)
+
+
+@pytest.mark.django_db
+def test_an_instance_that_nobody_looks_at_is_free_for_others(live: Any) -> None:
+    client = live(Clock).tick().disconnect().advance(60)
+    tick(client.instance)
+    assert parts().store.hold(f"tick {client.instance}", "another process", ttl=4)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("ticks", "watched"), [("web", 1), ("command", 0)])
+def test_a_page_has_its_views_ticked_unless_a_command_does(live: Any, settings: Any, ticks: str, watched: int) -> None:
+    settings.HTMX_LIVE = {"TICKS": ticks}
+    with override(ticker=ticker(ManualClock(), Heard())) as here:
+        live(Clock)
+        assert len(here.ticker.stop()) == watched
+
+
+@pytest.mark.django_db
+def test_what_somebody_looks_at_is_found_for_the_command(live: Any) -> None:
+    shown, away = live(Clock), live(Clock)
+    away.disconnect().advance(60)
+    shown.sync(poll=True)
+    with override(ticker=ticker(ManualClock(), Heard())) as here:
+        assert watch_shown([Clock, Silent]) == 1
+        assert here.ticker.stop() == [shown.instance]
+
+
+def test_the_command_knows_the_views_that_tick() -> None:
+    assert Clock in ticking_views()
+    assert all(view.tick_interval for view in ticking_views())
+
+
+def test_a_ticker_that_is_stopped_tells_what_it_watched_and_watches_no_more() -> None:
+    clock, heard = ManualClock(), Heard()
+    watching = ticker(clock, heard)
+    watching.watch("a", 2.0)
+    assert watching.stop() == ["a"]
+    watching.watch("b", 2.0)
+    clock.advance(2)
+    assert (watching.fire(), heard.ticks) == (None, [])
+
+
+def test_the_command_says_why_it_cannot_reach_a_store_in_memory() -> None:
+    with pytest.raises(CommandError, match=r"memory of the web process.*HTMX_LIVE\['REDIS_URL'\]"):
+        call_command("live_ticks")
+
+
 class Clock(LiveView):
     template_name = "views/clock.html"
     tick_interval = 1000
@@ -147,3 +213,7 @@ class Clock(LiveView):
             self.count = 99
             raise RuntimeError("secret detail")
         self.count += 1
+
+
+class Silent(LiveView):
+    template_name = "views/clock.html"

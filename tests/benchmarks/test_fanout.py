@@ -107,9 +107,9 @@ def measure(port: int, count: int, path: str, fire: Callable[[int], bytes]) -> F
 
 
 @contextmanager
-def bare_server() -> Iterator[int]:
+def bare_server(size: int = SIZE) -> Iterator[int]:
     port = free_port()
-    server = subprocess.Popen([sys.executable, "-m", "tests.benchmarks.bare_server", str(port), str(SIZE)])
+    server = subprocess.Popen([sys.executable, "-m", "tests.benchmarks.bare_server", str(port), str(size)])
     try:
         while True:
             try:
