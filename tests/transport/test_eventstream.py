@@ -8,7 +8,9 @@ from django_eventstream import send_event, utils, views
 from django_eventstream.channelmanager import DefaultChannelManager
 from django_eventstream.event import Event
 
+from htmx_live.redis_connection import RedisConnection
 from htmx_live.transport import eventstream
+from htmx_live.transport.bus import RedisBus, override_bus
 from htmx_live.transport.channels import DenyChannelManager
 
 
@@ -102,3 +104,61 @@ def test_the_channel_manager_is_ours_unless_the_project_has_chosen_one():
     assert isinstance(utils.get_channelmanager(), DenyChannelManager)
     with override_settings(EVENTSTREAM_CHANNELMANAGER_CLASS="django_eventstream.channelmanager.DefaultChannelManager"):
         assert isinstance(utils.get_channelmanager(), DefaultChannelManager)
+
+
+@pytest.fixture
+def shared(connection):
+    """The bus on Redis, which carries events from process to process."""
+    chosen = {"REDIS_URL": connection.url, "REDIS_PREFIX": connection.prefix}
+    source = RedisBus(connection)
+    with override_settings(HTMX_LIVE=chosen), override_bus(source):
+        yield source
+    for receiver in source._subscription._receivers:  # a process listens for as long as it lives
+        source.unsubscribe(receiver)
+
+
+def test_with_redis_an_event_comes_back_over_the_bus(shared):
+    async def scenario():
+        here = listener("news")
+        await converged(here)
+        await asyncio.to_thread(send_event, "news", "message", {"n": 1})
+        await here.aevent.wait()
+        assert [(event.type, event.data) for event in here.channel_items["news"]] == [("message", '{"n": 1}')]
+
+    asyncio.run(asyncio.wait_for(scenario(), 10))
+
+
+def test_with_redis_a_user_who_may_read_no_more_is_sent_away_in_all_processes(shared):
+    async def scenario():
+        here, other = listener("news"), listener("news")
+        here.user_id, other.user_id = 7, 8
+        await converged(here)
+        await asyncio.to_thread(views.listener_manager.kick, 7, "news")
+        await here.aevent.wait()
+        assert here.error["condition"] == "forbidden"
+        assert other.error == ""
+
+    asyncio.run(asyncio.wait_for(scenario(), 10))
+
+
+def test_when_the_subscription_stands_streams_read_their_storage_again(shared):
+    async def scenario():
+        here = listener("news")
+        await here.aevent.wait()
+        assert here.overflow is True
+
+    asyncio.run(asyncio.wait_for(scenario(), 10))
+
+
+def test_while_redis_is_away_an_event_reaches_this_process_and_the_log_says_so(caplog):
+    source = RedisBus(RedisConnection("redis://127.0.0.1:1/0", prefix="x:"))
+    with override_settings(HTMX_LIVE={"REDIS_URL": "redis://127.0.0.1:1/0"}), override_bus(source):
+        send_event("news", "message", 1)
+    assert "'news' reaches this process only" in caplog.text
+
+
+async def converged(listener: views.Listener) -> None:
+    """The subscription stands."""
+    await listener.aevent.wait()
+    listener.aevent.clear()
+    listener.overflow = False
