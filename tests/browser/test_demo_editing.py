@@ -131,8 +131,9 @@ def test_a_file_is_kept_replaced_and_removed(server: Server, visitors: Visitors,
         assert served.body() == file["buffer"]
         assert served.headers["content-disposition"] == f'attachment; filename="{file["name"]}"'
     page.get_by_label("Note for the courier").fill("Ring twice")
-    page.get_by_role("button", name="Save details").click()
-    said(page, f"Order {number} is saved.")
+    with page.expect_response("**/event/save/"):
+        page.get_by_role("button", name="Save details").click()
+    expect(page.get_by_role("button", name="Save details")).to_be_enabled()  # the form begins anew
     expect(page.get_by_role("link", name="photo.png")).to_be_visible()
     page.get_by_label("Remove it").check()
     page.get_by_role("button", name="Save details").click()
