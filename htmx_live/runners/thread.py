@@ -7,6 +7,7 @@ exits is lost.
 import asyncio
 import logging
 import threading
+from contextvars import Context
 
 from asgiref.sync import ThreadSensitiveContext, sync_to_async
 from django.db import connections
@@ -47,7 +48,8 @@ class ThreadRunner:
                 )
             self._known[job.ref] = job
         if job.is_async:
-            asyncio.run_coroutine_threadsafe(self._arun(job), self._running_loop())
+            # In a context of its own: in the caller's, it would share the thread of the request that started it.
+            Context().run(asyncio.run_coroutine_threadsafe, self._arun(job), self._running_loop())
         else:
             self._hand_to_pool(job)
 
