@@ -38,8 +38,8 @@ def check_settings(**kwargs: Any) -> Iterable[CheckMessage]:
             found.append(
                 Error(f"HTMX_LIVE[{key!r}] is {path!r}, which cannot be imported.", hint=hint, id="htmx_live.E002")
             )
-    if chosen.RUNNER not in ("thread", "immediate") and not _imports(chosen.RUNNER):
-        hint = "Use 'thread', or the dotted path of a runner."
+    if chosen.RUNNER not in ("thread", "immediate", "celery", "tasks") and not _imports(chosen.RUNNER):
+        hint = "Use 'thread', 'celery', 'tasks', or the dotted path of a runner."
         found.append(Error(f"HTMX_LIVE['RUNNER'] is {chosen.RUNNER!r}.", hint=hint, id="htmx_live.E003"))
     if chosen.TICKS not in ("web", "command"):
         hint = "Use 'web', or 'command' and run manage.py live_ticks."
