@@ -3,7 +3,7 @@
 import asyncio
 import threading
 
-from asgiref.sync import ThreadSensitiveContext, async_to_sync, sync_to_async
+from asgiref.sync import ThreadSensitiveContext, sync_to_async
 
 from htmx_live.runners.base import Job, Perform
 from htmx_live.runners.thread import ThreadRunner
@@ -30,5 +30,5 @@ def test_a_request_goes_on_while_the_async_job_that_it_started_blocks_its_own_th
             await asyncio.to_thread(started.wait, PATIENCE)
             await sync_to_async(answered.set)()
 
-    async_to_sync(request)()
+    asyncio.run(request())
     assert finished.wait(PATIENCE) and seen == [True]
