@@ -258,7 +258,7 @@ def test_who_cannot_be_told_is_named(to: Any) -> None:
 
 def test_unknown_levels_and_empty_messages_are_named(anna: Any) -> None:
     with pytest.raises(
-        ValueError, match="'loud'.*: expected one of debug, info, success, warning, error"
+        ValueError, match=r"'loud'.*: expected one of debug, info, success, warning, error"
     ):
         notify(anna, "x", level="loud")
     with pytest.raises(ValueError, match="expected a text that is not empty"):

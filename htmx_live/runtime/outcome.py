@@ -29,8 +29,8 @@ from htmx_live.records import Record
 from htmx_live.runtime import render as rendering
 from htmx_live.runtime.channels import channels_of
 from htmx_live.runtime.later import keep_trying
-from htmx_live.runtime.notices import deliver
 from htmx_live.runtime.mailbox import look_after, post
+from htmx_live.runtime.notices import deliver
 from htmx_live.runtime.parts import parts
 from htmx_live.runtime.surroundings import after_commit, atomic_where_asked
 from htmx_live.runtime.turn import Asked, Turn

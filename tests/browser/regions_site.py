@@ -5,7 +5,7 @@ from django.template import Context, Template
 from django.urls import include, path
 from django.utils.safestring import mark_safe
 
-from htmx_live import Topic, send_fragment
+from htmx_live import Topic, notify, send_fragment
 from htmx_live.regions import region
 
 PAGE = """{% load htmx_live %}<!doctype html><html><head>{% htmx_live htmx=htmx %}</head><body>
@@ -34,6 +34,16 @@ def send(request: HttpRequest) -> HttpResponse:
     return HttpResponse()
 
 
+def toasts(request: HttpRequest) -> HttpResponse:
+    head = "{% load htmx_live %}<!doctype html><html><head>{% htmx_live %}</head><body>{% toasts %}</body></html>"
+    return HttpResponse(Template(head).render(Context({"request": request})))
+
+
+def tell(request: HttpRequest) -> HttpResponse:
+    notify(request, request.GET["message"], level=request.GET.get("level", "info"), url="/elsewhere/", key="k")
+    return HttpResponse()
+
+
 def elsewhere(request: HttpRequest) -> HttpResponse:
     return HttpResponse("<title>Log in</title><p>An answer without the region</p>")
 
@@ -48,6 +58,8 @@ urlpatterns = [
     path("", page),
     path("send/", send),
     path("change/", change),
+    path("toasts/", toasts),
+    path("tell/", tell),
     path("elsewhere/", elsewhere),
     path("live/", include("htmx_live.urls")),
 ]
