@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from htmx_live.conf import settings
+from htmx_live.exceptions import StoreUnavailable
 from htmx_live.grants import random_id
 from htmx_live.records import Owner, Record
 from htmx_live.redis_connection import MAX_WAIT, RedisConnection, redis_connection
 from htmx_live.stores.base import Lease, Loaded
 from htmx_live.stores.deadlines import HANDED_FOR
 from htmx_live.stores.encoding import FIELDS, Unreadable, decode_record, encode_record
-from htmx_live.stores.renewal import Renewal
+from htmx_live.stores.renewal import HEIR_TTL, Renewal
 from htmx_live.stores.scripts import Scripts, milliseconds
 from htmx_live.stores.subscriptions import CHANNELS_PER_PAGE
 
@@ -28,7 +29,7 @@ __all__ = ["RedisStore"]
 logger = logging.getLogger("htmx_live.stores")
 
 _EPOCH_AGE = 1.0  # seconds for which the epoch that was read last is believed
-_WAITER_TTL = 3.0  # seconds after which a waiter that does not ask again has died, and an heir that confirms nothing
+_WAITER_TTL = 3.0  # seconds after which a waiter that does not ask again has died
 _MAIL_GRACE = 2.0  # seconds beyond a lost lease after which somebody looks after the mail
 _SHORTEST_WAIT = 0.01  # seconds; Redis reads 0 as for ever
 
@@ -109,24 +110,36 @@ class RedisStore:
     # Leases
 
     def acquire(self, instance: str, *, wait: float) -> Lease | None:
-        lease, give_up = Lease(instance=instance, token=random_id()), time.monotonic() + wait
+        lease = Lease(instance=instance, token=random_id())
+        try:
+            return lease if self._take(lease, time.monotonic() + wait) else None
+        except StoreUnavailable:
+            self._renewal.give_up(lease)
+            raise
+
+    def _take(self, lease: Lease, give_up: float) -> bool:
+        """Whether ``lease`` is ours; in between it sleeps in Redis, until it is handed the lease or asks again."""
         while True:
             left = give_up - time.monotonic()
             times = milliseconds(settings().LEASE_TTL), int(left > 0), milliseconds(_WAITER_TTL)
-            is_mine, *fetched = self._scripts.run("acquire", instance, lease.token, *times)
+            is_mine, *fetched = self._scripts.run("acquire", lease.instance, lease.token, *times)
             if is_mine:
                 self._renewal.add(lease)
-                self._fetched[instance] = threading.get_ident(), fetched[0]
-                return lease
+                self._fetched[lease.instance] = threading.get_ident(), fetched[0]
+                return True
             if left <= 0:
-                return None
+                return False
             sleep = max(_SHORTEST_WAIT, min(left, MAX_WAIT))
             self._connection.call("BLPOP", self._connection.key("wake", lease.token), sleep, blocks=True)
 
     def release(self, lease: Lease) -> bool:
         self._fetched.pop(lease.instance, None)
         self._renewal.remove(lease)
-        return bool(self._scripts.run("release", lease.instance, lease.token, milliseconds(_WAITER_TTL)))
+        try:
+            return bool(self._scripts.run("release", lease.instance, lease.token, milliseconds(HEIR_TTL)))
+        except StoreUnavailable:
+            self._renewal.give_up(lease)
+            raise
 
     # Pages
 

@@ -2,6 +2,9 @@
 
 A lease that is not renewed in time, because the process was stopped or Redis was away, may be another's by then.
 Nothing here finds that out: the store lets nobody save whose lease was lost.
+
+A call that was not answered may have been heard, or may yet be when a frozen Redis goes on.  So a lease that could not
+be taken, or given back, is given up: the thread gives it back as soon as Redis answers, before others wait for its end.
 """
 
 import logging
@@ -13,55 +16,73 @@ from htmx_live.exceptions import StoreUnavailable
 from htmx_live.stores.base import Lease
 from htmx_live.stores.scripts import Scripts, milliseconds
 
-__all__ = ["Renewal"]
+__all__ = ["HEIR_TTL", "Renewal"]
 
 logger = logging.getLogger("htmx_live.stores")
 
+HEIR_TTL = 3.0  # seconds in which who is handed a lease confirms it
+_PACE = 1.0  # seconds between two looks, unless a third of LEASE_TTL is less
+_MOST = 10_000  # leases that have been given up; more end by themselves
+
 
 class Renewal:
-    """All leases are renewed together, three times in ``LEASE_TTL``; most are given back long before that."""
+    """Renews all leases together; most are given back long before that."""
 
     def __init__(self, scripts: Scripts) -> None:
         self._scripts = scripts
         self._lock = threading.Lock()
-        self._leases: dict[str, Lease] = {}  # by token
+        self._held: dict[str, Lease] = {}  # by token
+        self._given_up: dict[str, Lease] = {}
         self._process = os.getpid()
         self._thread: threading.Thread | None = None
         self._closed = threading.Event()
 
     def add(self, lease: Lease) -> None:
         with self._lock:
-            if self._closed.is_set():
-                return
-            if self._process != os.getpid():  # forked: the leases and the thread are the parent's
-                self._leases, self._thread, self._process = {}, None, os.getpid()
-            self._leases[lease.token] = lease
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="htmx-live-leases", daemon=True)
-                self._thread.start()
+            self._begin()
+            self._held[lease.token] = lease
 
     def remove(self, lease: Lease) -> None:
         with self._lock:
-            self._leases.pop(lease.token, None)
+            self._held.pop(lease.token, None)
+
+    def give_up(self, lease: Lease) -> None:
+        with self._lock:
+            self._begin()
+            if len(self._given_up) < _MOST:
+                self._given_up[lease.token] = lease
 
     def close(self) -> None:
         """Leases that are still held end by themselves."""
-        with self._lock:
-            self._leases.clear()
-            self._closed.set()
+        self._closed.set()
+
+    def _begin(self) -> None:
+        """Under the lock."""
+        if self._process != os.getpid():  # forked: the leases and the thread are the parent's
+            self._held, self._given_up, self._thread, self._process = {}, {}, None, os.getpid()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="htmx-live-leases", daemon=True)
+            self._thread.start()
 
     def _run(self) -> None:
-        while True:
-            self._closed.wait(settings().LEASE_TTL / 3)
+        while not self._closed.wait(min(settings().LEASE_TTL / 3, _PACE)):
             with self._lock:
-                leases = list(self._leases.values())
-                if not leases:
+                held, given_up = list(self._held.values()), list(self._given_up.values())
+                if not held and not given_up:
                     self._thread = None
                     return
             try:
-                words = [word for lease in leases for word in (lease.instance, lease.token)]
-                self._scripts.run("renew", milliseconds(settings().LEASE_TTL), *words)
+                self._look_after(held, given_up)
             except StoreUnavailable as error:
                 logger.warning("Leases could not be renewed: %s", error)
             except Exception:  # a boundary: the leases of all turns must not end with one fault
                 logger.exception("Leases could not be renewed")
+
+    def _look_after(self, held: list[Lease], given_up: list[Lease]) -> None:
+        words = [word for lease in held for word in (lease.instance, lease.token)]
+        self._scripts.run("renew", milliseconds(settings().LEASE_TTL), *words)
+        for lease in given_up:
+            # Mail that is left comes up by its deadline.
+            self._scripts.run("release", lease.instance, lease.token, milliseconds(HEIR_TTL))
+            with self._lock:
+                del self._given_up[lease.token]

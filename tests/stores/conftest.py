@@ -20,9 +20,7 @@ def _memory(clock: ManualClock, given: Given) -> MemoryStore:
 
 
 def _redis(clock: ManualClock, given: Given) -> RedisStore:
-    """Under a prefix of its own, so that no test sees what another has left."""
-    server: RedisServer = given("redis_server")
-    return RedisStore(RedisConnection(server.url, prefix=f"{uuid4().hex}:"), clock=clock)
+    return RedisStore(given("connection"), clock=clock)
 
 
 STORES: dict[str, Callable[[ManualClock, Given], Any]] = {"memory": _memory, "redis": _redis}
@@ -31,6 +29,19 @@ STORES: dict[str, Callable[[ManualClock, Given], Any]] = {"memory": _memory, "re
 @pytest.fixture
 def clock() -> ManualClock:
     return ManualClock()
+
+
+@pytest.fixture
+def connection(redis_server: RedisServer) -> RedisConnection:
+    """Under a prefix of its own, so that no test sees what another has left."""
+    return RedisConnection(redis_server.url, prefix=f"{uuid4().hex}:")
+
+
+@pytest.fixture
+def redis_store(connection: RedisConnection, clock: ManualClock) -> Iterator[RedisStore]:
+    store = RedisStore(connection, clock=clock)
+    yield store
+    store.close()
 
 
 @pytest.fixture(params=sorted(STORES))

@@ -7,14 +7,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
 from htmx_live.records import Owner, Record
 from htmx_live.redis_connection import RedisConnection
 from htmx_live.stores.redis import RedisStore
-from tests.redis_server import RedisServer
 from tests.stores.test_contract import turn
 
 LIMITS = {"LEASE_TTL": 1.0}
@@ -43,11 +41,6 @@ class Process:
     def end(self) -> None:
         self.process.kill()
         self.process.communicate()
-
-
-@pytest.fixture
-def connection(redis_server: RedisServer) -> RedisConnection:
-    return RedisConnection(redis_server.url, prefix=f"{uuid4().hex}:")
 
 
 @pytest.fixture
