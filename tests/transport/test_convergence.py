@@ -6,15 +6,17 @@ The client here follows docs/wire.md and trusts it: a piece of text that does no
 import asyncio
 import json
 import re
-from typing import Any
+from collections.abc import Callable
+from uuid import uuid4
 
 from django.test import override_settings
-from hypothesis import given, settings, strategies
+from hypothesis import HealthCheck, given, settings, strategies
 
 from htmx_live.fragments import text_slot
 from htmx_live.transport.access import Access
-from htmx_live.transport.bus import MemoryBus
+from htmx_live.transport.bus import Bus, MemoryBus, RedisBus
 from htmx_live.transport.hub import Hub
+from tests.transport.recorder import settle
 
 PAGE, TOPIC = "page:p", "topic:t"
 SLOT = re.compile(r'^(\d+) <p id="s" data-live-stream="log" data-live-at="([^"]*)\.(\d+)">(.*)</p>$')
@@ -66,11 +68,12 @@ class Page:
 class Scene:
     """One bus, one hub, one page with its stream."""
 
-    def __init__(self) -> None:
-        self.bus = MemoryBus()
+    def __init__(self, bus: Bus) -> None:
+        self.bus = bus
         self.hub = Hub(asyncio.get_running_loop(), self.bus)
         self.bus.subscribe(self.hub)
-        self.page = Page(self.bus.position())
+        self.start = self.bus.position()
+        self.page = Page(self.start)
         self.renders = 0
         self.regions = 0
         self.has_text = False
@@ -137,7 +140,7 @@ class Scene:
         """The page shows the topic from here on; its render of that is as old as the page."""
         if TOPIC not in self.channels:
             self.channels = (PAGE, TOPIC)
-            self.bus.join("p", [TOPIC], since=f"{self.bus.epoch}.0")
+            self.bus.join("p", [TOPIC], since=self.start)
 
 
 def number_of(position: str) -> int:
@@ -151,23 +154,27 @@ def encode(event: str, position: str, data: str) -> bytes:
 ACTIONS = [name.removeprefix("do_") for name in vars(Scene) if name.startswith("do_")]
 
 
-@override_settings(HTMX_LIVE={"MAX_STREAM_TEXT": 20})
-@settings(max_examples=500)
-@given(strategies.lists(strategies.sampled_from([*ACTIONS, "yield"]), min_size=5, max_size=40))
-def test_a_page_always_ends_up_with_the_present_state(actions):
-    async def scenario() -> Any:
-        scene = Scene()
+SCRIPTS = strategies.lists(strategies.sampled_from([*ACTIONS, "yield"]), min_size=5, max_size=40)
+
+
+def play(bus: Bus, actions: list[str], handed_over: Callable[[], None]) -> None:
+    """Play these actions, and see that the page has the present state when all is ``handed_over()``."""
+
+    async def scenario() -> Scene:
+        scene = Scene(bus)
         for action in actions:
             if action == "yield":
                 await asyncio.sleep(0)
             else:
                 scene.play(action)
+        handed_over()
         for _ in range(2):
             await asyncio.sleep(0)
         scene.do_take()
         if scene.listener.is_behind:
             scene.do_beat()
         scene.hub.leave(scene.listener)
+        bus.unsubscribe(scene.hub)
         return scene
 
     scene = asyncio.run(scenario())
@@ -178,3 +185,19 @@ def test_a_page_always_ends_up_with_the_present_state(actions):
     assert (scene.page.text is not None) == scene.has_text
     if text and scene.has_text:
         assert scene.page.text == (text.generation, text.text)
+
+
+@override_settings(HTMX_LIVE={"MAX_STREAM_TEXT": 20})
+@settings(max_examples=500)
+@given(SCRIPTS)
+def test_a_page_always_ends_up_with_the_present_state(actions):
+    play(MemoryBus(), actions, lambda: None)
+
+
+@override_settings(HTMX_LIVE={"MAX_STREAM_TEXT": 20})
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(actions=SCRIPTS)
+def test_a_page_ends_up_with_the_present_state_through_redis(connection, actions):
+    connection.prefix = f"{uuid4().hex}:"
+    bus = RedisBus(connection)
+    play(bus, actions, lambda: settle(bus))
