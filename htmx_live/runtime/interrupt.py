@@ -13,6 +13,7 @@ import signal
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
@@ -30,11 +31,18 @@ class _Region:
         self.reason: BaseException | None = None
 
 
+@dataclass(slots=True)
+class _Task:
+    loop: asyncio.AbstractEventLoop
+    task: asyncio.Task[Any]
+    reason: BaseException | None = None
+
+
 _lock = threading.Lock()
 _region: _Region | None = None  # the job on the main thread
 _is_sent = False  # a signal of ours is on its way
 _before: Any = None  # the handler that was there
-_tasks: dict[str, tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = {}
+_tasks: dict[str, "_Task"] = {}
 
 
 @contextmanager
@@ -60,25 +68,31 @@ async def acall(ref: str, callback: Callable[..., Awaitable[Any]], *args: Any, *
     """Await an async callback, which ``interrupt(ref)`` cancels."""
     task = asyncio.current_task()
     assert task is not None
-    _tasks[ref] = asyncio.get_running_loop(), task
+    known = _tasks[ref] = _Task(asyncio.get_running_loop(), task)
     try:
         return await callback(*args, **kwargs)
+    except asyncio.CancelledError:
+        if known.reason is not None:
+            raise known.reason from None
+        raise
     finally:
         del _tasks[ref]
 
 
-def interrupt(ref: str, reason: BaseException) -> None:
-    """Raise ``reason`` in the job, if it can be reached; cancel it, if it is async.  Harmless when it has ended."""
+def interrupt(ref: str, reason: BaseException) -> bool:
+    """Raise ``reason`` in the job, or cancel it if it is async; whether it can be reached.  Harmless after its end."""
     global _is_sent
-    if ref in _tasks:
-        loop, task = _tasks[ref]
-        loop.call_soon_threadsafe(task.cancel)
-        return
+    if (known := _tasks.get(ref)) is not None:
+        known.reason = reason
+        known.loop.call_soon_threadsafe(known.task.cancel)
+        return True
     with _lock:
         if _region is not None and _region.ref == ref:
             _region.reason, _is_sent = reason, True
             assert _SIGNAL is not None
             signal.pthread_kill(threading.main_thread().ident or 0, _SIGNAL)
+            return True
+        return False
 
 
 def _install() -> None:

@@ -116,8 +116,8 @@ class _Beat:
     def _mind_time(self) -> None:
         limit, taken = settings().JOB_TIME_LIMIT, self._here.timer() - self._began
         if taken > limit:
-            interrupt(self._job.ref, JobTimeout(self._job.callback, limit))
-            if not self._is_ended and (taken > limit + _GRACE or not self._here.runner.interrupts):
+            is_reached = interrupt(self._job.ref, JobTimeout(self._job.callback, limit))
+            if not self._is_ended and (taken > limit + _GRACE or not is_reached):
                 self._end(limit)
         elif taken > limit / 2 and not self._is_late:
             self._tell(JobNews(ref=self._job.ref, stage="late"))

@@ -41,6 +41,7 @@ class Watcher:
         self._store, self._clock = store, clock
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._is_stopped = threading.Event()
         self._quiet_until = float("-inf")
 
     def start(self) -> None:
@@ -50,6 +51,10 @@ class Watcher:
                 if self._thread is None:
                     self._thread = threading.Thread(target=self._run, name="htmx-live-watch", daemon=True)
                     self._thread.start()
+
+    def stop(self) -> None:
+        """For good."""
+        self._is_stopped.set()
 
     def ask(self) -> None:
         """One round; never raises."""
@@ -79,8 +84,7 @@ class Watcher:
             logger.exception("What is overdue could not be seen to: %s", name)
 
     def _run(self) -> None:
-        while True:
-            time.sleep(INTERVAL)
+        while not self._is_stopped.wait(INTERVAL):
             self.ask()
 
 

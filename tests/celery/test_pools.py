@@ -1,0 +1,133 @@
+"""Jobs on Celery's pools: what each can do, with a real worker and a real Redis."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from htmx_live.conf import settings
+from htmx_live.runners.base import Job
+from htmx_live.runners.celery import TASK
+from htmx_live.runners.messages import write_job
+
+from .app import app
+from .chores import refresh_metrics
+from .cluster import Page, Worker, wait_for
+from .conftest import Bell, use
+from .views import Desk, Metrics
+
+
+@pytest.mark.parametrize("job", ["work", "work_async"])
+def test_a_job_runs_in_the_worker_and_ends_on_the_page(worker: Worker, bell: Bell, job: str) -> None:
+    page = Page(Desk)
+    page.send("start", job=job, path=bell.path)
+    bell.wait()
+    bell.go()
+    assert (page.settle(), len(bell.begun)) == (["job: 42"], 1)
+
+
+def test_steps_are_shown_while_the_work_goes_on(worker: Worker, bell: Bell) -> None:
+    page = Page(Desk)
+    page.send("start", job="stepwise", path=bell.path)
+    assert wait_for(lambda: page.state["step"]) == 1
+    bell.go()
+    assert (page.settle(), page.state["step"]) == (["job: None"], 2)
+
+
+@pytest.mark.parametrize("pool", ["prefork", "solo"])
+@pytest.mark.parametrize("job", ["hang", "hang_async"])
+def test_work_that_never_looks_is_interrupted_by_a_cancel(
+    site: None, pools: Callable[[str], Worker], settings: Any, bell: Bell, pool: str, job: str
+) -> None:
+    use(pools(pool), settings)
+    page = Page(Desk)
+    for _ in range(2):  # prefork has two processes, solo one
+        page.send("start", job=job, path=bell.path)
+        bell.wait(len(bell.begun) + 1)
+        page.send("stop")
+    bell.go()
+    page.send("start", job="work", path=bell.path)
+    assert page.settle() == ["job: 42"]
+
+
+def test_on_threads_a_job_is_told_and_ends_by_itself(
+    site: None, pools: Callable[[str], Worker], settings: Any, bell: Bell
+) -> None:
+    use(pools("threads"), settings)
+    page = Page(Desk)
+    page.send("start", job="listen", path=bell.path)
+    bell.wait()
+    page.send("stop")
+    assert (page.rows, page.ended) == ((), [])
+    assert wait_for(lambda: bell.told)
+
+
+@pytest.mark.parametrize(("pool", "job"), [("prefork", "hang"), ("solo", "hang"), ("threads", "hang_async")])
+def test_a_job_that_never_returns_is_interrupted_at_its_limit(
+    hire: Any, site: None, bell: Bell, pool: str, job: str
+) -> None:
+    hire(pool, JOB_TIME_LIMIT=2.0)
+    page = Page(Desk)
+    page.send("start", job=job, path=bell.path)
+    wait_for(lambda: page.stages == ["late"])
+    assert page.settle() == ["job: timeout"]
+    bell.go()
+    page.send("start", job="work", path=bell.path)  # the process is free
+    assert page.settle() == ["job: timeout", "job: 42"]
+
+
+def test_on_threads_a_job_that_never_returns_is_told_and_ends_for_the_page(hire: Any, site: None, bell: Bell) -> None:
+    hire("threads", JOB_TIME_LIMIT=1.0)
+    page = Page(Desk)
+    page.send("start", job="listen", path=bell.path)
+    assert page.settle() == ["job: timeout"]
+    assert wait_for(lambda: bell.told)
+
+
+def test_cancel_against_finish_gives_each_job_one_end(worker: Worker, bell: Bell) -> None:
+    page = Page(Desk)
+    for number in range(20):
+        page.send("start", job="flash", name=f"job{number}")
+        time.sleep(number / 2000)  # each cancel meets its job at another point
+        page.send("stop", name=f"job{number}")
+    ended = page.settle()
+    assert len(ended) == len(set(ended)) and all(end.endswith(": 42") for end in ended)
+    bell.go()
+    page.send("start", job="work", path=bell.path, name="next")
+    assert page.settle() == [*ended, "next: 42"]
+
+
+def test_a_finished_job_that_is_delivered_again_changes_nothing(worker: Worker, bell: Bell) -> None:
+    page = Page(Desk)
+    page.send("start", job="work", path=bell.path)
+    bell.wait()
+    job = Job(ref=page.rows[0].ref, instance=page.instance, callback="method:work", args=[bell.path])
+    send_message(job)  # beside itself, as a broker that was restarted may
+    bell.go()
+    page.settle()
+    send_message(job)
+    page.send("start", job="flash")  # behind it, in the same queue
+    assert (page.settle(), len(bell.begun), page.state["step"]) == (["job: 42", "job: 42"], 1, 1)
+
+
+def test_forged_messages_are_dropped_and_the_worker_lives(worker: Worker) -> None:
+    page = Page(Desk)
+    for kwargs in ({"job": "forged"}, {"job": 5}, {"odd": "argument"}, {}):
+        app.send_task(TASK, kwargs=kwargs, queue=worker.queue, ignore_result=True)
+    send_message(Job(ref="r", instance="nobody", callback="os:abort"))
+    for callback in ("method:no_such_method", "no.such.module:function", "views:Desk", ""):
+        page.send("start_odd", callback=callback)
+    page.send("start", job="flash")
+    assert sorted(page.settle()) == ["job: 42", *["odd: error"] * 4]
+    assert "cannot be read" in worker.text
+
+
+def test_a_task_of_the_project_pushes_to_live_views(worker: Worker) -> None:
+    page = Page(Metrics)
+    refresh_metrics.apply_async([7], queue=worker.queue, ignore_result=True)
+    assert wait_for(lambda: page.state["pending_orders"]) == 7
+
+
+def send_message(job: Job) -> None:
+    app.send_task(TASK, kwargs={"job": write_job(job)}, queue=settings().CELERY_QUEUE, ignore_result=True)
