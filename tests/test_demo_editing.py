@@ -16,7 +16,12 @@ from uuid import uuid4
 import pytest
 
 from tests.server import Server, demo_server
-from tests.test_demo import Visitor
+from tests.test_demo import HANDLER, Links, Visitor
+
+HANDLERS_OF_REPORTS = [
+    re.findall(HANDLER, text)
+    for text in Path("demo/reports/views.py").read_text(encoding="utf-8").split("(LiveView):")[1:]
+]
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +134,7 @@ def test_an_order_given_away_is_out_of_reach_at_the_next_event(
     (clerk,) = rows(server, "SELECT clerk_id FROM shop_order WHERE id = ?", pk)[0]
     rows(server, "UPDATE shop_order SET clerk_id = (SELECT id FROM auth_user WHERE username = 'ben') WHERE id = ?", pk)
     before = rows(server, "SELECT * FROM shop_order WHERE id = ?", pk)
-    assert editor.event(handler, getattr(editor, form), fields) in (404, 500 if handler == "never" else 409, 422)
+    assert editor.event(handler, getattr(editor, form), fields) == (422 if handler == "delete" else 404)
     assert rows(server, "SELECT * FROM shop_order WHERE id = ?", pk) == before
     rows(server, "UPDATE shop_order SET clerk_id = ? WHERE id = ?", clerk, pk)
 
@@ -174,15 +179,57 @@ def test_a_choice_that_is_not_offered_is_not_saved(server: Server, anna: Visitor
     assert rows(server, "SELECT customer_id, status FROM shop_order WHERE id = ?", pk) == [(customer, "open")]
 
 
-@pytest.mark.parametrize("to", ["shipped", "open", "cancelled' --"])
-def test_an_order_takes_no_step_that_is_not_its_next(server: Server, anna: Visitor, to: str) -> None:
+def settled(visitor: Visitor, path: str, events: list[tuple[int, str, dict[str, Any]]]) -> None:
+    """Send events to live views of a page, by their place in it; returns once no job of theirs runs."""
+    page = visitor.get(path)[1]
+    grants = re.findall(r' data-live="([^"]+)"', page)
+    found = re.search(r'data-page="([^"]+)"', page)
+    assert found is not None
+    headers = {"X-Live-Page": found[1], "X-CSRFToken": visitor.token}
+    for place, handler, arguments in events:
+        fields = {"_args": json.dumps(arguments)}
+        status = status_of(
+            visitor,
+            f"/live/event/{handler}/",
+            fields,
+            **headers,
+            **{"X-Live": grants[place], "X-Live-Nonce": uuid4().hex},
+        )
+        assert status in (200, 204, 422)
+    question = json.dumps({"roots": [{"live": grants[place], "rev": 0} for place, _, _ in events]}).encode()
+    for _ in range(300):
+        sync = Request(f"{visitor.url}/live/sync/", question, {**headers, "Content-Type": "application/json"})
+        with visitor.opener.open(sync, timeout=30) as answer:
+            shown = answer.read().decode()
+        assert 'data-live-rev="' in shown
+        if not re.search(r'data-live-pending="[^"]', shown):
+            return
+    raise AssertionError("A job did not end.")
+
+
+def test_a_colleagues_order_is_taken_its_next_step_and_no_other(server: Server, anna: Visitor) -> None:
     pk, _ = order_of(server, "ben", nth=10)
-    page = anna.get("/orders/")[1]
-    grant = re.findall(r' data-live="([^"]+)"', page)[0]
-    headers = {"X-Live": grant, "X-Live-Nonce": uuid4().hex, "X-CSRFToken": anna.token}
-    for target in (pk, 10**9):
-        status_of(anna, "/live/event/move/", {"_args": json.dumps({"pk": target, "to": to})}, **headers)
+    illegal = [(target, to) for target in (pk, 10**9, -1) for to in ("shipped", "open", "cancelled' --")]
+    settled(anna, "/orders/", [(0, "move", {"pk": target, "to": to}) for target, to in illegal])
     assert rows(server, "SELECT status FROM shop_order WHERE id = ?", pk) == [("open",)]
+    settled(anna, "/orders/", [(0, "move", {"pk": pk, "to": "paid"})])
+    assert rows(server, "SELECT status FROM shop_order WHERE id = ?", pk) == [("paid",)]
+
+
+def test_nobody_is_reminded_of_what_is_paid_or_not_there(server: Server, anna: Visitor) -> None:
+    (paid, _), (unpaid, _) = order_of(server, "ben", "paid", nth=11), order_of(server, "ben", nth=12)
+    rows(server, "UPDATE shop_order SET reminded_at = NULL WHERE id IN (?, ?)", paid, unpaid)
+    place = next(place for place, handlers in enumerate(HANDLERS_OF_REPORTS) if "remind" in handlers)
+    settled(anna, "/reports/", [(place, "remind", {"pk": pk}) for pk in (paid, 10**9, unpaid)])
+    reminded = "SELECT reminded_at IS NOT NULL FROM shop_order WHERE id IN (?, ?) ORDER BY status"
+    assert rows(server, reminded, paid, unpaid) == [(1,), (0,)]  # open, paid
+
+
+@pytest.mark.parametrize("page", ["edit/", "edit/dialog/", "delete/"])
+def test_the_pages_name_no_other_host_and_have_no_inline_styles(server: Server, anna: Visitor, page: str) -> None:
+    links = Links(anna.get(f"/orders/{order_of(server, 'anna', nth=13)[1]}/{page}")[1])
+    assert [link for link in links.found if re.match(r"(?i)[a-z]+:|//", link)] == []
+    assert links.styled == []
 
 
 def test_a_list_to_search_sort_and_page_through_takes_less_than_40_lines() -> None:
