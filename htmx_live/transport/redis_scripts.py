@@ -8,7 +8,15 @@ from htmx_live.transport.redis_prelude import PRELUDE
 
 __all__ = ["APPEND", "CONTROL", "END", "END_UNDER", "FORGET", "JOIN", "POSITION", "PUBLISH", "READ", "TEXT"]
 
-POSITION = Script(PRELUDE + "return {epoch, number}")
+# Asked for every page: in the ordinary case without the rest.
+POSITION = Script(
+    r"""
+local epoch, number = redis.call('GET', KEYS[1]), redis.call('HGET', KEYS[2] .. 'head', 'number')
+if epoch and number then return {epoch, number} end
+"""
+    + PRELUDE
+    + "return {epoch, digits(number)}"
+)
 
 # event and target in one word, the value, channels…
 PUBLISH = Script(
