@@ -52,7 +52,7 @@ def watch_shown(views: Iterable[type[Live]]) -> int:
     """Have every instance of ``views`` ticked that somebody looks at; how many there are."""
     here, count = parts(), 0
     for cls in views:
-        for record in here.store.of_view(view_path(cls)):
+        for record in here.store.of_view(view_path(cls), state=False):
             if cls.tick_interval and here.store.is_shown(record.instance):
                 here.ticker.watch(record.instance, cls.tick_interval / 1000)
                 count += 1
