@@ -2,6 +2,7 @@
 
 from django.urls import include, path
 
+from tests.forms.nested import Table, TickingTable
 from tests.forms.views import Checked, Lines, Note, SignUp
 
 urlpatterns = [
@@ -9,5 +10,7 @@ urlpatterns = [
     path("note/", Note.as_view()),
     path("checked/", Checked.as_view()),
     path("lines/", Lines.as_view()),
+    path("table/", Table.as_view()),
+    path("ticking/", TickingTable.as_view()),
     path("live/", include("htmx_live.urls")),
 ]
