@@ -14,10 +14,11 @@ class HtmxLiveConfig(AppConfig):
         from htmx_live import checks, components, signals
         from htmx_live.layouts import checks as layout_checks
         from htmx_live.layouts import discovery
+        from htmx_live.progress import performing
         from htmx_live.runtime import jobs, ticks
         from htmx_live.transport import eventstream
 
-        assert jobs and ticks  # importing them hands `perform` to the runners and `tick` to the ticker
+        assert jobs and performing and ticks  # importing them hands `perform` to the runners and `tick` to the ticker
         checks.register()
         layout_checks.register()
         discovery.autodiscover()

@@ -4,6 +4,7 @@ from django.urls import path
 
 from htmx_live import endpoints
 from htmx_live.layouts import urls as layouts
+from htmx_live.progress import views as progress
 
 app_name = "htmx_live"
 
@@ -12,5 +13,8 @@ urlpatterns = [
     path("stream/", endpoints.stream, name="stream"),
     path("sync/", endpoints.sync, name="sync"),
     path("notices/", endpoints.notices, name="notices"),
+    path("progress/<str:grant>/", progress.progress, name="progress"),
+    path("progress/<str:grant>/cancel/", progress.cancel, name="progress_cancel"),
+    path("progress/<str:grant>/retry/", progress.retry, name="progress_retry"),
     *layouts.urlpatterns,
 ]

@@ -1,0 +1,132 @@
+"""``MemoryKeeping``: sessions in this process's memory.  One lock, under which nobody waits."""
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+
+from htmx_live.conf import settings
+from htmx_live.progress.values import Kept, Row, Session, listed_under
+
+__all__ = ["LISTED", "MAX_SHOWN", "MemoryKeeping"]
+
+MAX_SHOWN = 32  # kinds of cards of one session
+LISTED = 100  # sessions of one owner
+_MAX_SESSIONS = 10_000
+
+
+@dataclass(slots=True)
+class _Entry:
+    session: Session
+    rows: dict[str, Row]
+    touched: float
+    shown: dict[str, str] = field(default_factory=dict)
+
+
+def _steady() -> Callable[[], float]:
+    """Seconds since 1970 that never step, whatever is done to the machine's clock."""
+    began = time.time() - time.monotonic()
+    return lambda: began + time.monotonic()
+
+
+class MemoryKeeping:
+    """See ``htmx_live.progress.keeping.Keeping``."""
+
+    def __init__(self, *, clock: Callable[[], float] | None = None) -> None:
+        self._clock = clock or _steady()
+        self._lock = threading.Lock()
+        self._entries: OrderedDict[str, _Entry] = OrderedDict()  # used longest ago first
+        self._lists: OrderedDict[str, dict[str, str]] = OrderedDict()  # by owner
+
+    def create(self, session: Session, rows: dict[str, Row]) -> None:
+        with self._lock:
+            self._entries[session.id] = _Entry(session, dict(rows), self._clock())
+            self._expire()
+
+    def now(self) -> float:
+        return self._clock()
+
+    def load(self, session: str) -> Kept | None:
+        with self._lock:
+            entry = self._entry(session)
+            if entry is None:
+                return None
+            return Kept(session=entry.session, rows=dict(entry.rows), shown=dict(entry.shown), now=self._clock())
+
+    def row(self, session: str, task: str) -> tuple[Row, float] | None:
+        with self._lock:
+            entry = self._entry(session)
+            row = None if entry is None else entry.rows.get(task)
+            return None if row is None else (row, self._clock())
+
+    def swap(self, session: str, task: str, row: Row) -> bool:
+        with self._lock:
+            entry = self._entry(session)
+            if entry is None or task not in entry.rows or entry.rows[task].rev != row.rev - 1:
+                return False
+            entry.rows[task] = row
+            self._touch(entry)
+            return True
+
+    def beat(self, session: str, tasks: Iterable[str]) -> set[str]:
+        with self._lock:
+            entry = self._entry(session)
+            if entry is None:
+                return set()
+            running = {task for task in tasks if task in entry.rows and entry.rows[task].status.is_running}
+            for task in running:
+                entry.rows[task] = replace(entry.rows[task], beat=self._clock())
+            if running:
+                self._touch(entry)
+            return running
+
+    def show(self, session: str, key: str, card: str) -> None:
+        with self._lock:
+            entry = self._entry(session)
+            if entry is not None:
+                _note(entry.shown, key, card)
+
+    def of_owner(self, owner: str) -> list[str]:
+        with self._lock:
+            entries = [entry for entry in self._entries.values() if listed_under(entry.session.owner) == owner]
+            alive = [entry.session for entry in entries if not self._is_over(entry)]
+        return [one.id for one in sorted(alive, key=lambda one: -one.created)][:LISTED]
+
+    def show_list(self, owner: str, key: str, card: str) -> None:
+        with self._lock:
+            _note(self._lists.setdefault(owner, {}), key, card)
+            self._lists.move_to_end(owner)
+            while len(self._lists) > _MAX_SESSIONS:
+                self._lists.popitem(last=False)
+
+    def shown_lists(self, owner: str) -> dict[str, str]:
+        with self._lock:
+            return dict(self._lists.get(owner, {}))
+
+    def _entry(self, session: str) -> _Entry | None:
+        entry = self._entries.get(session)
+        return None if entry is None or self._is_over(entry) else entry
+
+    def _is_over(self, entry: _Entry) -> bool:
+        return entry.touched + settings().PROGRESS_TTL <= self._clock()
+
+    def _touch(self, entry: _Entry) -> None:
+        entry.touched = self._clock()
+        self._entries.move_to_end(entry.session.id)
+
+    def _expire(self) -> None:
+        while self._entries:
+            entry = next(iter(self._entries.values()))
+            if len(self._entries) <= _MAX_SESSIONS and not self._is_over(entry):
+                return
+            self._entries.popitem(last=False)
+
+
+def _note(shown: dict[str, str], key: str, card: str) -> None:
+    if shown.get(key) == card:
+        return
+    shown.pop(key, None)
+    shown[key] = card
+    while len(shown) > MAX_SHOWN:
+        del shown[next(iter(shown))]

@@ -1,0 +1,156 @@
+"""``RedisKeeping``: sessions in Redis, for all processes.
+
+``session:ID`` is a hash: ``session`` and ``row:TASK`` are JSON texts, ``rev:TASK`` and ``state:TASK`` repeat what the
+scripts compare, ``beat:TASK`` is a sign of life, ``card:KEY`` what is on pages.  Every script is one step, tells its
+time by Redis's own clock and sets the time to live.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from htmx_live.conf import settings
+from htmx_live.progress.encoding import decode_row, decode_session, encode_row, encode_session
+from htmx_live.progress.memory import LISTED, MAX_SHOWN
+from htmx_live.progress.values import Kept, Row, Session, listed_under
+from htmx_live.redis_connection import RedisConnection, Script, redis_connection
+
+__all__ = ["RedisKeeping"]
+
+_LOAD = Script("""
+return {redis.call('HGETALL', KEYS[1]), redis.call('TIME')}
+""")
+
+_ROW = Script("""
+return {redis.call('HMGET', KEYS[1], 'row:' .. ARGV[1], 'beat:' .. ARGV[1]), redis.call('TIME')}
+""")
+
+# ARGV: task, the rev that is expected, row, status, beat, ttl
+_SWAP = Script("""
+if redis.call('HGET', KEYS[1], 'rev:' .. ARGV[1]) ~= ARGV[2] then return 0 end
+redis.call('HSET', KEYS[1], 'rev:' .. ARGV[1], ARGV[2] + 1, 'row:' .. ARGV[1], ARGV[3], 'state:' .. ARGV[1], ARGV[4],
+  'beat:' .. ARGV[1], ARGV[5])
+redis.call('EXPIRE', KEYS[1], ARGV[6])
+return 1
+""")
+
+# ARGV: ttl, tasks…
+_BEAT = Script("""
+local time = redis.call('TIME')
+local now = string.format('%d.%06d', time[1], time[2])
+local running = {}
+for i = 2, #ARGV do
+  local state = redis.call('HGET', KEYS[1], 'state:' .. ARGV[i])
+  if state == 'running' or state == 'retrying' then
+    redis.call('HSET', KEYS[1], 'beat:' .. ARGV[i], now)
+    running[#running + 1] = ARGV[i]
+  end
+end
+if #running > 0 then redis.call('EXPIRE', KEYS[1], ARGV[1]) end
+return running
+""")
+
+# ARGV: field, card, the most fields of a kind
+_SHOW = Script("""
+if redis.call('HEXISTS', KEYS[1], 'session') == 0 then return 0 end
+local cards = {}
+for _, name in ipairs(redis.call('HKEYS', KEYS[1])) do
+  if string.sub(name, 1, 5) == 'card:' and name ~= ARGV[1] then cards[#cards + 1] = name end
+end
+if #cards >= tonumber(ARGV[3]) then redis.call('HDEL', KEYS[1], cards[1]) end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+return 1
+""")
+
+# ARGV: ttl, created, id, the most that are listed, then fields and values of the session
+_CREATE = Script("""
+redis.call('DEL', KEYS[1])
+for i = 5, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+redis.call('EXPIRE', KEYS[1], ARGV[1])
+if KEYS[2] then
+  redis.call('ZADD', KEYS[2], ARGV[2], ARGV[3])
+  redis.call('ZREMRANGEBYRANK', KEYS[2], 0, -ARGV[4] - 1)
+  redis.call('EXPIRE', KEYS[2], 86400 + ARGV[1])
+end
+return 1
+""")
+
+
+class RedisKeeping:
+    """See ``htmx_live.progress.keeping.Keeping``."""
+
+    def __init__(self, connection: RedisConnection | None = None) -> None:
+        self._chosen = connection
+
+    @property
+    def _redis(self) -> RedisConnection:
+        return self._chosen or redis_connection()
+
+    def create(self, session: Session, rows: dict[str, Row]) -> None:
+        words: list[str] = ["session", encode_session(session)]
+        for task, row in rows.items():
+            words += [f"rev:{task}", str(row.rev), f"row:{task}", encode_row(row), f"state:{task}", row.status]
+        keys = [self._key(session.id), *([self._list_key(owner)] if (owner := listed_under(session.owner)) else [])]
+        self._redis.run(_CREATE, keys, [settings().PROGRESS_TTL, session.created, session.id, LISTED, *words])
+
+    def now(self) -> float:
+        return _seconds(self._redis.call("TIME"))
+
+    def load(self, session: str) -> Kept | None:
+        answer, time = self._redis.run(_LOAD, [self._key(session)])
+        fields = dict(zip(answer[::2], answer[1::2], strict=True))
+        if "session" not in fields:
+            return None
+        known = decode_session(fields["session"])
+        rows = {task: _row(fields[f"row:{task}"], fields.get(f"beat:{task}")) for task in known.names}
+        shown = {name[5:]: card for name, card in fields.items() if name.startswith("card:")}
+        return Kept(session=known, rows=rows, shown=shown, now=_seconds(time))
+
+    def row(self, session: str, task: str) -> tuple[Row, float] | None:
+        (text, beat), time = self._redis.run(_ROW, [self._key(session)], [task])
+        return None if text is None else (_row(text, beat), _seconds(time))
+
+    def swap(self, session: str, task: str, row: Row) -> bool:
+        words: list[str | int | float] = [
+            task,
+            row.rev - 1,
+            encode_row(row),
+            row.status,
+            row.beat,
+            settings().PROGRESS_TTL,
+        ]
+        return bool(self._redis.run(_SWAP, [self._key(session)], words))
+
+    def beat(self, session: str, tasks: Iterable[str]) -> set[str]:
+        return set(self._redis.run(_BEAT, [self._key(session)], [settings().PROGRESS_TTL, *tasks]))
+
+    def show(self, session: str, key: str, card: str) -> None:
+        self._redis.run(_SHOW, [self._key(session)], [f"card:{key}", card, MAX_SHOWN])
+
+    def of_owner(self, owner: str) -> list[str]:
+        ids = self._redis.call("ZREVRANGE", self._list_key(owner), 0, LISTED - 1)
+        return [one for one in ids if self._redis.call("EXISTS", self._key(one))]
+
+    def show_list(self, owner: str, key: str, card: str) -> None:
+        name = self._redis.key("progress", "lists", owner)
+        self._redis.call("HSET", name, key, card)
+        self._redis.call("EXPIRE", name, 86_400)
+
+    def shown_lists(self, owner: str) -> dict[str, str]:
+        answer: Any = self._redis.call("HGETALL", self._redis.key("progress", "lists", owner))
+        return dict(answer if isinstance(answer, dict) else zip(answer[::2], answer[1::2], strict=True))
+
+    def _key(self, session: str) -> str:
+        return self._redis.key("progress", "session", session)
+
+    def _list_key(self, owner: str) -> str:
+        return self._redis.key("progress", "owner", owner)
+
+
+def _row(text: str, beat: str | None) -> Row:
+    row = decode_row(text)
+    return row if beat is None else replace(row, beat=max(row.beat, float(beat)))
+
+
+def _seconds(time: list[str]) -> float:
+    return int(time[0]) + int(time[1]) / 1_000_000

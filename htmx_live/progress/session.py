@@ -1,0 +1,260 @@
+"""``ProgressSession``: one or more named tasks, followed from any process by any number of viewers.
+
+session = ProgressSession.create(tasks={"import": "Import products"}, owner=request)
+for row in session.track("import", rows):
+    ...
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from math import isfinite
+from typing import Any, TypeVar
+
+from django.http import HttpRequest
+
+from htmx_live.exceptions import Cancelled
+from htmx_live.grants import random_id
+from htmx_live.pages import owner_of
+from htmx_live.progress import changes
+from htmx_live.progress.grants import is_owner
+from htmx_live.progress.keeping import apply, keeping
+from htmx_live.progress.running import Gauge, end, gauge, note_cancelled, set_deadline
+from htmx_live.progress.showing import changed
+from htmx_live.progress.snapshots import snapshot
+from htmx_live.progress.starting import retry_task, start_job, stop_job
+from htmx_live.progress.streaming import Snapshots, asnapshots
+from htmx_live.progress.tasks import ParallelTask, RunningTask, SequentialTask, track_rows
+from htmx_live.progress.values import Kept, ProgressStatus, Row, Seen, Session, seen
+from htmx_live.records import Owner
+
+__all__ = ["ProgressSession"]
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class ProgressSession:
+    """A session of progress.  Make one with ``create()``, find one with ``get()``."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    @classmethod
+    def create(
+        cls, tasks: Mapping[str, Any], *, owner: Any = None, weights: Mapping[str, float] | None = None
+    ) -> "ProgressSession":
+        """A new session of ``tasks`` (id -> name); ``owner`` is a request or a user.
+
+        ``weights`` say how much of the whole a task is; 1 where none is given.  ``ValueError`` without a task.
+        """
+        if not tasks:
+            raise ValueError(
+                "ProgressSession.create(tasks={}): expected at least one task, such as {'import': 'Import'}."
+            )
+        names = {str(task): str(name) for task, name in tasks.items()}
+        given = {str(task): float(weight) for task, weight in (weights or {}).items()}
+        for task, weight in given.items():
+            if task not in names:
+                raise KeyError(f"weights name {task!r}, which is no task. There are: {', '.join(names)}.")
+            if not (isfinite(weight) and weight > 0):
+                raise ValueError(f"weights[{task!r}] is {weight!r}: expected a number above 0.")
+        session = Session(
+            id=random_id(), owner=_owner(owner, create=True), created=keeping().now(), names=names, weights=given
+        )
+        keeping().create(session, {task: Row(since=session.created) for task in names})
+        changed(session.id)
+        return cls(session)
+
+    @classmethod
+    def get(cls, session_id: str, *, owner: Any = None) -> "ProgressSession | None":
+        """The session, None when there is none any more, or when it is not ``owner``'s (a request or a user)."""
+        kept = keeping().load(str(session_id))
+        if kept is None or (owner is not None and not is_owner(kept.session.owner, _owner(owner))):
+            return None
+        return cls(kept.session)
+
+    # What is to be seen
+
+    @property
+    def session_id(self) -> str:
+        return self.session.id
+
+    @property
+    def has_error(self) -> bool:
+        return any(status.is_failed for status in self._seen().statuses.values())
+
+    @property
+    def is_complete(self) -> bool:
+        return self.status is ProgressStatus.COMPLETE
+
+    @property
+    def is_running(self) -> bool:
+        return any(status.is_running for status in self._seen().statuses.values())
+
+    @property
+    def overall_percent(self) -> int:
+        return self._seen().percent
+
+    @property
+    def status(self) -> ProgressStatus:
+        """Of all tasks together: error, cancelled, complete, running or pending."""
+        return self._seen().status
+
+    def to_dict(self) -> dict[str, Any]:
+        """A snapshot: ``overall_percent``, ``session_id``, ``status``, ``tasks``; see docs/progress.md."""
+        return snapshot(self.kept())
+
+    def stream(self, poll_interval: float = 0.1) -> Snapshots:
+        """Snapshots as lines of JSON until the end, the first at once; the body of a ``StreamingHttpResponse``."""
+        return Snapshots(self.session.id, poll_interval)
+
+    def astream(self, poll_interval: float = 0.1) -> Any:
+        """See ``stream()``."""
+        return asnapshots(self.session.id, poll_interval)
+
+    def kept(self) -> Kept:
+        """What is kept of it now; of one that is gone, that it was lost."""
+        kept = keeping().load(self.session.id)
+        if kept is not None:
+            return kept
+        gone = replace(Row(), status=ProgressStatus.LOST)
+        return Kept(session=self.session, rows=dict.fromkeys(self.session.names, gone), shown={}, now=keeping().now())
+
+    def _seen(self) -> Seen:
+        return seen(self.kept())
+
+    # What a task says
+
+    def start(self, task_id: str) -> None:
+        """The task begins; harmless when it has."""
+        row = self._change(task_id, changes.started)
+        if row is not None and row.status is ProgressStatus.RUNNING:
+            gauge(self.session.id, task_id)
+            set_deadline(self.session.id)
+
+    def update(
+        self,
+        task_id: str,
+        *,
+        current: float | None = None,
+        total: float | None = None,
+        message: str | None = None,
+        unit: str | None = None,
+    ) -> None:
+        """Real figures and a message; what is left out stays.  Without ``total`` the extent is not known.
+
+        ``Cancelled`` when the task was cancelled, ``ValueError`` for a figure that is negative or no number.
+        """
+        self._gauge(task_id).report(current=current, total=total, message=message, unit=unit)
+
+    def advance(self, task_id: str, n: float = 1) -> None:
+        """So much more is done; ``Cancelled`` when the task was cancelled."""
+        self._gauge(task_id).report(advance=n)
+
+    def complete(self, task_id: str, message: str | None = None) -> None:
+        """The task has ended well, whoever started it."""
+        self._check(task_id)
+        end(self.session.id, task_id, lambda report: changes.completed(message or "", report))
+
+    def error(self, task_id: str, message: str | None = None) -> None:
+        """The task has failed; ``message`` is shown to the user."""
+        self._check(task_id)
+        end(self.session.id, task_id, lambda report: changes.failed(message or "", report))
+
+    def retrying(self, task_id: str) -> None:
+        """The task has failed and will be started once more, by whoever runs it."""
+        self._change(task_id, changes.retrying)
+
+    def check_cancelled(self, task_id: str) -> None:
+        """Raises ``Cancelled`` when the task was cancelled; asks the store."""
+        self._check(task_id)
+        found = keeping().row(self.session.id, task_id)
+        if found is not None and found[0].status is ProgressStatus.CANCELLED:
+            raise Cancelled
+
+    # Running tasks
+
+    def task(self, task_id: str) -> RunningTask:
+        """``with session.task("import") as task:`` starts, and then completes, fails or cancels the task."""
+        self._check(task_id)
+        return RunningTask(self, task_id)
+
+    def track(
+        self, task_id: str, rows: Iterable[Item], *, total: float | None = None, unit: str | None = None
+    ) -> Iterator[Item]:
+        """``rows``, counted as they are worked on; the task begins with the first and ends with the last.
+
+        ``total`` is taken from ``len()``, or from ``.count()`` of a query.
+        """
+        return track_rows(self, task_id, rows, report=lambda: self._gauge(task_id), total=total, unit=unit)
+
+    def add_sequential(
+        self, task_id: str, func: Callable[..., Result], *args: Any, **kwargs: Any
+    ) -> SequentialTask[Result]:
+        """Call ``func`` now, as this task; what it raises is kept for ``.result``."""
+        try:
+            with self.task(task_id):
+                return SequentialTask(value=func(*args, **kwargs))
+        except (Exception, Cancelled) as error:  # a boundary: kept for who asks for the result
+            self._check(task_id)
+            return SequentialTask(exception=error)
+
+    def add_parallel(self, task_id: str, future: Any) -> ParallelTask[Any]:
+        """The end of ``future`` is the end of this task."""
+        self._check(task_id)
+        return ParallelTask(self, task_id, future)
+
+    def run(self, task_id: str, func: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        """Have the configured runner call ``func`` as this task, once the caller's transaction is committed.
+
+        ``func`` is a function at module level, sync or async, and its arguments are such as a live view can keep.  It
+        reports by ``current_task()``.
+        """
+        self._check(task_id)
+        start_job(self.session.id, task_id, func, args=args, kwargs=kwargs)
+
+    def cancel(self, *task_ids: str) -> None:
+        """Cancel these tasks, or all that have not ended.  Work that goes on is told when it next reports."""
+        tasks = list(task_ids or self.session.names)
+        for task in tasks:
+            row = self._change(task, changes.cancelled, is_end=True)
+            if row is not None and row.status is ProgressStatus.CANCELLED:
+                note_cancelled(self.session.id, [task])
+                stop_job(row)
+
+    def retry(self, *task_ids: str) -> None:
+        """Start these tasks again, or all that failed, were lost or cancelled, if ``run()`` started them."""
+        for task in task_ids or self.session.names:
+            self._check(task)
+            retry_task(self.session.id, task)
+
+    # Inside
+
+    def _check(self, task_id: str) -> None:
+        if task_id not in self.session.names:
+            known = ", ".join(list(self.session.names)[:20])
+            raise KeyError(f"The session has no task {task_id!r}. It has: {known}.")
+
+    def _change(self, task_id: str, change: changes.Change, *, is_end: bool = False) -> Row | None:
+        self._check(task_id)
+        row = apply(self.session.id, task_id, change)
+        changed(self.session.id, is_end=is_end)
+        return row
+
+    def _gauge(self, task_id: str) -> Gauge:
+        if task_id not in self.session.names:
+            self._check(task_id)
+        return gauge(self.session.id, task_id)
+
+
+def _owner(given: Any, *, create: bool = False) -> Owner:
+    """The owner that a request or a user stands for."""
+    if given is None:
+        return Owner()
+    if isinstance(given, Owner):
+        return given
+    if isinstance(given, HttpRequest):
+        return owner_of(given, create=create)
+    if getattr(given, "is_authenticated", False) and given.pk is not None:
+        return Owner(user=str(given.pk))
+    raise TypeError(f"owner={given!r}: expected a request, or a user who can log in.")

@@ -1,0 +1,191 @@
+"""Showing: a session's cards are drawn and published to the pages that show them.
+
+    changed ──▶ resting? ──▶ at its time          a session is published at most every ``FRAME`` seconds by all
+       │                        │                 processes; its first and its last change always are
+       ▼                        ▼
+    publishing elsewhere? ──▶ a little later      one at a time, so that no older drawing follows a newer one
+       │
+       ▼
+    load ▸ draw each card that is on a page ▸ publish
+
+An end does not rest.  What nobody shows is not drawn.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+
+from htmx_live.exceptions import StoreUnavailable
+from htmx_live.fragments import Fragment, join
+from htmx_live.grants import random_id
+from htmx_live.pool import DaemonPool, Pool
+from htmx_live.progress.cards import Card, draw, draw_list
+from htmx_live.progress.keeping import keeping
+from htmx_live.progress.values import Kept, ProgressStatus, listed_under, seen
+from htmx_live.records import Owner
+from htmx_live.rendering import current_rendering
+from htmx_live.runtime.parts import after_fork, parts
+from htmx_live.transport.channels import progress_channel
+
+__all__ = ["FRAME", "LIST", "changed", "in_background", "list_channel", "listed"]
+
+logger = logging.getLogger("htmx_live.progress")
+
+FRAME = 0.1  # seconds between two publications of one session
+LIST = "progress-list"  # the id of a list's element
+
+_PUBLISHING = 2.0  # seconds after which a process that publishes counts as dead
+_BUSY = 0.02
+_AWAY = 1.0
+_LINGER = 10.0  # seconds for which what has ended stays in the lists
+_WATCHED = 10_000
+
+_lock = threading.Lock()
+_resting: dict[str, float] = {}  # session -> until when
+_waiting: set[str] = set()  # sessions that are published when their rest is over
+_pool = DaemonPool("htmx-live-progress", lambda: 2)
+
+
+def changed(session: str, *, is_end: bool = False) -> None:
+    """Show what the session is now, at once or when its rest is over; never raises."""
+    now = parts().timer()
+    with _lock:
+        until = _resting.get(session, now)
+        if not is_end and (session in _waiting or now < until):
+            if session in _waiting:
+                return
+            _waiting.add(session)
+        else:
+            _rest(session, now)
+            until = now
+    if until > now:
+        _later(session, until)
+    else:
+        _publish(session, is_end=is_end)
+
+
+def in_background(call: Callable[[], None]) -> None:
+    """Make the call on a thread of progress, or where a test makes its turns."""
+    turns: Pool = parts().turns
+    (_pool if isinstance(turns, DaemonPool) else turns).submit(call)
+
+
+def list_channel(owner: Owner, key: str) -> str:
+    return progress_channel(f"list.{listed_under(owner)}.{key}")
+
+
+def listed(owner: Owner) -> list[Kept]:
+    """What a list shows of an owner's work: what runs or waits to run, and what has just ended; the newest first."""
+    place = keeping()
+    found = [kept for kept in map(place.load, place.of_owner(listed_under(owner))) if kept is not None]
+    return [kept for kept in found if _is_listed(kept)]
+
+
+def _is_listed(kept: Kept) -> bool:
+    here = seen(kept, is_settled=True)
+    if not all(status.is_ended for status in here.statuses.values()):
+        return (
+            here.status is not ProgressStatus.PENDING or kept.now - kept.session.created < _LINGER or _was_begun(kept)
+        )
+    return kept.now - max(row.since for row in kept.rows.values()) < _LINGER
+
+
+def _was_begun(kept: Kept) -> bool:
+    return any(row.status is not ProgressStatus.PENDING for row in kept.rows.values())
+
+
+def _rest(session: str, now: float) -> None:
+    _resting[session] = now + FRAME
+    if len(_resting) > _WATCHED:
+        for over in [one for one, until in _resting.items() if until <= now]:
+            del _resting[over]
+
+
+def _later(session: str, when: float) -> None:
+    parts().timer.at(when, lambda: in_background(partial(_publish_after_rest, session)))
+
+
+def _publish_after_rest(session: str) -> None:
+    with _lock:
+        _waiting.discard(session)
+        _rest(session, parts().timer())
+    _publish(session, is_end=False)
+
+
+def _again(session: str, *, within: float) -> None:
+    """Try once more soon, unless that is arranged already."""
+    with _lock:
+        if session in _waiting:
+            return
+        _waiting.add(session)
+    _later(session, parts().timer() + within)
+
+
+def _publish(session: str, *, is_end: bool) -> None:
+    try:
+        if not is_end and not parts().store.hold(f"progress-frame:{session}", random_id(), ttl=FRAME * 0.9):
+            _again(session, within=FRAME)  # another process has just published it
+        elif not _publish_alone(session, patience=1.0 if is_end else 0.0):
+            _again(session, within=FRAME)
+    except StoreUnavailable as error:
+        logger.warning("The progress of %s cannot be shown and will be tried again: %s", session, error)
+        _again(session, within=_AWAY)
+    except Exception:  # a boundary: what goes wrong with a picture must not end the work that it shows
+        logger.exception("The progress of %s could not be drawn", session)
+
+
+def _publish_alone(session: str, *, patience: float) -> bool:
+    """Publish while no other process does; False when one still did after ``patience`` seconds."""
+    store, name, holder = parts().store, f"progress-drawn:{session}", random_id()
+    give_up = time.monotonic() + patience
+    while not store.hold(name, holder, ttl=_PUBLISHING):
+        if time.monotonic() >= give_up:
+            return False
+        time.sleep(_BUSY)
+    try:
+        began = time.monotonic()
+        _send(session)
+        if time.monotonic() - began > _PUBLISHING:  # somebody newer may have come in between
+            _send(session)
+    finally:
+        store.let_go(name, holder)
+    return True
+
+
+def _send(session: str) -> None:
+    kept = keeping().load(session)
+    if kept is None:
+        return
+    outer = current_rendering.set(None)
+    try:
+        for text in kept.shown.values():
+            card = Card.from_json(text)
+            fragment = Fragment(target=card.element(session), html=draw(kept, card))
+            parts().bus.publish([card.channel(session)], fragment.target, str(join([fragment])))
+        _send_lists(kept)
+    finally:
+        current_rendering.reset(outer)
+
+
+def _send_lists(kept: Kept) -> None:
+    owner = kept.session.owner
+    shown = keeping().shown_lists(listed_under(owner)) if owner != Owner() else {}
+    if not shown:
+        return
+    sessions = listed(owner)
+    for key, text in shown.items():
+        fragment = Fragment(target=LIST, html=draw_list(sessions, Card.from_json(text)))
+        parts().bus.publish([list_channel(owner, key)], LIST, str(join([fragment])))
+    last = max(row.since for row in kept.rows.values())
+    if all(row.status.is_ended for row in kept.rows.values()) and kept.now - last < _LINGER:
+        _later(kept.session.id, parts().timer() + _LINGER + FRAME)  # it leaves the lists
+
+
+@after_fork
+def _after_fork() -> None:
+    global _lock, _pool
+    _lock, _pool = threading.Lock(), DaemonPool("htmx-live-progress", lambda: 2)
+    _resting.clear()
+    _waiting.clear()

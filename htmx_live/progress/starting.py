@@ -1,0 +1,111 @@
+"""Starting: tasks that the configured runner performs, on threads, Celery or wherever it runs jobs.
+
+The row keeps the callable's name and its encoded arguments, so that the task can be started again.  ``ref`` names one
+start: a job whose ref is no longer the row's was cancelled or started again, and does nothing.
+
+    run, retry ──▶ queued ──▶ (commit) ──▶ runner ──▶ perform: still this ref? ──▶ running ──▶ its end
+                                  └─ takes no job ──▶ error
+"""
+
+import json
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from importlib import import_module
+from typing import Any
+
+from asgiref.sync import async_to_sync, iscoroutinefunction
+
+from htmx_live.exceptions import RunnerUnavailable
+from htmx_live.grants import random_id
+from htmx_live.progress.changes import failed, queued
+from htmx_live.progress.keeping import apply, keeping
+from htmx_live.progress.running import end
+from htmx_live.progress.showing import changed
+from htmx_live.progress.values import WORKER_WAIT, ProgressStatus, Row
+from htmx_live.runners.base import Job
+from htmx_live.runtime.parts import parts
+from htmx_live.runtime.surroundings import after_commit
+from htmx_live.state import encode
+
+__all__ = ["KIND", "call", "retry_task", "start_job", "stop_job"]
+
+logger = logging.getLogger("htmx_live.progress")
+
+KIND = "progress"
+
+
+def start_job(
+    session: str, task: str, func: Callable[..., Any], *, args: Iterable[Any], kwargs: Mapping[str, Any]
+) -> None:
+    """Hand the call to the runner.  ``TypeError`` for what others could not find, ``StateError`` for arguments."""
+    path = _path(func)
+    encoded = [encode(value, f"argument {number} of {path}") for number, value in enumerate(args, 1)]
+    words = {word: encode(value, f"argument {word} of {path}") for word, value in kwargs.items()}
+
+    def change(row: Row, now: float) -> Row | None:
+        after = queued(random_id())(row, now)
+        if after is None:
+            return None
+        return replace(after, callback=path, args=encoded, kwargs=words, is_async=iscoroutinefunction(func))
+
+    _submit(session, task, change)
+
+
+def retry_task(session: str, task: str) -> None:
+    """Start it again as it was started, if it has ended and not well; otherwise nothing."""
+
+    def change(row: Row, now: float) -> Row | None:
+        has_failed = row.status_at(now).is_failed or row.status is ProgressStatus.CANCELLED
+        if not row.callback or not has_failed:
+            return None
+        ended = row if row.status.is_ended else replace(row, status=ProgressStatus.LOST)
+        return queued(random_id())(ended, now)
+
+    _submit(session, task, change)
+
+
+def stop_job(row: Row) -> None:
+    """Tell the runner that a cancelled start is not wanted any more."""
+    if row.ref:
+        parts().runner.cancel(row.ref)
+
+
+def call(row: Row, args: list[Any], kwargs: dict[str, Any]) -> Any:
+    """Make the call that a row names."""
+    where, _, name = row.callback.partition(":")
+    found: Any = import_module(where)
+    for part in name.split("."):
+        found = getattr(found, part)
+    return async_to_sync(found)(*args, **kwargs) if row.is_async else found(*args, **kwargs)
+
+
+def _submit(session: str, task: str, change: Callable[[Row, float], Row | None]) -> None:
+    before = keeping().row(session, task)
+    row = apply(session, task, change)
+    if row is None or before is None or row.ref == before[0].ref:
+        return  # it runs, or cannot be started
+    name = f"progress:{session}:{task}"
+    note = json.dumps({"kind": KIND, "name": name, "session": session})
+    parts().store.set_deadline(name, note, within=WORKER_WAIT)
+    job = Job(ref=row.ref, instance=session, callback=row.callback, args=[task], is_async=False, kind=KIND)
+    changed(session)
+    after_commit(lambda: _hand_over(session, task, job))
+
+
+def _hand_over(session: str, task: str, job: Job) -> None:
+    try:
+        parts().runner.submit(job)
+    except RunnerUnavailable:
+        logger.exception("The task %s of session %s could not be started", task, session)
+        end(session, task, lambda report: failed("", report), ref=job.ref)
+
+
+def _path(func: Callable[..., Any]) -> str:
+    path = f"{getattr(func, '__module__', '')}:{getattr(func, '__qualname__', '')}"
+    if "<" in path or path.endswith(":") or getattr(func, "__self__", None) is not None:
+        raise TypeError(
+            f"session.run() got {func!r}: expected a function at module level, which another process can find. "
+            "Move it there, and pass what it needs as arguments."
+        )
+    return path

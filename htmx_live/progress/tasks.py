@@ -1,0 +1,202 @@
+"""Tasks: the ways to run one task of a session here and now.
+
+``RunningTask`` is a block of code (``with session.task("import") as task``), ``SequentialTask`` a call that was made,
+``ParallelTask`` a future that somebody else resolves.
+"""
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import CancelledError
+from contextvars import ContextVar, Token
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Generic, Protocol, TypeVar
+
+from htmx_live.exceptions import Cancelled
+from htmx_live.progress.running import Gauge, forget, gauge
+from htmx_live.progress.track import counted, length
+from htmx_live.runtime.parts import parts
+
+__all__ = ["ParallelTask", "RunningTask", "SequentialTask", "current_task", "track_rows"]
+
+Result = TypeVar("Result")
+Item = TypeVar("Item")
+
+
+class Ends(Protocol):
+    """What tasks need of their session."""
+
+    @property
+    def session_id(self) -> str: ...
+
+    def start(self, task_id: str) -> None: ...
+
+    def complete(self, task_id: str, message: str | None = None) -> None: ...
+
+    def error(self, task_id: str, message: str | None = None) -> None: ...
+
+    def cancel(self, *task_ids: str) -> None: ...
+
+    def retrying(self, task_id: str) -> None: ...
+
+    def check_cancelled(self, task_id: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class SequentialTask(Generic[Result]):
+    """A call that was made, with what it returned or raised."""
+
+    value: Result | None = None
+    exception: BaseException | None = None
+
+    @property
+    def result(self) -> Result:
+        """What the call returned; raises what it raised."""
+        if self.exception is not None:
+            raise self.exception
+        return self.value  # type: ignore[return-value]
+
+
+class ParallelTask(Generic[Result]):
+    """A ``concurrent.futures.Future`` (or asyncio's) whose end is the task's; it needs no thread to wait for it."""
+
+    def __init__(self, session: Ends, task_id: str, future: Any) -> None:
+        self._session, self._task_id, self.future = session, task_id, future
+        session.start(task_id)
+        future.add_done_callback(self._end)
+
+    @property
+    def result(self) -> Result:
+        """What the future gives; waits for it."""
+        result: Result = self.future.result()
+        return result
+
+    def _end(self, future: Any) -> None:
+        try:
+            failure = future.exception()
+        except BaseException as cancelled:  # CancelledError: of concurrent.futures, or asyncio's own
+            failure = cancelled
+        if failure is None:
+            self._session.complete(self._task_id)
+        elif future.cancelled() or isinstance(failure, CancelledError | Cancelled):
+            self._session.cancel(self._task_id)
+        else:
+            self._session.error(self._task_id)
+
+
+class RunningTask:
+    """A block of code: it starts the task, and completes, fails or cancels it when it is left."""
+
+    def __init__(self, session: Ends, task_id: str, *, ref: str | None = None) -> None:
+        self.session, self.task_id = session, task_id
+        self._ref = ref
+        self._outer: Token[RunningTask | None] | None = None
+
+    def track(self, rows: Iterable[Item], *, total: float | None = None, unit: str | None = None) -> Iterator[Item]:
+        """``rows``, counted as they are worked on; see ``ProgressSession.track``."""
+        self.update(total=length(rows) if total is None else total, unit=unit)
+        return counted(rows, self._gauge, clock=parts().timer)
+
+    def update(
+        self,
+        *,
+        current: float | None = None,
+        total: float | None = None,
+        message: str | None = None,
+        unit: str | None = None,
+    ) -> None:
+        """See ``ProgressSession.update``."""
+        self._gauge.report(current=current, total=total, message=message, unit=unit)
+
+    def advance(self, n: float = 1) -> None:
+        """So much more is done."""
+        self._gauge.report(advance=n)
+
+    def check_cancelled(self) -> None:
+        """Raises ``Cancelled`` when the task was cancelled."""
+        if self._gauge.is_cancelled:
+            raise Cancelled
+        self.session.check_cancelled(self.task_id)
+
+    def __enter__(self) -> "RunningTask":
+        self._gauge = gauge(self.session.session_id, self.task_id, ref=self._ref)
+        self.session.start(self.task_id)
+        try:
+            self.session.check_cancelled(self.task_id)
+        except Cancelled as cancelled:
+            forget(self._gauge)
+            _ignore_in_celery(cancelled)
+            raise
+        self._outer = current_task_of.set(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._outer is not None
+        current_task_of.reset(self._outer)
+        if error is None:
+            self.session.complete(self.task_id)
+        elif isinstance(error, Cancelled):
+            self.session.cancel(self.task_id)
+            _ignore_in_celery(error)
+        elif _is_celerys(error, "Retry"):
+            self.session.retrying(self.task_id)
+        elif _is_celerys(error, "Ignore"):
+            self.session.cancel(self.task_id)
+        else:
+            self.session.error(self.task_id)
+
+    _gauge: Gauge
+
+
+current_task_of: ContextVar[RunningTask | None] = ContextVar("current_task", default=None)
+
+
+def current_task() -> RunningTask | None:
+    """The task in whose block this code runs: how a function that ``session.run()`` started reports."""
+    return current_task_of.get()
+
+
+def track_rows(
+    session: Ends,
+    task_id: str,
+    rows: Iterable[Item],
+    *,
+    report: Callable[[], Gauge],
+    total: float | None,
+    unit: str | None,
+) -> Iterator[Item]:
+    """A whole task that is one loop: it begins with the first item and ends with the last."""
+    session.start(task_id)
+    session.check_cancelled(task_id)
+    known = report()
+    known.report(total=length(rows) if total is None else total, unit=unit)
+    try:
+        yield from counted(rows, known, clock=parts().timer)
+    except GeneratorExit:
+        session.error(task_id)  # left in the middle: by an exception in the loop's body, or by a break
+        raise
+    except Cancelled as cancelled:
+        session.cancel(task_id)
+        _ignore_in_celery(cancelled)
+        raise
+    except BaseException:
+        session.error(task_id)
+        raise
+    session.complete(task_id)
+
+
+def _is_celerys(error: BaseException, name: str) -> bool:
+    """Whether it is one of Celery's control exceptions; without importing Celery where nobody has."""
+    exceptions = sys.modules.get("celery.exceptions")
+    return exceptions is not None and isinstance(error, getattr(exceptions, name))
+
+
+def _ignore_in_celery(error: Cancelled) -> None:
+    """A cancelled task is no failure to Celery."""
+    celery = sys.modules.get("celery")
+    if celery is not None and celery.current_task:
+        from celery.exceptions import Ignore
+
+        raise Ignore("The task was cancelled.") from error
