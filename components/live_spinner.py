@@ -25,6 +25,15 @@ class LiveSpinner(LiveComponent):
         always: bool = option(False, "Whether it turns without waiting for anything.")
 
     def show(self, given: Kwargs) -> dict[str, Any]:
+        return self.shown(given)
+
+    @classmethod
+    def show_for(cls, **given: Any) -> dict[str, Any]:
+        """What the template is given, without a component around it: for the tag."""
+        return cls.shown(cls.Kwargs(**given))
+
+    @staticmethod
+    def shown(given: Any) -> dict[str, Any]:
         own = {"class": f"live-spinner {given.size and f'live-{given.size}'}".strip()}
         own |= {"role": "img", "aria-label": str(given.label)} if given.label else {"aria-hidden": "true"}
         if not given.always:

@@ -21,5 +21,6 @@ urlpatterns = [
     path("note/", SharedNote.as_view(pk=1), name="note"),
     path("orders/", include("demo.orders.urls")),
     path("products/", ProductList.as_view(), name="products"),
+    path("gallery/", include("demo.gallery.urls")),
     path("live/", include("htmx_live.urls")),
 ]
