@@ -68,6 +68,15 @@ def test_a_child_without_permission_is_not_there(live: Any) -> None:
     assert [pk for _, pk, _ in roots(show(client, 13, 4))] == ["4"]
 
 
+def test_a_childs_grant_opens_that_child_and_its_handlers_alone(live: Any) -> None:
+    client = live(Rows, raise_errors=False)
+    (first, _, _), (second, _, _) = roots(client.html)
+    client.send("bump", {"_args": json.dumps({"pk": 2, "instance": second})}, root=f"live-{first}")
+    assert [(pk, count) for _, pk, count in roots(client.html)] == [("1", "1"), ("2", "0")]
+    assert client.send("show", {"_args": json.dumps({"pks": [2]})}, root=f"live-{first}").status == 404
+    assert [pk for _, pk, _ in roots(client.html)] == ["1", "2"]
+
+
 def test_a_child_in_a_loop_needs_a_key(live: Any) -> None:
     with pytest.raises(TurnError, match="give each its key"):
         live(Keyless)
