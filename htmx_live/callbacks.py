@@ -30,10 +30,12 @@ def job_start(
     retries: int = 0,
     starter: str = "",
     page: str = "",
+    notify: bool | str = False,
 ) -> StartJob:
     """The effect that starts ``callback``; see ``Live.start_async``.
 
-    ``starter`` is the handler that asks for it, "" outside of handlers; ``page`` the page whose event it is.
+    ``starter`` is the handler that asks for it, "" outside of handlers; ``page`` the page whose event it is.  With
+    ``notify`` its end is told in a notice, under this name or the callback's.
     """
     path, label = _path(view, callback)
     ref = random_id()
@@ -43,6 +45,7 @@ def job_start(
         name=name or f"{label}-{ref[:8]}",
         key="" if key is None else str(key),
         page=page,
+        notify=label.strip("_").replace("_", " ").capitalize() if notify is True else str(notify or ""),
     )
     return StartJob(
         row=row,

@@ -85,6 +85,7 @@ class Settings:
     # Notices
     MAX_NOTICES: int = 50  # unread notices of one user; the oldest goes
     NOTICE_TTL: int = 604_800  # how long a notice waits to be seen
+    SLOW_AFTER: float = 10.0  # a job with notify= that takes longer says that it is still going
 
     # Progress
     PROGRESS_TTL: int = 3600  # how long a session is kept beyond its last change

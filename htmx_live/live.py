@@ -152,16 +152,16 @@ class Live(KeepsFiles, KnowsJobs):
         name: str | None = None,
         key: Any = None,
         retries: int = 0,
+        notify: bool | str = False,
         **kwargs: Any,
     ) -> None:
         """Run ``callback`` in the background once this turn's result is out.
 
         ``callback`` is a method of the view or an importable function, its arguments are values that a record could
         keep.  A job of the same explicit ``name`` and ``key`` that runs is replaced.  ``retries``: how often it may
-        be run again after its process died.
+        be run again after its process died.  ``notify``: tell the user how it ends, under this name or its own.
         """
-        inner = self._live
-        inner.outlet.ask(
+        self._live.outlet.ask(
             job_start(
                 self,
                 callback,
@@ -170,8 +170,9 @@ class Live(KeepsFiles, KnowsJobs):
                 name=name,
                 key=key,
                 retries=retries,
-                starter=inner.starter,
-                page=inner.page,
+                notify=notify,
+                starter=self._live.starter,
+                page=self._live.page,
             )
         )
 

@@ -28,12 +28,11 @@ from htmx_live.events import SendNotice
 from htmx_live.grants import random_id
 from htmx_live.listening import listen
 from htmx_live.pages import owner_of, page_of
-from htmx_live.records import Owner
 from htmx_live.runtime.current import current_turn
-from htmx_live.runtime.notices import deliver, withdraw
+from htmx_live.runtime.notices import channels_of, deliver, withdraw
 from htmx_live.runtime.surroundings import after_commit
 from htmx_live.stores.notices import Unread, notices
-from htmx_live.transport.channels import session_channel, user_channel
+from htmx_live.transport.channels import user_channel
 
 __all__ = ["acknowledge", "anotify", "notify", "unread"]
 
@@ -79,12 +78,6 @@ def acknowledge(request: HttpRequest, ids: Iterable[str]) -> None:
     wanted = list(ids)[: settings().MAX_NOTICES]
     for channel in channels_of(owner_of(request)):
         withdraw(channel, notices().remove(channel, wanted))
-
-
-def channels_of(owner: Owner) -> list[str]:
-    """Where notices for ``owner`` are kept and sent; none for somebody without a session."""
-    named = [user_channel(owner.user)] if owner.user else []
-    return [*named, session_channel(owner.token)] if owner.token else named
 
 
 def _channel(to: Any) -> str:

@@ -27,8 +27,9 @@ class Owner:
 class JobRow:
     """A running job in its instance's record: ``handler`` started it, (``name``, ``key``) tells it from others.
 
-    ``page`` is the page whose event started it.  ``stage`` is "" for one that goes its way, ``waiting`` when nobody has
-    begun it, ``retrying`` when it died and was started anew, ``late`` when half of its time limit is over.
+    ``page`` is the page whose event started it; ``notify`` what notices about it call it, "" for none.  ``stage`` is ""
+    for one that goes its way, ``waiting`` when nobody has begun it, ``retrying`` when it died and was started anew,
+    ``late`` when half of its time limit is over.
     """
 
     ref: str
@@ -37,6 +38,7 @@ class JobRow:
     key: str = ""
     page: str = ""
     stage: Literal["", "waiting", "retrying", "late"] = ""
+    notify: str = ""
 
 
 SHARED = "shared"  # stands for a child's digest when the child is a shared instance

@@ -16,7 +16,7 @@ from django.template import Context, Template
 from django.test import Client
 from django.urls import include, path
 
-from htmx_live import LiveView, anotify, event_handler, notify
+from htmx_live import LiveView, UserError, anotify, event_handler, notify
 from htmx_live.exceptions import TurnError
 from htmx_live.gate import StreamGate
 from htmx_live.grants import unsign_page
@@ -52,6 +52,18 @@ class Worker(LiveView):
     @event_handler
     def work(self) -> None:
         self.start_async(self._work)
+
+    @event_handler
+    def import_all(self, name: str = "", fail: bool = False) -> None:
+        self.start_async(self._import_all, fail, notify=name or True)
+
+    def _import_all(self, fail: bool) -> None:
+        if fail:
+            raise UserError("The file is empty.")
+
+    @event_handler
+    def stop(self) -> None:
+        self.cancel_async("import_all")
 
     def _work(self) -> None:
         notify(self.request, "From a job")
@@ -239,6 +251,46 @@ def test_a_job_tells_the_one_who_started_it(anna: Any, worker: Any) -> None:
     assert [text for _, _, text in Tab(logged_in(anna)).toasts] == ["From a job"]
 
 
+def told(user: Any) -> list[tuple[str, str]]:
+    return [(level, text) for level, _, text in Tab(logged_in(user)).toasts]
+
+
+@pytest.mark.parametrize(
+    ("values", "notice"),
+    [
+        ({}, ("success", "Import all: done.")),
+        ({"name": "Your <import>"}, ("success", "Your &lt;import&gt;: done.")),
+        ({"fail": True}, ("error", "Import all: The file is empty.")),
+    ],
+)
+def test_a_job_tells_how_it_ended(anna: Any, live: Any, values: dict[str, Any], notice: tuple[str, str]) -> None:
+    worker = live(Worker, user=anna)
+    worker.send("import_all", values)
+    assert told(anna) == []
+    worker.run_jobs(raise_errors=False)
+    assert (told(anna), worker.notices) == ([notice], [])
+
+
+def test_a_job_that_takes_long_says_so_until_it_ends(anna: Any, worker: Any) -> None:
+    worker.send("import_all", {})
+    worker.advance(9.9)
+    assert told(anna) == []
+    worker.advance(0.1)
+    assert told(anna) == [("info", "Import all: still going…")]
+    worker.run_jobs()
+    assert told(anna) == [("success", "Import all: done.")]
+    worker.advance(60)
+    assert told(anna) == [("success", "Import all: done.")]
+
+
+def test_a_job_that_was_cancelled_tells_nothing(anna: Any, worker: Any) -> None:
+    worker.send("import_all", {})
+    worker.send("stop", {})
+    worker.run_jobs()
+    worker.advance(60)
+    assert told(anna) == []
+
+
 def test_the_async_twin_does_the_same(anna: Any) -> None:
     async_to_sync(anotify)(anna, "x", level="error", key="k")
     assert Tab(logged_in(anna)).toasts == [("error", "alert", "x")]
@@ -257,9 +309,7 @@ def test_who_cannot_be_told_is_named(to: Any) -> None:
 
 
 def test_unknown_levels_and_empty_messages_are_named(anna: Any) -> None:
-    with pytest.raises(
-        ValueError, match=r"'loud'.*: expected one of debug, info, success, warning, error"
-    ):
+    with pytest.raises(ValueError, match=r"'loud'.*: expected one of debug, info, success, warning, error"):
         notify(anna, "x", level="loud")
     with pytest.raises(ValueError, match="expected a text that is not empty"):
         notify(anna, "")

@@ -7,14 +7,16 @@ import logging
 from functools import partial
 
 from htmx_live.conf import settings
-from htmx_live.events import Again, JobEnd, JobFailure, Push, PushTo, StartJob
+from htmx_live.events import Again, JobEnd, JobFailure, Merge, Push, PushTo, StartJob
 from htmx_live.exceptions import RunnerUnavailable
 from htmx_live.fragments import text_target
 from htmx_live.grants import random_id
 from htmx_live.letters import fold_of, write_mail
+from htmx_live.records import JobRow, Record
 from htmx_live.runners.base import Job
 from htmx_live.runtime.later import keep_trying
 from htmx_live.runtime.mailbox import look_after, post
+from htmx_live.runtime.notices import still_going
 from htmx_live.runtime.parts import parts
 from htmx_live.runtime.turn import Turn
 
@@ -83,6 +85,20 @@ def start_jobs(turn: Turn) -> None:
             error = random_id()[:8]
             logger.exception("%s could not be started (error %s)", start.row.name, error)
             keep_trying(partial(_refuse, turn.record.instance, start, error))
+        else:
+            _tell_if_slow(turn.record, start.row)
+
+
+def _tell_if_slow(record: Record, row: JobRow) -> None:
+    """As a message of the job itself, which is dropped if that has ended meanwhile."""
+    notice, timer = still_going(record.owner, row), parts().timer
+
+    def call() -> None:
+        if notice is not None and post(record.instance, Merge(ref=row.ref, effects=[notice])):
+            look_after(record.instance)
+
+    if notice is not None:
+        timer.at(timer() + settings().SLOW_AFTER, call)
 
 
 def mend(turn: Turn | None, instance: str) -> None:

@@ -27,6 +27,7 @@ from htmx_live.events import (
 from htmx_live.grants import random_id
 from htmx_live.letters import read_mail
 from htmx_live.records import JobRow
+from htmx_live.runtime.notices import how_it_ended
 from htmx_live.runtime.turn import Turn, invoke
 from htmx_live.runtime.variants import viewed
 from htmx_live.state import decode
@@ -133,10 +134,13 @@ def _end(turn: Turn, row: JobRow, end: JobEnd) -> None:
         turn.merge(end.changes, end.removed)
     if end.cancelled:
         return
+    notice = how_it_ended(turn.record.owner, row, end.failure)
+    if notice is not None:
+        turn.ask(notice)
     told = getattr(turn.view, "handle_async_result", None)
     if told is not None:
         with turn.guarded(f"handle_async_result({row.name!r})"):
             result = decode(end.result) if end.failure is None else None
             turn.heed(invoke(told, row.name, result=result, error=end.failure), "handle_async_result")
-    elif end.failure is not None:
+    elif end.failure is not None and notice is None:
         turn.ask(Notice(message=str(end.failure), level="error"))
