@@ -17,6 +17,7 @@ from django.core.handlers.asgi import get_script_prefix
 from django.urls import Resolver404, resolve
 from django.utils.module_loading import import_string
 
+from htmx_live.courtesy import courtesy
 from htmx_live.transport.access import Gate
 from htmx_live.transport.hub import Hub, current_hub
 from htmx_live.transport.stream import Receive, Scope, Send, serve
@@ -36,7 +37,8 @@ def live_asgi(app: Application, *, gate: Gate | None = None) -> Application:
             _end_streams_on_signals()  # for servers without lifespan
             await serve(scope, receive, send, gate=gate or _default_gate())
         else:
-            await app(scope, receive, send)
+            with courtesy.request():
+                await app(scope, receive, send)
 
     return application
 

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 from functools import partial
 
+from htmx_live.courtesy import courtesy
 from htmx_live.events import Mail
 from htmx_live.letters import fold_of, write_mail
 from htmx_live.runtime.later import keep_trying
@@ -38,6 +39,7 @@ def look_after(instance: str) -> None:
 
 
 def _drain_scheduled(instance: str) -> None:
+    courtesy.give_way()
     with _lock:
         _scheduled.discard(instance)  # before reading: what is posted from now on asks again
     keep_trying(partial(_drain, instance))
