@@ -29,7 +29,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 
 from htmx_live.embed import complete
 from htmx_live.events import Notice
-from htmx_live.exceptions import ArgumentError, GrantError, HtmxLiveError, UserError
+from htmx_live.exceptions import ArgumentError, GrantError, HtmxLiveError, StoreUnavailable, UserError
 from htmx_live.fragments import Fragment, join
 from htmx_live.grants import random_id
 from htmx_live.pages import sign_reference
@@ -38,7 +38,7 @@ from htmx_live.runtime.address import address_of, without_reference
 from htmx_live.runtime.outcome import Turned
 from htmx_live.words import words
 
-__all__ = ["answered", "back", "is_scripted", "partials", "respond"]
+__all__ = ["answered", "back", "is_scripted", "partials", "respond", "unavailable"]
 
 logger = logging.getLogger("htmx_live.endpoints")
 
@@ -61,6 +61,13 @@ def answered(endpoint: Endpoint) -> Endpoint:
             return _failure(request, error)
 
     return answering
+
+
+def unavailable(request: HttpRequest, error: StoreUnavailable) -> HttpResponse:
+    """503 for any page whose view needs a store that is away."""
+    response = _failure(request, error)
+    response["Retry-After"] = "5"
+    return response
 
 
 def partials(fragments: Iterable[Fragment]) -> HttpResponse:

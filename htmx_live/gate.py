@@ -60,6 +60,7 @@ class StreamGate:
         )
 
     def opened(self, access: Access) -> None:
+        parts().watcher.start()
         with _lock:
             _open[access.page] += 1
         self.renewed(access)

@@ -1,6 +1,7 @@
 """``LiveMiddleware``: notes where the bus stands when a request begins, and signs the page's grant when it ends.
 
 What is published while a page renders has a later number than the page, and is sent when its stream opens.
+A page that needs a store which is away is a 503 in words; one without live views does not notice.
 """
 
 from collections.abc import Awaitable, Callable
@@ -9,6 +10,9 @@ from typing import Any
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.http import HttpRequest, HttpResponseBase
 
+from htmx_live.answers import unavailable
+from htmx_live.conf import settings
+from htmx_live.exceptions import StoreUnavailable
 from htmx_live.pages import finish
 from htmx_live.runtime.parts import parts
 from htmx_live.uploads import watch
@@ -31,15 +35,18 @@ class LiveMiddleware:
             markcoroutinefunction(self)
 
     def __call__(self, request: HttpRequest) -> Answer:
-        request._htmx_live_position = parts().bus.position()  # type: ignore[attr-defined]
         watch(request)
         if self._is_async:
             return self._acall(request)
+        request._htmx_live_position = _position()  # type: ignore[attr-defined]
         response = self._get_response(request)
         finish(request, response)
         return response  # type: ignore[no-any-return]
 
     async def _acall(self, request: HttpRequest) -> HttpResponseBase:
+        # Not on the loop: the bus may be in another process.
+        position = await sync_to_async(_position, thread_sensitive=False)() if settings().REDIS_URL else _position()
+        request._htmx_live_position = position  # type: ignore[attr-defined]
         response = await self._get_response(request)
         if getattr(request, "_htmx_live_page", None) is not None:
             # Reads the session and the user: in the request's own thread.
@@ -47,3 +54,14 @@ class LiveMiddleware:
         else:
             finish(request, response)
         return response  # type: ignore[no-any-return]
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
+        return unavailable(request, exception) if isinstance(exception, StoreUnavailable) else None
+
+
+def _position() -> str:
+    """ "" while the bus is away: a page that needs it asks again, and fails then."""
+    try:
+        return parts().bus.position()
+    except StoreUnavailable:
+        return ""

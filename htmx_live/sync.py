@@ -256,6 +256,7 @@ def _channels(page: Page) -> list[str]:
 def _keep_alive(page: Page, question: Question) -> None:
     limits = settings()
     if question.poll:
+        parts().watcher.start()
         parts().store.show(page.id, present=3 * limits.POLL_INTERVAL, kept=0)
     if question.hidden:
         parts().store.show(page.id, present=0, kept=limits.HIDDEN_TTL)

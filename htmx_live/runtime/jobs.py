@@ -171,7 +171,7 @@ class _Run:
         """Hand over the last changes, and how it ended."""
         try:
             result = self._heed(result)
-            self._pen.flush()
+            insist(self._pen.empty)
         except Exception as unsaid:  # a boundary: a last word that cannot be said must not keep the job from ending
             error = error or unsaid
         changes, removed, problem = self._changes()
@@ -207,7 +207,7 @@ class _Run:
             if self._pen.is_dropped or parts().runner.is_cancelled(self._job.ref):
                 raise Cancelled
         elif isinstance(effect, EndText):
-            self._pen.end(effect.stream)
+            insist(lambda: self._pen.end(effect.stream))
         elif isinstance(effect, DiscardFile):  # whether or not this job is still wanted
             after_commit(lambda: delete_file(effect.name))
         else:
@@ -221,7 +221,7 @@ class _Run:
 
     def text(self, stream: str) -> str | None:
         self._pen.flush()
-        text = parts().bus.text(text_target(self._job.instance, stream))
+        text = insist(lambda: parts().bus.text(text_target(self._job.instance, stream)))
         return None if text is None else text.text
 
     @property

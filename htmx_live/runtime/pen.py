@@ -1,7 +1,8 @@
 """``Pen``: writes a job's text streams, at most one frame per stream in ``STREAM_INTERVAL``.
 
 The first text goes out at once.  What comes within the interval is put together, and goes out when the interval is
-over, written by the timer: a job that says nothing more need not come back for it.
+over, written by the timer: a job that says nothing more need not come back for it.  While the bus is away, what is
+written waits for it in the same way.
 """
 
 import threading
@@ -9,11 +10,15 @@ from collections.abc import Callable, Sequence
 
 from htmx_live.conf import settings
 from htmx_live.events import WriteText
+from htmx_live.exceptions import StoreUnavailable
 from htmx_live.fragments import text_target
+from htmx_live.runtime.later import PATIENCE
 from htmx_live.runtime.parts import parts
 from htmx_live.timer import Timer
 
 __all__ = ["Pen"]
+
+_PAUSE = 1.0  # seconds until a bus that is away is tried again
 
 
 class Pen:
@@ -29,12 +34,14 @@ class Pen:
         self._waiting: dict[str, WriteText] = {}
         self._next_at = 0.0  # no frame before then
         self._is_due = False  # the timer will come
+        self._given_up_at = timer() + settings().JOB_TIME_LIMIT + PATIENCE
 
     def write(self, piece: WriteText) -> None:
         with self._lock:
             before = self._waiting.get(piece.stream)
             if before is not None and not piece.replace:
-                piece = WriteText(stream=piece.stream, text=before.text + piece.text, replace=before.replace)
+                text = (before.text + piece.text)[-settings().MAX_STREAM_TEXT :]
+                piece = WriteText(stream=piece.stream, text=text, replace=before.replace)
             self._waiting[piece.stream] = piece
             now = self._timer()
             if now >= self._next_at:
@@ -50,6 +57,12 @@ class Pen:
             if self._waiting:
                 self._send(self._timer())
 
+    def empty(self) -> None:
+        """Send what waits; ``StoreUnavailable`` when it still does."""
+        self.flush()
+        if self._waiting:
+            raise StoreUnavailable("The bus is away, and a text stream waits for it.")
+
     def end(self, stream: str) -> None:
         """Forget a text, in order with what is written to it."""
         with self._lock:
@@ -59,11 +72,20 @@ class Pen:
 
     def _send(self, now: float) -> None:
         """With the lock held, so that pieces keep their order."""
-        waiting, self._waiting = self._waiting, {}
         self._next_at = now + settings().STREAM_INTERVAL
-        channels = self._channels()
-        if channels is None or self.is_dropped:
-            self.is_dropped = True  # cancelled: late writes are dropped
-            return
-        for piece in waiting.values():
-            parts().bus.append(channels, text_target(self._instance, piece.stream), piece.text, replace=piece.replace)
+        try:
+            channels = self._channels()
+            if channels is None or self.is_dropped:
+                self.is_dropped = True  # cancelled: late writes are dropped
+                self._waiting.clear()
+                return
+            while self._waiting:
+                piece = next(iter(self._waiting.values()))
+                target = text_target(self._instance, piece.stream)
+                parts().bus.append(channels, target, piece.text, replace=piece.replace)
+                del self._waiting[piece.stream]
+        except StoreUnavailable:
+            self._next_at = now + _PAUSE
+            if not self._is_due and now < self._given_up_at:
+                self._is_due = True
+                self._timer.at(self._next_at, self.flush)
