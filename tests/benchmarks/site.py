@@ -45,6 +45,10 @@ class Row(LiveView):
     def ship(self) -> None:
         self.row = {**self.row, "price": self.row["price"] + 1}
 
+    @event_handler
+    def cancel(self) -> None:
+        self.row = {**self.row, "price": 0}
+
 
 class Rows(LiveView):
     """Two hundred of them."""
@@ -69,6 +73,10 @@ class Included(LiveView):
     @event_handler
     def ship(self, pk: int) -> None:
         self.rows[pk]["price"] += 1
+
+    @event_handler
+    def cancel(self, pk: int) -> None:
+        self.rows[pk]["price"] = 0
 
 
 def plain_row(request: HttpRequest) -> HttpResponse:

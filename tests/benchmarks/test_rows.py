@@ -1,5 +1,6 @@
-"""A table of 200 rows: each row a live view, rows included in one, and plain htmx."""
+"""A table of 200 rows with two actions each: each row a live view, rows included in one, and plain htmx."""
 
+import gzip
 import re
 import time
 from collections.abc import Callable
@@ -29,6 +30,11 @@ def test_200_nested_views_against_200_includes(client: Client) -> None:
     print(f"one nested view costs {(nested - included) / 200 * 1e6:.0f} us to mount beyond an include")
 
 
+def test_the_first_render(client: Client) -> None:
+    live, plain = _in_turn(lambda: client.get("/included/"), lambda: client.get("/plain/rows/"))
+    print(f"\nfirst render of a live table: {live / plain:.2f}x a plain table with htmx, {_ms(live, plain)}")
+
+
 def test_click_on_a_row(client: Client) -> None:
     nested = _page(client, "/rows/", "Row 3<")
     included = _page(client, "/included/", "<table>")
@@ -38,10 +44,15 @@ def test_click_on_a_row(client: Client) -> None:
     whole, plain_table = _in_turn(lambda: included("ship", {"pk": "3"}), table)
     print(f"\nclick on a live row: {own / plain_row:.2f}x htmx swapping it, {_ms(own, plain_row)}")
     print(f"click in a live table: {whole / plain_table:.2f}x htmx swapping it, {_ms(whole, plain_table)}")
-    sizes = [
-        len(call().content) for call in (lambda: nested("ship", {}), row, lambda: included("ship", {"pk": "3"}), table)
-    ]
-    print("bytes on the wire: own row {}, plain row {}, whole live table {}, plain table {}".format(*sizes))
+    answers = {
+        "own row": lambda: nested("ship", {}),
+        "plain row": row,
+        "whole live table": lambda: included("ship", {"pk": "3"}),
+        "plain table": table,
+    }
+    for name, call in answers.items():
+        body = call().content
+        print(f"bytes on the wire, {name}: {len(body)}, gzipped {len(gzip.compress(body))}")
 
 
 def test_a_click_on_the_parent_of_200_nested_views(client: Client) -> None:
