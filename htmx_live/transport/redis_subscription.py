@@ -8,8 +8,8 @@
        └── no receiver is left ──▶ ended; the next receiver starts it again
 
 What is published while nobody hears it is in the logs, and converging reads it from there.  So every confirmation
-makes receivers converge, also one after a connection that redis-py renewed by itself; and a message of another epoch
-does, before it is handed over.  A process forked off this one begins without a subscription and without receivers.
+makes receivers converge, also one after a connection that redis-py renewed by itself; a message of another epoch does,
+before it is handed over, and one that cannot be understood.  A process forked off this one begins without a subscription and without receivers.
 """
 
 import logging
@@ -37,6 +37,7 @@ logger = logging.getLogger("htmx_live.transport")
 
 IDLE = 1.5  # seconds of silence after which Redis is asked whether it is there
 ANSWER = 1.0  # seconds that it may take to say so
+_LASTING = 10.0  # seconds after which a connection that breaks is no sign of another one's breaking at once
 _PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8)  # seconds between attempts, with jitter; the last one goes on for ever
 
 
@@ -51,7 +52,6 @@ class Subscription:
     _receivers: tuple[Receiver, ...]
     _thread: threading.Thread | None
     _pubsub: "PubSub | None"
-    _is_confirmed: bool  # the connection of this moment
     _is_away: bool  # Redis, and that has been logged
 
     def __init__(self, connection: RedisConnection, channel: str, ask_epoch: Callable[[], str]) -> None:
@@ -63,8 +63,9 @@ class Subscription:
         with self._lock:
             self._receivers = (*self._receivers, receiver)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="htmx-live-bus", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="htmx-live-bus", daemon=True)
+                thread.start()  # it begins by waiting for the lock
+                self._thread = thread
 
     def remove(self, receiver: Receiver) -> None:
         with self._lock:
@@ -73,7 +74,7 @@ class Subscription:
     def _begin(self) -> None:
         self._lock = threading.Lock()  # over the receivers and the thread's beginning and end; never during a call
         self._receivers, self._thread, self._pubsub = (), None, None
-        self._is_confirmed = self._is_away = False
+        self._is_away = False
         self.epoch = ""
 
     # The thread
@@ -81,11 +82,11 @@ class Subscription:
     def _run(self) -> None:
         failures = 0
         while not self._has_ended():
-            self._is_confirmed = False
+            began = time.monotonic()
             try:
                 self._hear()
             except Exception as error:  # the boundary: whatever ends one connection, another one is made
-                failures = 0 if self._is_confirmed else failures + 1
+                failures = 0 if time.monotonic() - began > _LASTING else failures + 1
                 if not self._is_away:
                     self._is_away = True
                     logger.warning("The subscription to Redis broke; it will be made again: %s", error or repr(error))
@@ -134,10 +135,10 @@ class Subscription:
             try:
                 self._hand_over(item["data"])
             except Exception:  # the boundary: one message must not end the others
-                logger.exception("A message on %r could not be understood: %.200r", self._channel, item["data"])
+                logger.exception("A message on %r could not be handed over: %.80r", self._channel, item["data"])
+                self._converge()  # it may have been a good one
 
     def _confirm(self) -> None:
-        self._is_confirmed = True
         self._connection.heal()
         if self._is_away:
             self._is_away = False
