@@ -353,3 +353,24 @@ class Around(LiveView):
 
     def handle_async_result(self, name: str, result: Any = None, error: Any = None) -> None:
         self.seen = [*self.seen, f"end {self.place()}", *([str(error)] if error else [])]
+
+
+class Retried(LiveView):
+    """Its work may be done three times; ``told`` lists how it ended."""
+
+    template_name = "views/plain.html"
+
+    def mount(self, request: Any, **kwargs: Any) -> None:
+        self.count = 0
+        self.told: list[str] = []
+
+    def work(self) -> int:
+        self.count = 1
+        return 1
+
+    @event_handler
+    def go(self) -> None:
+        self.start_async(self.work, name="work", retries=2)
+
+    def handle_async_result(self, name: str, result: Any = None, error: Any = None) -> None:
+        self.told = [*self.told, f"{name}: {error.kind if error else result}"]

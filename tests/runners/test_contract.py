@@ -6,8 +6,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from celery import Celery, _state
+from celery.contrib.testing.worker import start_worker
 
 from htmx_live.runners.base import Job, Perform
+from htmx_live.runners.celery import CeleryRunner
 from htmx_live.runners.immediate import ImmediateRunner
 from htmx_live.runners.thread import ThreadRunner
 
@@ -18,15 +21,18 @@ class Bench:
     """Performs jobs by recording their refs; ``hold`` makes the next ones wait for ``go``."""
 
     def __init__(self, kind: Callable[[Perform], Any]) -> None:
+        self.left = 0  # jobs that nobody has waited for
         self.done: list[str] = []
         self.threads: set[threading.Thread] = set()
         self.go = threading.Event()
         self.go.set()
         self.begun = threading.Semaphore(0)
         self.ended = threading.Semaphore(0)
-        self.runner = kind(Perform(run=self._run, arun=self._arun))
+        self.perform = Perform(run=self._run, arun=self._arun)
+        self.runner = kind(self.perform)
 
     def submit(self, ref: str, *, is_async: bool = False) -> None:
+        self.left += 1
         self.runner.submit(Job(ref=ref, instance="i", callback="method:work", is_async=is_async))
 
     def settle(self, count: int = 1) -> None:
@@ -35,6 +41,7 @@ class Bench:
             self.runner.run_all()
         for _ in range(count):
             assert self.ended.acquire(timeout=PATIENCE)
+        self.left -= count
 
     def _run(self, job: Job) -> None:
         try:
@@ -60,11 +67,28 @@ class Bench:
             self.ended.release()
 
 
-@pytest.fixture(params=[ImmediateRunner, ThreadRunner])
-def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
+@pytest.fixture(params=[ImmediateRunner, ThreadRunner, CeleryRunner])
+def bench(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     bench = Bench(request.param)
+    if request.param is CeleryRunner:
+        app = request.getfixturevalue("app")
+        monkeypatch.setattr(_state, "default_app", app)
+        monkeypatch.setattr(_state._tls, "current_app", app)
+        monkeypatch.setattr("htmx_live.runtime.jobs.perform", bench.perform)
     yield bench
     bench.go.set()
+    if request.param is CeleryRunner:  # the next test has the same worker
+        bench.settle(bench.left)
+
+
+@pytest.fixture(scope="module")
+def app() -> Iterator[Celery]:
+    """A Celery app with a worker of one thread in this process."""
+    app = Celery("contract", broker="memory://", set_as_current=False)
+    app.conf.broker_transport_options = {"polling_interval": 0.01}
+    app.autodiscover_tasks(["htmx_live"], force=True)
+    with start_worker(app, pool="threads", concurrency=1, perform_ping_check=False, shutdown_timeout=PATIENCE):
+        yield app
 
 
 @pytest.mark.parametrize("is_async", [False, True])
@@ -103,4 +127,5 @@ def test_a_runner_that_is_shut_down_tells_what_will_not_end(bench: Bench) -> Non
     bench.go.clear()
     bench.submit("one")
     left = bench.runner.shutdown()
-    assert [(ref, job.ref) for ref, job in left.items()] == [("one", "one")]
+    ends_elsewhere = isinstance(bench.runner, CeleryRunner)
+    assert [(ref, job.ref) for ref, job in left.items()] == ([] if ends_elsewhere else [("one", "one")])

@@ -1,0 +1,293 @@
+"""Leases of jobs: what is said of a job that nobody begins, that dies, that comes back, that takes too long."""
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from htmx_live.events import JobLost, Push
+from htmx_live.exceptions import StoreUnavailable
+from htmx_live.letters import write_mail
+from htmx_live.runtime.dispatch import dispatch
+from htmx_live.runtime.leases import deadline_name
+from htmx_live.runtime.parts import parts
+from htmx_live.runtime.watch import INTERVAL, Watcher, on_overdue
+from htmx_live.state import encode_state
+from htmx_live.testing import LiveClient
+
+from .working_views import HOOKS, Retried, Work
+
+Live = Callable[..., LiveClient]
+
+
+@pytest.fixture(autouse=True)
+def without_database(settings: Any) -> Iterator[None]:
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
+    HOOKS.clear()
+    yield
+    HOOKS.clear()
+
+
+@pytest.fixture
+def page(live: Live) -> LiveClient:
+    return live(Work)
+
+
+@pytest.fixture
+def watcher(page: LiveClient) -> Watcher:
+    return Watcher(lambda: parts().store, clock=parts().timer)
+
+
+def start(page: LiveClient, job: str = "set_a", **values: Any) -> Any:
+    """The job that waits."""
+    page.send("start", {"job": job, "name": "job", **values})
+    return waiting()[-1]
+
+
+def waiting() -> list[Any]:
+    runner: Any = parts().runner
+    return list(runner.waiting)
+
+
+def kill(page: LiveClient, watcher: Watcher, job: Any) -> None:
+    """``job`` has begun in a process that is no more."""
+    runner: Any = parts().runner
+    runner.waiting.remove(job)
+    again = {"callback": job.callback, "args": job.args, "kwargs": job.kwargs, "is_async": job.is_async}
+    facts = {"again": {**again, "retries": job.retries - 1}} if job.retries else {}
+    note = {"kind": "job", "ref": job.ref, "instance": job.instance, "stage": "running", **facts}
+    parts().store.set_deadline(deadline_name(job.ref), json.dumps(note), within=10)
+    page.advance(10.1)
+    watcher.ask()
+
+
+def ended(page: LiveClient) -> list[str]:
+    told: list[str] = page.state["ended"]
+    return [" ".join(line.split()[:2]) for line in told]
+
+
+def stages(page: LiveClient) -> list[str]:
+    loaded = parts().store.load(page.instance)
+    assert loaded is not None
+    return [row.stage for row in loaded.record.jobs]
+
+
+# Waiting
+
+
+def test_a_job_that_nobody_begins_waits_for_a_worker_and_says_so_once(page: LiveClient, watcher: Watcher) -> None:
+    start(page)
+    for _ in range(3):
+        page.advance(8.1)
+        watcher.ask()
+    assert (stages(page), page.notices) == (["waiting"], [{"message": "Waiting for a worker…", "level": "info"}])
+    assert ' data-live-pending="start:job" data-live-waiting="start:job"' in page.html
+
+
+def test_a_job_that_is_begun_late_goes_its_way(page: LiveClient, watcher: Watcher) -> None:
+    seen: list[Any] = []
+    start(page)
+    page.advance(8.1)
+    watcher.ask()
+    HOOKS["a"] = lambda: seen.append((stages(page), "waiting" in page.html))
+    page.run_jobs()
+    assert (seen, ended(page)) == ([([""], False)], ["job: None"])
+
+
+def test_a_job_that_waits_for_too_long_is_lost(page: LiveClient, watcher: Watcher, settings: Any) -> None:
+    settings.HTMX_LIVE = {"JOB_TIME_LIMIT": 60}
+    start(page)
+    for _ in range(2):
+        page.advance(61)
+        watcher.ask()
+    assert (page.pending, ended(page)) == ([], ["job: lost"])
+
+
+def test_a_job_that_runs_is_not_overdue(page: LiveClient, watcher: Watcher) -> None:
+    def pass_time() -> None:
+        for _ in range(20):
+            page.advance(INTERVAL)
+            watcher.ask()
+
+    HOOKS["a"] = pass_time
+    start(page)
+    page.run_jobs()
+    assert (ended(page), page.notices) == (["job: None"], [])
+
+
+def test_a_job_that_has_ended_leaves_nothing_to_watch(page: LiveClient) -> None:
+    start(page)
+    page.run_jobs()
+    page.advance(86_000)
+    assert parts().store.overdue() == []
+
+
+# Losses
+
+
+def test_a_job_whose_lease_ends_is_lost(page: LiveClient, watcher: Watcher, caplog: Any) -> None:
+    kill(page, watcher, start(page))
+    assert (page.pending, ended(page)) == ([], ["job: lost"])
+    assert "job of tests.working_views.Work was lost with its process" in caplog.text
+
+
+def test_a_loss_that_is_told_twice_happens_once(page: LiveClient, watcher: Watcher) -> None:
+    job = start(page)
+    kill(page, watcher, job)
+    lose(page, job)
+    assert ended(page) == ["job: lost"]
+
+
+def test_a_job_with_retries_is_started_anew_under_another_ref(live: Live) -> None:
+    page = live(Retried)
+    watcher = Watcher(lambda: parts().store, clock=parts().timer)
+    page.send("go", {})
+    [first] = waiting()
+    kill(page, watcher, first)
+    [second] = waiting()
+    assert (stages(page), second.ref != first.ref, second.retries) == (["retrying"], True, 1)
+    assert page.notices[0]["message"] == "The work was interrupted and is being done again."
+    page.run_jobs()
+    assert page.state["told"] == ["work: 1"]
+
+
+def test_a_job_whose_retries_are_used_up_is_lost(live: Live) -> None:
+    page = live(Retried)
+    watcher = Watcher(lambda: parts().store, clock=parts().timer)
+    page.send("go", {})
+    for _ in range(3):
+        kill(page, watcher, waiting()[0])
+    assert (waiting(), page.pending, page.state["told"]) == ([], [], ["work: lost"])
+
+
+def test_a_job_that_is_delivered_twice_at_once_runs_once(page: LiveClient) -> None:
+    count: list[int] = []
+    job = start(page)
+
+    def deliver_again() -> None:
+        count.append(1)
+        parts().runner.run(job)  # type: ignore[attr-defined]
+
+    HOOKS["a"] = deliver_again
+    page.run_jobs()
+    assert (count, ended(page)) == ([1], ["job: None"])
+
+
+# Coming back
+
+
+def test_a_lost_job_that_comes_back_may_finish(page: LiveClient, watcher: Watcher) -> None:
+    job = start(page, "set_b")
+    HOOKS["b"] = lambda: lose(page, job)
+    page.run_jobs()
+    assert (ended(page), page.state["b"], page.pending) == (["job: lost", "job: 42"], 1, [])
+
+
+def test_a_lost_job_that_flushes_runs_again_for_its_page(page: LiveClient) -> None:
+    job = start(page, "flush_between")
+    seen: list[Any] = []
+
+    def between() -> None:
+        if not seen:
+            lose(page, job)
+            seen.append(page.pending)
+
+    HOOKS["between"] = between
+    page.run_jobs()
+    assert (seen, page.state["a"], page.state["b"], ended(page)) == ([[]], 2, 1, ["job: lost", "job: None"])
+
+
+@pytest.mark.parametrize("then", ["start", "stop"])
+def test_a_lost_job_whose_like_was_started_or_cancelled_does_not_come_back(page: LiveClient, then: str) -> None:
+    job = start(page, "set_b")
+
+    def meanwhile() -> None:
+        lose(page, job)
+        page.send(*(("start", {"job": "set_a", "name": "job"}) if then == "start" else ("stop", {"name": "job"})))
+
+    HOOKS["b"] = meanwhile
+    page.run_jobs()
+    assert page.state["b"] == 0
+    assert ended(page) == ["job: lost", *(["job: None"] if then == "start" else [])]
+
+
+def lose(page: LiveClient, job: Any) -> None:
+    dispatch(job.instance, JobLost(ref=job.ref))
+
+
+# Time limits
+
+
+def test_a_job_that_takes_long_says_so_and_fails_at_its_limit(page: LiveClient, settings: Any, caplog: Any) -> None:
+    settings.HTMX_LIVE = {"JOB_TIME_LIMIT": 60}
+    seen: list[Any] = []
+
+    def take_long() -> None:
+        page.advance(35)
+        seen.append((stages(page), page.notices[0]["message"]))
+        page.advance(35)
+        seen.append((page.pending, ended(page)))
+
+    HOOKS["a"] = take_long
+    start(page)
+    page.run_jobs()
+    assert seen == [(["late"], "This takes longer than usual."), ([], ["job: timeout"])]
+    assert (ended(page), page.state["a"]) == (["job: timeout"], 0)
+    assert "took longer than 60 s" in caplog.text
+
+
+def test_an_async_job_is_interrupted_at_its_limit(page: LiveClient, settings: Any) -> None:
+    settings.HTMX_LIVE = {"JOB_TIME_LIMIT": 60}
+    HOOKS["endless"] = lambda: page.advance(65)
+    start(page, "wait_for_ever")
+    page.run_jobs(raise_errors=False)
+    assert ended(page) == ["job: timeout"]
+
+
+# Watching
+
+
+class Failing:
+    """A store that is away until told otherwise, and has one overdue note then."""
+
+    def __init__(self) -> None:
+        self.is_away = True
+        self.asked = 0
+
+    def overdue(self) -> list[tuple[str, str]]:
+        self.asked += 1
+        if self.is_away:
+            raise StoreUnavailable("It is away.")
+        return [("one", '{"kind": "test"}'), ("two", "no JSON"), ("three", '{"kind": "unknown"}')]
+
+    def is_shown(self, instance: str) -> bool:
+        if self.is_away:
+            raise StoreUnavailable("It is away.")
+        return False
+
+
+def test_after_an_outage_the_living_have_time_to_say_so(page: LiveClient, caplog: Any) -> None:
+    caplog.set_level(logging.ERROR)
+    heard: list[Any] = []
+    on_overdue("test", heard.append)
+    store: Any = Failing()
+    watcher = Watcher(lambda: store, clock=parts().timer)
+    watcher.ask()
+    store.is_away = False
+    page.advance(3)
+    watcher.ask()
+    assert (store.asked, heard) == (1, [])
+    page.advance(3)
+    watcher.ask()
+    assert (store.asked, heard) == (2, [{"kind": "test"}])
+
+
+def test_mail_that_was_left_behind_is_looked_after(page: LiveClient, watcher: Watcher) -> None:
+    parts().store.post(page.instance, write_mail(Push(state=encode_state({"a": 7}))))
+    note = json.dumps({"kind": "mail", "instance": page.instance})
+    parts().store.set_deadline(f"mail:{page.instance}", note, within=1)
+    page.advance(2)
+    watcher.ask()
+    assert page.state["a"] == 7
