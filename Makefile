@@ -3,12 +3,13 @@
 # make test    everything: style, types, layers, tests in Python and in a browser
 # make lint    style, types and layers alone
 # make script  the small script from the readable one, after a change of it (needs node and npm)
+# make style   the small style sheet from the readable one, after a change of it
 # make bench   the benchmarks, as ratios
 
 MAKEFLAGS += --no-print-directory
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-cluster test lint script bench needs newest
+.PHONY: help demo demo-cluster test lint script style bench needs newest
 
 PORT ?= 8000
 PYTHON ?= $(shell command -v python3 || command -v python)
@@ -55,6 +56,9 @@ MINIFY := npx --yes terser@5 $(SCRIPT).js --module --ecma 2022 -c passes=3,unsaf
 script:
 	@{ printf '/*%s*/' "$$(sha256sum $(SCRIPT).js | cut -c1-12)"; $(MINIFY); } > $(SCRIPT).min.js
 	@printf '%s bytes, %s gzipped\n' "$$(wc -c < $(SCRIPT).min.js)" "$$(gzip -9c $(SCRIPT).min.js | wc -c)"
+
+style:
+	@python3 .ci/small_style.py
 
 bench: $(VENV)/.test needs
 	@$(BIN)/python -m pytest -q -s -m benchmark -p no:randomly

@@ -38,13 +38,15 @@ def htmx_live(context: Context, htmx: bool = True) -> SafeString:
     ``htmx=False`` leaves htmx to the page.
     """
     chosen = settings()
+    size = "" if is_debug() else ".min"
     source = chosen.HTMX_SRC or "django_htmx/htmx-4.min.js"
     return mark_safe(
         render_to_string(
             "htmx_live/head.html",
             {
                 "htmx": (source if "//" in source or source.startswith("/") else static(source)) if htmx else "",
-                "script": static(f"htmx_live/htmx-live{'' if is_debug() else '.min'}.js"),
+                "script": static(f"htmx_live/htmx-live{size}.js"),
+                "style": static(f"htmx_live/htmx-live{size}.css"),
                 "slot": mark_safe(page_slot()),
                 "url": reverse("htmx_live:sync").removesuffix("sync/"),
                 "heartbeat": chosen.HEARTBEAT,
