@@ -234,7 +234,9 @@ class MemoryBus:
         number = self._standing(since)
         if number is None:
             return  # so old a page is reset when it reads
-        for message in self._newer(dict.fromkeys(names, 0), number):
+        found = self._newer(dict.fromkeys(names, 0), number)
+        kept = [self._logs[each.channel].kept[each.target, each.event][1] for each in found]  # slots are filled later
+        for message, data in zip(found, kept, strict=True):
             key = (message.target, message.event)
             if message.event == APPEND:
                 self._number += 1
@@ -242,7 +244,7 @@ class MemoryBus:
                 self._keep(own, key, "")
                 self._send(own, key, message.data)
             else:
-                self._publish(own, key, message.data)
+                self._publish(own, key, data)
 
     def close_streams(self, session: str) -> None:
         with self._lock:

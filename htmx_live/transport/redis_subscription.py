@@ -9,7 +9,9 @@
 
 What is published while nobody hears it is in the logs, and converging reads it from there.  So every confirmation
 makes receivers converge, also one after a connection that redis-py renewed by itself; a message of another epoch does,
-before it is handed over, and one that cannot be understood.  A process forked off this one begins without a subscription and without receivers.
+before it is handed over, and one that cannot be understood.
+
+A process forked off this one begins without a subscription and without receivers.
 """
 
 import logging

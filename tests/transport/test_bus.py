@@ -286,3 +286,14 @@ def test_joining_again_changes_nothing(bus):
     bus.publish([TOPIC], "a", "1")
     bus.join("a", [TOPIC], since=start)
     assert contents(bus.read([PAGE], start)) == [("a", "1")]
+
+
+def test_a_fragment_that_joining_brought_carries_its_text_as_of_the_moment_it_is_sent(bus):
+    rendered = bus.position()
+    bus.append([TOPIC], "s", "one ")
+    bus.publish([TOPIC], "root", text_slot("s", tag="p", name="log"))
+    bus.join("a", [TOPIC], since=rendered)
+    bus.append([TOPIC], "s", "two")
+    generation = bus.text("s").generation
+    roots = [data for target, data in contents(bus.read([PAGE], rendered)) if target == "root"]
+    assert roots == [f'<p id="s" data-live-stream="log" data-live-at="{generation}.7">one two</p>']
