@@ -16,7 +16,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from htmx_live import LiveView, background, event_handler, gate, push_to_view
 from htmx_live.runtime.parts import parts
-from htmx_live.transport.bus import bus
+from htmx_live.transport.hub import _hubs
 
 gate._GRACE = 1.0  # seconds; nobody here reconnects
 
@@ -139,8 +139,7 @@ def render(request: HttpRequest, times: int) -> JsonResponse:
 
 
 def census(request: HttpRequest) -> JsonResponse:
-    hubs = bus()._receivers  # type: ignore[attr-defined]
-    listeners = [listener for hub in hubs for listener in tuple(hub._listeners)]
+    listeners = [listener for hub in tuple(_hubs.values()) for listener in tuple(hub._listeners)]
     with open("/proc/self/statm") as file:
         memory = int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     return JsonResponse(
