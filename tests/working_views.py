@@ -8,7 +8,7 @@ from django.db import transaction
 from django.http import HttpResponseRedirect
 from django.utils import timezone, translation
 
-from htmx_live import Cancelled, LiveView, UserError, background, debounce, event_handler
+from htmx_live import Cancelled, LiveView, UserError, background, debounce, event_handler, push_to_view
 
 HOOKS: dict[str, Callable[[], Any]] = {}
 
@@ -72,6 +72,7 @@ class Work(LiveView):
         self.a = 1
         step("between")
         self.check_cancelled()
+        step("after")
         self.b = 1
 
     def flush_between(self) -> None:
@@ -194,6 +195,10 @@ class Work(LiveView):
     @event_handler
     def stop(self, name: str, key: str | None = None) -> None:
         self.cancel_async(name, key=key)
+
+    @event_handler
+    def tell_others(self) -> None:
+        push_to_view(Work, state={"a": 70})
 
     @event_handler
     def click(self) -> None:

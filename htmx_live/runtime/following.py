@@ -24,6 +24,8 @@ __all__ = ["deliver", "end", "follow_up", "mend", "start_jobs"]
 
 logger = logging.getLogger("htmx_live.runtime")
 
+_PAUSE = 1.0  # seconds until a store that is away is tried again
+
 
 def follow_up(turn: Turn) -> None:
     """All that a saved turn asked of others."""
@@ -110,7 +112,7 @@ def mend(turn: Turn | None, instance: str) -> None:
         if post(instance, Again()):
             look_after(instance)
 
-    keep_trying(call)
+    keep_trying(call, after=_PAUSE)
 
 
 def _refuse(instance: str, start: StartJob, error: str) -> None:

@@ -42,9 +42,17 @@ def insist(call: Callable[[], Answer]) -> Answer:
         delay = min(2 * delay, _LONGEST)
 
 
-def keep_trying(call: Callable[[], object]) -> None:
-    """Make ``call`` now, and by the pool of turns while it raises ``StoreUnavailable``, for ``PATIENCE`` seconds."""
-    _attempt(call, parts().timer() + PATIENCE, _FIRST)
+def keep_trying(call: Callable[[], object], *, after: float = 0) -> None:
+    """Make ``call`` now, and by the pool of turns while it raises ``StoreUnavailable``, for ``PATIENCE`` seconds.
+
+    ``after`` is in seconds, for what has failed just now.
+    """
+    timer = parts().timer
+    attempt = partial(_attempt, call, timer() + PATIENCE, _FIRST)
+    if after:
+        timer.at(timer() + after, lambda: parts().turns.submit(attempt))
+    else:
+        attempt()
 
 
 def _attempt(call: Callable[[], object], until: float, delay: float) -> None:

@@ -41,6 +41,8 @@ __all__ = ["Shown", "Turned", "answer", "rendered", "send", "without_view"]
 
 logger = logging.getLogger("htmx_live.runtime")
 
+_PAUSE = 1.0  # seconds until a bus that is away is tried again
+
 Shown = Mapping[str, Fragment]  # by variant, those that differ from what was sent last; one user's view has "" alone
 
 
@@ -146,7 +148,7 @@ def send(record: Record, asked: list[Asked], shown: Shown, *, to_user: bool) -> 
             parts().bus.publish(own, fragment.target, html)
     except StoreUnavailable as error:
         logger.warning("What %s has to say is sent later: %s", record.view, error)
-        keep_trying(partial(_ask_again, record.instance, left))
+        keep_trying(partial(_ask_again, record.instance, left), after=_PAUSE)
 
 
 def _say(record: Record, entry: Asked) -> None:
