@@ -102,14 +102,21 @@ end
 
 -- Texts
 
-local function tail_bytes(text, chars, total)  -- the byte at which the last `chars` of its `total` characters begin
-  if #text == total then return math.max(#text - chars, 0) + 1 end
-  local passed, skipped = 0, math.max(total - chars, 0)
-  for at in string.gmatch(text, '()[^\128-\191]') do
-    if passed == skipped then return at end
-    passed = passed + 1
+local character = '[^\128-\191][\128-\191]*'
+
+-- The byte at which the last `chars` of a text's `total` characters begin.
+local function tail_bytes(text, chars, total)
+  local at, skipped = 1, total - chars
+  if #text == total then return skipped + 1 end
+  for _, step in ipairs({64, 1}) do  -- many at a time, for Redis serves nobody else meanwhile
+    local pattern = '^' .. string.rep(character, step)
+    while skipped >= step do
+      local _, last = string.find(text, pattern, at)
+      if not last then return #text + 1 end
+      at, skipped = last + 1, skipped - step
+    end
   end
-  return #text + 1
+  return at
 end
 
 local function meta_of(target)

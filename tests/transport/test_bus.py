@@ -132,6 +132,14 @@ def test_a_text_too_long_loses_its_older_half_and_begins_a_new_generation(bus, r
     assert appended(receiver.messages[-1]) == (0, "6789a")
 
 
+@override_settings(HTMX_LIVE={"MAX_STREAM_TEXT": 600})
+def test_the_halves_of_a_text_are_counted_in_characters(bus):
+    text = "aé€😀\n" * 120
+    bus.append([PAGE], "s", text)
+    bus.append([PAGE], "s", "ü")
+    assert bus.text("s").text == f"{text}ü"[-300:]
+
+
 @override_settings(HTMX_LIVE={"MAX_STREAM_TEXT": 10})
 @pytest.mark.parametrize("replace", [True, False])
 def test_a_single_piece_too_long_keeps_its_end(bus, replace):
