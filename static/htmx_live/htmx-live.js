@@ -10,7 +10,7 @@
 
   const meta = /** @type {HTMLElement} */ (doc.querySelector("meta[name=htmx-live]"));
   if (!meta || win.htmxLive) return;
-  const page = meta.dataset; // page, number, csrf, url, upload, plain, heartbeat, poll, hiddenClose, groups
+  const page = /** @type {any} */ (meta.dataset); // page, number, csrf, url, upload, plain, heartbeat, poll, hiddenClose, groups
 
   /** Everything that is remembered here; the rest is in the DOM. A flight is one event between click and end. */
   const state = {
@@ -35,10 +35,12 @@
     again: false, // sync was asked for meanwhile
   };
   const timers = /** @type {any} */ ({}), retries = new WeakMap();
-  let storage = /** @type {any} */ ({}); // forbidden: the next page mounts anew
-  try {
-    storage = sessionStorage;
-  } catch {}
+  /** What this tab remembers under a key; writes a value if there is one. Storage may be forbidden, or full. */
+  const memory = (key, value) => {
+    try {
+      return value == null ? sessionStorage[key] : (sessionStorage[key] = value);
+    } catch {}
+  };
   let api; // htmx's inside
 
   /** @returns {any[]} */
@@ -131,9 +133,9 @@
   /** What a card asks for at its end: once, in a tab that has seen it go on. */
   function finish(elt) {
     const { liveProgress: session, liveDone: status, liveEvent, liveRedirect } = elt.dataset, mark = "live-" + session;
-    if (!status) return (storage[mark] = 1);
-    if (!storage[mark]) return;
-    delete storage[mark];
+    if (!status) return memory(mark, 1);
+    if (!memory(mark)) return;
+    memory(mark, "");
     if (liveEvent) elt.dispatchEvent(new CustomEvent(liveEvent, { detail: { session, status }, bubbles: true }));
     if (status === "complete" && liveRedirect && isOurs(liveRedirect)) location.assign(liveRedirect);
   }
@@ -435,7 +437,7 @@
   }
 
   function poll() {
-    later("poll", +(page.poll || 3) * SECOND * Math.min(4, 1 + state.idle / 4), async () => {
+    later("poll", page.poll * SECOND * Math.min(4, 1 + state.idle / 4), async () => {
       if (!doc.hidden) await sync();
       if (!state.up && state.mode !== "stop") poll();
     });
@@ -475,7 +477,7 @@
 
   const part = (name) =>
     all(`[data-live-part~="${name}"]`, all("#live-messages")[0]?.content || doc.head)[0]?.cloneNode(true);
-  const isWeb = (url) => /^http/.test(resolved(url).href);
+  const isWeb = (url) => /^http/.test(resolved(url).protocol);
 
   /** Says what a status means; `what` is the field's name or the error's id. */
   function tell(status, flight, what = "") {
@@ -546,15 +548,15 @@
   }
 
   // The grants of this page are kept for the same page after a reload or on the way back.
-  const shelf = () => "htmx-live:" + location.pathname + location.search;
-  const keep = () => (storage[shelf()] = JSON.stringify(all(ROOT).map((elt) => elt.dataset.live)));
+  const shelf = () => "live:" + location.pathname + location.search;
+  const keep = () => memory(shelf(), JSON.stringify(all(ROOT).map((elt) => elt.dataset.live)));
 
   function start() {
     const [{ type }] = /** @type {any[]} */ ([...performance.getEntriesByType("navigation"), {}]);
     register();
     html.classList.add("live-ready");
     extension.htmx_after_process(doc.body);
-    if (/reload|back/.test(type)) state.adopt = JSON.parse(storage[shelf()] || "[]");
+    if (/reload|back/.test(type)) state.adopt = JSON.parse(memory(shelf()) || "[]");
     // A stream that is open before would bring renders of roots that are not on the page yet.
     Promise.resolve(state.adopt[0] && sync()).then(open);
   }
@@ -564,7 +566,7 @@
     clearTimeout(timers.sleep);
     if (!doc.hidden) return open();
     keep();
-    later("sleep", +(page.hiddenClose || 60) * SECOND, () => {
+    later("sleep", page.hiddenClose * SECOND, () => {
       sync();
       clearTimeout(timers.open);
       close();
@@ -587,7 +589,7 @@
   });
   setInterval(() => {
     // The watchdog: a stream that was silent for 2.5 heartbeats is dead, whatever its socket says.
-    if (Date.now() - state.fed > 2500 * +(page.heartbeat || 15)) state.stream?.abort();
+    if (Date.now() - state.fed > 2500 * page.heartbeat) state.stream?.abort();
     // A toast goes after six seconds in which it could be seen, but not from under the pointer or the focus.
     if (!doc.hidden) for (const toast of all(".live-toast:not([role=alert],:hover,:focus-within)"))
       if ((toast.age = -~toast.age) > 5) toast.remove();

@@ -89,3 +89,17 @@ def test_without_htmx_the_end_of_a_card_is_told_too(live: LivePage) -> None:
     live.push(partial(card("complete"), "progress-s1"), "e.2")
     live.until("seen.length > 1")
     assert heard(live.page) == [["progress-s1", {"session": "s1", "status": "complete"}]]
+
+
+FULL = """
+const most = (text) => { try { for (;;) sessionStorage["fill" + sessionStorage.length] = text; } catch {} };
+for (let size = 2 ** 20; size >= 1; size /= 2) most("x".repeat(size));"""
+FORBIDDEN = "Object.defineProperty(window, 'sessionStorage', {get() { throw new DOMException('no', 'SecurityError'); }})"
+
+
+@pytest.mark.parametrize("script", [FULL, FORBIDDEN], ids=["full", "forbidden"])
+def test_a_page_lives_where_nothing_can_be_stored(live: LivePage, script: str) -> None:
+    live.page.add_init_script(script)
+    live.open(card())
+    live.push(partial(card("complete"), "progress-s1"), "e.2")
+    expect(live.page.locator("#progress-s1")).to_have_text("complete")
