@@ -16,10 +16,14 @@ from typing import Any, ClassVar, Literal, cast, dataclass_transform, get_args, 
 
 from django.http import HttpRequest
 from django.template import Context, TemplateSyntaxError
+from django.urls import reverse
 from django.utils.safestring import SafeString
 from django_components import Component, merge_attributes
 
 from htmx_live.loading import loading
+from htmx_live.progress.cards import Card, progress_context
+from htmx_live.progress.grants import is_owner, viewer_of
+from htmx_live.progress.keeping import keeping
 from htmx_live.regions import is_sending
 from htmx_live.rendering import current_rendering
 from htmx_live.templatetags._views import live
@@ -33,6 +37,7 @@ __all__ = [
     "loading_attributes",
     "merged",
     "option",
+    "progress_addresses",
     "trigger_attributes",
     "view_html",
 ]
@@ -218,6 +223,15 @@ def view_html(context: Context, request: HttpRequest | None, view: Any, options:
         return live(context, view, **options)
     with context.push(request=request):  # a component that is given `only` its own values
         return live(context, view, **options)
+
+
+def progress_addresses(session: Any, request: HttpRequest | None) -> dict[str, str]:
+    """Where a POST of this user cancels or retries a ``ProgressSession``; "" where they cannot."""
+    kept = keeping().load(str(getattr(session, "session_id", session) or ""))
+    if kept is None or not is_owner(kept.session.owner, viewer_of(request)):
+        return {"cancel": "", "retry": ""}
+    context = progress_context(kept, Card(may_cancel=True, url=reverse("htmx_live:progress", args=["GRANT"])))
+    return {"cancel": context["cancel_url"], "retry": context["retry_url"]}
 
 
 def default_of(one: Field[Any]) -> Any:

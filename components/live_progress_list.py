@@ -1,0 +1,22 @@
+"""``live_progress_list``: all work of the user that runs."""
+
+from typing import Any
+
+from htmx_live.component import LiveComponent, Options, merged, option
+from htmx_live.progress.placing import progress_list
+
+__all__ = ["LiveProgressList"]
+
+
+class LiveProgressList(LiveComponent):
+    """Lists the running sessions of whose page this is; what starts later appears by itself."""
+
+    template_file = "htmx_live/live_progress_list.html"
+    slot_help = {"empty": "what is shown while nothing runs, in place of empty="}
+
+    class Kwargs(Options):
+        empty: str = option("", "What is shown while nothing runs.")
+
+    def show(self, given: Kwargs) -> dict[str, Any]:
+        rows = progress_list(request=self.request or self.context.get("request"))
+        return {"attrs": merged({"class": "live-work"}, given.attrs), "list": rows, "empty": given.empty}
