@@ -14,7 +14,7 @@ from django.core.cache import caches
 
 from htmx_live.conf import settings
 from htmx_live.progress.encoding import decode_row, decode_session, encode_row, encode_session
-from htmx_live.progress.memory import LISTED
+from htmx_live.progress.memory import LISTED, note
 from htmx_live.progress.values import Kept, Row, Session, listed_under
 
 __all__ = ["CacheKeeping"]
@@ -73,7 +73,7 @@ class CacheKeeping:
 
     def show(self, session: str, key: str, card: str) -> None:
         name = _key(_SHOWN, session)
-        self._cache.set(name, {**self._cache.get(name, {}), key: card}, self._ttl)
+        self._cache.set(name, note(self._cache.get(name, {}), key, card), self._ttl)
 
     def of_owner(self, owner: str) -> list[str]:
         ids = self._cache.get(_key(_OWNER, owner), [])
@@ -82,7 +82,7 @@ class CacheKeeping:
 
     def show_list(self, owner: str, key: str, card: str) -> None:
         name = _key(_LISTS, owner)
-        self._cache.set(name, {**self._cache.get(name, {}), key: card}, 86_400)
+        self._cache.set(name, note(self._cache.get(name, {}), key, card), 86_400)
 
     def shown_lists(self, owner: str) -> dict[str, str]:
         found: dict[str, str] = self._cache.get(_key(_LISTS, owner), {})

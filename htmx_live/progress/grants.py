@@ -6,7 +6,6 @@ other's door.  Everything that is wrong with one, and everything that it names a
 the same ``GrantError``.
 """
 
-import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +15,7 @@ from django.http import HttpRequest
 from htmx_live.conf import settings
 from htmx_live.exceptions import GrantError
 from htmx_live.pages import owner_of
+from htmx_live.progress.keeping import keeping
 from htmx_live.progress.values import Session
 from htmx_live.records import Owner
 from htmx_live.rendering import current_rendering
@@ -37,7 +37,7 @@ class ProgressGrant:
 
 def sign_read(session: Session, viewer: Owner, *, redirect: str = "", now: float | None = None) -> str:
     """A grant for ``viewer``, for ``GRANT_MAX_AGE`` seconds from ``now``."""
-    issued = int(time.time() if now is None else now)
+    issued = int(keeping().now() if now is None else now)
     return _sign([_READ, session.id, issued, viewer.token, viewer.user, redirect])
 
 
@@ -53,7 +53,7 @@ def unsign(text: str, request: HttpRequest, *, now: float | None = None) -> Prog
     except (signing.BadSignature, ValueError, TypeError, UnicodeError):
         raise GrantError("The grant is missing or its signature is wrong.") from None
     given_to, asking = Owner(token=token, user=user), owner_of(request)
-    if (time.time() if now is None else now) - issued > settings().GRANT_MAX_AGE:
+    if (keeping().now() if now is None else now) - issued > settings().GRANT_MAX_AGE:
         raise GrantError("The grant has expired.")
     if given_to != Owner() and not is_owner(given_to, asking):
         raise GrantError("The grant was given to somebody else.")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from htmx_live.conf import settings
 from htmx_live.progress.values import Kept, Row, Session, listed_under
 
-__all__ = ["LISTED", "MAX_SHOWN", "MemoryKeeping"]
+__all__ = ["LISTED", "MAX_SHOWN", "MemoryKeeping", "note"]
 
 MAX_SHOWN = 32  # kinds of cards of one session
 LISTED = 100  # sessions of one owner
@@ -85,7 +85,7 @@ class MemoryKeeping:
         with self._lock:
             entry = self._entry(session)
             if entry is not None:
-                _note(entry.shown, key, card)
+                note(entry.shown, key, card)
 
     def of_owner(self, owner: str) -> list[str]:
         with self._lock:
@@ -95,7 +95,7 @@ class MemoryKeeping:
 
     def show_list(self, owner: str, key: str, card: str) -> None:
         with self._lock:
-            _note(self._lists.setdefault(owner, {}), key, card)
+            note(self._lists.setdefault(owner, {}), key, card)
             self._lists.move_to_end(owner)
             while len(self._lists) > _MAX_SESSIONS:
                 self._lists.popitem(last=False)
@@ -123,10 +123,11 @@ class MemoryKeeping:
             self._entries.popitem(last=False)
 
 
-def _note(shown: dict[str, str], key: str, card: str) -> None:
-    if shown.get(key) == card:
-        return
-    shown.pop(key, None)
-    shown[key] = card
-    while len(shown) > MAX_SHOWN:
-        del shown[next(iter(shown))]
+def note(shown: dict[str, str], key: str, card: str) -> dict[str, str]:
+    """``shown`` with one more kind of card; of too many the first goes."""
+    if shown.get(key) != card:
+        shown.pop(key, None)
+        shown[key] = card
+        while len(shown) > MAX_SHOWN:
+            del shown[next(iter(shown))]
+    return shown

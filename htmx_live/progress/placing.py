@@ -79,13 +79,14 @@ def _card(session: Session, tasks: tuple[str, ...], request: HttpRequest | None,
     may_cancel = given.pop("may_cancel")
     if session.owner != Owner():
         may_cancel = is_owner(session.owner, viewer_of(request))
-    return Card(
+    card = Card(
         tasks=tasks,
         language=translation.get_language() or "",
         may_cancel=bool(may_cancel),
         url=_pattern(),
         **given,
     )
+    return Card.from_json(card.to_json())  # plain texts: a template's literals are safe ones, and a URL may hold "&"
 
 
 def _pattern() -> str:

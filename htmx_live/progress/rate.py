@@ -16,6 +16,7 @@ WINDOW = 30.0  # seconds
 
 _NEAR = 0.1  # of the time left: an estimate that differs by less does not move the end
 _NEAR_SECONDS = 2.0
+_SHORTEST = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Rate:
         """With one more sample.  A clock that went back begins a new interval and adds nothing."""
         if self.at is None or now < self.at:
             return replace(self, at=now, current=current)
-        if now == self.at:  # units of no time are counted with the next interval
+        if now - self.at < _SHORTEST:  # what is done in no time is counted with the next interval
             return self
         share = 1 - exp(-(now - self.at) / WINDOW)
         speed = max(current - self.current, 0.0) / (now - self.at)

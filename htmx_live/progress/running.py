@@ -25,7 +25,7 @@ from htmx_live.progress.values import STALLED_AFTER, ProgressStatus, Row
 from htmx_live.runtime.parts import after_fork, parts
 from htmx_live.timer import Timer
 
-__all__ = ["BEAT", "INTERVAL", "Gauge", "beat", "end", "forget", "gauge", "note_cancelled", "running"]
+__all__ = ["BEAT", "INTERVAL", "Gauge", "beat", "end", "forget", "forget_all", "gauge", "note_cancelled", "running"]
 
 logger = logging.getLogger("htmx_live.progress")
 
@@ -295,8 +295,14 @@ def _quietly(call: Callable[[], object]) -> None:
 @after_fork
 def _after_fork() -> None:
     """What runs in the parent is the parent's."""
-    global _lock, _beats, _holder
-    _lock = threading.RLock()
+    global _lock, _holder
+    _lock, _holder = threading.RLock(), random_id()
+    forget_all()
+
+
+def forget_all() -> None:
+    """Nothing runs here; also for tests, whose stores go with them."""
+    global _beats
     _gauges.clear()
     _endings.clear()
-    _beats, _holder = None, random_id()
+    _beats = None

@@ -13,8 +13,8 @@ from types import TracebackType
 from typing import Any, Generic, Protocol, TypeVar
 
 from htmx_live.exceptions import Cancelled
+from htmx_live.progress.counting import counted, length
 from htmx_live.progress.running import Gauge, forget, gauge
-from htmx_live.progress.track import counted, length
 from htmx_live.runtime.parts import parts
 
 __all__ = ["ParallelTask", "RunningTask", "SequentialTask", "current_task", "track_rows"]

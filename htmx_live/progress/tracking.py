@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
+from htmx_live.progress.counting import length
 from htmx_live.progress.session import ProgressSession
-from htmx_live.progress.track import length
 
 __all__ = ["Track", "track"]
 

@@ -1,0 +1,17 @@
+"""What the tests of progress share: a stage on a clock of the test, and a place to keep sessions on the same clock."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from htmx_live.progress.keeping import override_keeping
+from htmx_live.progress.memory import MemoryKeeping
+from htmx_live.progress.running import forget_all
+from htmx_live.testing.stage import Stage, stage
+
+
+@pytest.fixture
+def staged() -> Iterator[Stage]:
+    forget_all()
+    with stage() as built, override_keeping(MemoryKeeping(clock=built.clock)):
+        yield built

@@ -1,0 +1,194 @@
+"""One suite for every place where sessions are kept."""
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.core.cache import caches
+
+from htmx_live.progress import ProgressSession
+from htmx_live.progress.cached import CacheKeeping
+from htmx_live.progress.changes import Report, completed, reported, started
+from htmx_live.progress.keeping import Keeping, apply, keeping, override_keeping
+from htmx_live.progress.memory import MAX_SHOWN, MemoryKeeping
+from htmx_live.progress.redis import RedisKeeping
+from htmx_live.progress.values import ProgressStatus, Row, Session, listed_under
+from htmx_live.records import Owner
+from htmx_live.redis_connection import RedisConnection
+from tests.redis_server import RedisServer
+
+OWNER = Owner(token="t", user="7")
+
+
+@pytest.fixture(params=["memory", "redis", "cache"])
+def place(request: pytest.FixtureRequest, settings: Any) -> Iterator[Keeping]:
+    if request.param == "memory":
+        made: Keeping = MemoryKeeping()
+    elif request.param == "cache":
+        settings.CACHES = {
+            "default": {
+                "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+                "LOCATION": "progress",
+                "OPTIONS": {"MAX_ENTRIES": 5000},
+            }
+        }
+        caches["default"].clear()
+        made = CacheKeeping("default")
+    else:
+        server: RedisServer = request.getfixturevalue("redis_server")
+        with server.client() as client:
+            client.flushdb()
+        made = RedisKeeping(RedisConnection(server.url, prefix="progress-tests:"))
+    with override_keeping(made):
+        yield made
+
+
+def create(place: Keeping, *tasks: str, session: str = "s1", created: float = 0, owner: Owner = OWNER) -> None:
+    names = {task: task.upper() for task in tasks or ("a", "b")}
+    made = Session(id=session, owner=owner, created=created, names=names, weights={"a": 2.0})
+    place.create(made, {task: Row() for task in names})
+
+
+def test_what_was_created_is_loaded(place: Keeping) -> None:
+    create(place)
+    kept = place.load("s1")
+    assert kept is not None
+    assert kept.session == Session(id="s1", owner=OWNER, created=0, names={"a": "A", "b": "B"}, weights={"a": 2.0})
+    assert (kept.rows, kept.shown, kept.number) == ({"a": Row(), "b": Row()}, {}, 0)
+    assert abs(kept.now - place.now()) < 5
+
+
+def test_what_is_not_there_is_none(place: Keeping) -> None:
+    create(place)
+    assert (place.load("s2"), place.row("s1", "c"), place.row("s2", "a")) == (None, None, None)
+    assert (place.swap("s2", "a", Row(rev=1)), place.beat("s2", ["a"])) == (False, set())
+
+
+def test_a_row_comes_back_as_it_was_written(place: Keeping) -> None:
+    create(place)
+    apply("s1", "a", started)
+    written = apply("s1", "a", reported(Report(current=3, total=9.5, message="ü <b>", unit="rows")))
+    found = place.row("s1", "a")
+    assert written is not None and found is not None and found[0] == written
+
+
+def test_only_the_first_of_two_swaps_is_made(place: Keeping) -> None:
+    create(place)
+    assert place.swap("s1", "a", Row(rev=1, message="one"))
+    assert not place.swap("s1", "a", Row(rev=1, message="other"))
+    found = place.row("s1", "a")
+    assert found is not None and found[0].message == "one"
+
+
+def test_the_number_rises_with_every_change_of_any_task(place: Keeping) -> None:
+    create(place)
+    numbers = []
+    for task in ("a", "b", "a"):
+        apply("s1", task, reported(Report(advance=1)))
+        kept = place.load("s1")
+        numbers.append(kept.number if kept else None)
+    assert numbers == [1, 2, 3]
+
+
+def test_signs_of_life_reach_what_runs_and_change_no_number(place: Keeping) -> None:
+    create(place)
+    apply("s1", "a", started)
+    before = place.load("s1")
+    assert place.beat("s1", ["a", "b", "c"]) == {"a"}
+    after = place.load("s1")
+    assert before is not None and after is not None
+    assert (after.number, after.rows["a"].beat >= before.rows["a"].beat) == (before.number, True)
+
+
+def test_a_row_that_has_ended_does_not_live(place: Keeping) -> None:
+    create(place)
+    apply("s1", "a", completed("", Report()))
+    assert place.beat("s1", ["a"]) == set()
+
+
+def test_an_owner_has_a_list_the_newest_first(place: Keeping) -> None:
+    for number in range(3):
+        create(place, session=f"s{number}", created=number)
+    create(place, session="foreign", owner=Owner(user="8"))
+    create(place, session="nobodys", owner=Owner())
+    assert place.of_owner(listed_under(OWNER)) == ["s2", "s1", "s0"]
+    assert place.of_owner("user-9") == []
+
+
+def test_what_is_on_pages_is_noted(place: Keeping) -> None:
+    create(place)
+    place.show("s1", "k", "one")
+    place.show("s1", "k", "two")
+    place.show("gone", "k", "one")
+    place.show_list("user-7", "k", "list")
+    kept = place.load("s1")
+    assert kept is not None and kept.shown == {"k": "two"}
+    assert (place.shown_lists("user-7"), place.shown_lists("user-8")) == ({"k": "list"}, {})
+
+
+def test_kinds_of_cards_are_bounded(place: Keeping) -> None:
+    create(place)
+    for number in range(MAX_SHOWN + 5):
+        place.show("s1", str(number), "card")
+    kept = place.load("s1")
+    assert kept is not None and len(kept.shown) == MAX_SHOWN and str(MAX_SHOWN + 4) in kept.shown
+
+
+def test_tasks_may_have_any_name(place: Keeping) -> None:
+    create(place, "a:b", "ü" * 300, "with space", "row:x")
+    apply("s1", "ü" * 300, started)
+    kept = place.load("s1")
+    assert kept is not None
+    assert [row.status.value for row in kept.rows.values()] == ["pending", "running", "pending", "pending"]
+
+
+def test_a_session_of_500_tasks_keeps_them_apart(place: Keeping) -> None:
+    create(place, *(f"t{number}" for number in range(500)))
+    for number in range(0, 500, 50):
+        apply("s1", f"t{number}", completed("", Report()))
+    kept = place.load("s1")
+    assert kept is not None
+    assert sum(row.status is ProgressStatus.COMPLETE for row in kept.rows.values()) == 10
+
+
+def test_threads_that_change_one_session_lose_nothing(place: Keeping) -> None:
+    """One task each in a cache, which cannot compare and swap; everywhere else all change the same one too."""
+    create(place, *(f"t{number}" for number in range(4)), "all")
+    is_cache = isinstance(place, CacheKeeping)
+
+    def work(number: int) -> None:
+        for _ in range(25):
+            apply("s1", f"t{number}", reported(Report(advance=1)))
+            if not is_cache:
+                apply("s1", "all", reported(Report(advance=1)))
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    kept = place.load("s1")
+    assert kept is not None
+    figures = {task: row.current for task, row in kept.rows.items()}
+    assert figures == {**{f"t{number}": 25 for number in range(4)}, "all": None if is_cache else 100}
+
+
+def test_a_whole_session_works_in_every_place(place: Keeping) -> None:
+    session = ProgressSession.create({"a": "A", "b": "B"})
+    assert list(session.track("a", range(3))) == [0, 1, 2]
+    with session.task("b") as task:
+        task.advance(2)
+    found = ProgressSession.get(session.session_id)
+    assert found is not None
+    assert [one["current"] for one in found.to_dict()["tasks"].values()] == [3, 2]
+    assert list(found.stream())[-1].startswith('{"overall_percent": 100, ')
+
+
+def test_settings_choose_the_place(settings: Any) -> None:
+    settings.HTMX_LIVE = {}
+    assert isinstance(keeping(), MemoryKeeping)
+    settings.HTMX_LIVE = {"REDIS_URL": "redis://127.0.0.1:1/0"}
+    assert isinstance(keeping(), RedisKeeping)
+    settings.HTMX_LIVE = {"REDIS_URL": "redis://127.0.0.1:1/0", "PROGRESS_CACHE": "default"}
+    assert isinstance(keeping(), CacheKeeping)
