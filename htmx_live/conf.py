@@ -89,7 +89,7 @@ class Settings:
 
     # Progress
     PROGRESS_TTL: int = 3600  # how long a session is kept beyond its last change
-    PROGRESS_CACHE: str | None = None  # one of Django's CACHES to keep sessions in; None: Redis with REDIS_URL, else memory
+    PROGRESS_CACHE: str | None = None  # one of CACHES to keep sessions in; None: Redis with REDIS_URL, else memory
 
     # Layouts
     LAYOUTS: Mapping[str, Any] = field(default_factory=dict)  # keys of htmx_live.layouts.conf.LayoutSettings

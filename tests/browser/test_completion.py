@@ -94,7 +94,9 @@ def test_without_htmx_the_end_of_a_card_is_told_too(live: LivePage) -> None:
 FULL = """
 const most = (text) => { try { for (;;) sessionStorage["fill" + sessionStorage.length] = text; } catch {} };
 for (let size = 2 ** 20; size >= 1; size /= 2) most("x".repeat(size));"""
-FORBIDDEN = "Object.defineProperty(window, 'sessionStorage', {get() { throw new DOMException('no', 'SecurityError'); }})"
+FORBIDDEN = (
+    "Object.defineProperty(window, 'sessionStorage', {get() { throw new DOMException('no', 'SecurityError'); }})"
+)
 
 
 @pytest.mark.parametrize("script", [FULL, FORBIDDEN], ids=["full", "forbidden"])
