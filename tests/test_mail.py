@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from htmx_live import LiveView, background, event_handler
+from htmx_live.events import Push
 from htmx_live.pool import DaemonPool
 from htmx_live.runners.thread import ThreadRunner
+from htmx_live.runtime.dispatch import dispatch, drain
 from htmx_live.runtime.parts import override, parts
 from htmx_live.testing import LiveClient
 
@@ -74,3 +76,18 @@ def until(is_so: Callable[[], bool]) -> None:
     while not is_so():
         assert time.monotonic() < give_up, "It did not come to that."
         time.sleep(0.002)
+
+
+def test_mail_that_comes_when_a_drain_has_just_found_none_is_looked_after(page: LiveClient) -> None:
+    store: Any = parts().store
+    load = store.load
+
+    def overtaken(instance: str) -> Any:
+        loaded = load(instance)
+        store.load = load
+        dispatch(instance, Push(state={"count": "7"}))  # its own drain finds the lease taken
+        return loaded
+
+    store.load = overtaken
+    drain(page.instance)
+    until(lambda: page.state["count"] == 7)

@@ -92,19 +92,22 @@ def _hold(lease: Lease, event: Call | Adopt | None) -> Turned | None:
     """One turn under ``lease``, which is released in any case; what was saved is followed up in any case."""
     store = parts().store
     saved: _Saved | None = None
+    was_empty = False
     try:
         loaded = store.load(lease.instance)
         if loaded is None:
             raise InstanceGone(f"There is no instance {lease.instance}.")
-        if event is None and not loaded.mail:
+        was_empty = not loaded.mail
+        if event is None and was_empty:
             return None
         with keeping():
             saved = _run(lease, loaded, event)
         send(saved.record, saved.asked, saved.shown, to_user=event is not None)
         return _answer(saved, event)
     finally:
-        # Mail whose own turn failed waits for the next one: looked after at once, it could fail for ever.
-        if _release(lease) and (saved is not None or event is not None):
+        # Mail whose own turn failed waits for the next one: looked after at once, it could fail for ever.  What came
+        # since the mailbox was found empty was left to this lease's holder.
+        if _release(lease) and (saved is not None or event is not None or was_empty):
             look_after(lease.instance)
         if saved is not None:
             _follow_up(saved)
