@@ -17,7 +17,7 @@ class LiveProgress(LiveComponent):
 
     class Kwargs(Options):
         session: Any = option("", "A ProgressSession or its id.")
-        tasks: Any = option((), "The ids of the tasks to show; else all.")
+        tasks: Any = option("", "The ids of the tasks to show; else all.")
         redirect: str = option("", "Where the page goes when all is done.")
         event: str = option("", "The DOM event that is fired at the end.")
         cancel: Any = option(None, "True lets anybody who sees a session without an owner cancel it.")

@@ -11,6 +11,7 @@ from django.views.generic import TemplateView
 
 from demo.gallery.examples import arguments_of, component_names, examples_of, sentence_of, slots_of
 from htmx_live import LiveView, UserError, event_handler
+from htmx_live.progress import ProgressSession
 
 # Style sheets that are looked for, and the words by which each framework makes a button and a card.
 FRAMEWORKS: dict[str, dict[str, Any]] = {
@@ -58,6 +59,7 @@ class Sample(LiveView):
         found = find_example(example)
         if found.is_busy:
             self.start_async(self._work, 60, name="save")
+        self.session = session_for(request, example)
         if "written" in example:
             self.start_async(self._write)
 
@@ -187,6 +189,27 @@ def beside(request: HttpRequest, framework: str) -> HttpResponse:
 def part(request: HttpRequest) -> HttpResponse:
     """What the examples of a lazy panel load."""
     return render(request, "gallery/part.html")
+
+
+def session_for(request: HttpRequest, example: str) -> str:
+    """The id of a session of long work in the state that the example shows; "" where it shows none."""
+    component, _, state = example.partition("/")
+    if component not in ("live_progress", "live_progress_list", "live_cancel_button", "live_retry_button"):
+        return ""
+    session = ProgressSession.create({"import": "Import", "check": "Check"}, owner=request)
+    if "running" in state:
+        session.update("import", current=840, total=2000, unit="rows", message="Reading orders.csv")
+    if "complete" in state:
+        session.complete("import")
+        session.complete("check")
+    if "error" in state:
+        session.run("import", read_nothing)
+    return session.session_id
+
+
+def read_nothing() -> None:
+    """Work that fails at once."""
+    raise UserError("Row 7 has no price.")
 
 
 def find_example(name: str) -> Any:
