@@ -165,6 +165,7 @@ def gauge(session: str, task: str, *, ref: str | None = None) -> Gauge:
         if found is None or (ref is not None and found.ref != ref):
             found = _gauges[session, task] = Gauge(session, task, ref=ref)
             _begin()
+    _quietly(lambda: _set_deadline(session))  # before the first beat: who is killed at once is missed too
     return found
 
 
@@ -240,7 +241,7 @@ def beat() -> None:
 
 def _beat_for(session: str, tasks: list[str]) -> None:
     alive = keeping().beat(session, tasks)
-    set_deadline(session)
+    _set_deadline(session)
     for task in set(tasks) - alive:
         known = _gauges.get((session, task))
         found = keeping().row(session, task)
@@ -255,7 +256,7 @@ def _beat_for(session: str, tasks: list[str]) -> None:
     changed(session)
 
 
-def set_deadline(session: str) -> None:
+def _set_deadline(session: str) -> None:
     name = _deadline(session)
     note = json.dumps({"kind": "progress", "name": name, "session": session})
     parts().store.set_deadline(name, note, within=STALLED_AFTER)

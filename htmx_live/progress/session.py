@@ -18,7 +18,7 @@ from htmx_live.pages import owner_of
 from htmx_live.progress import changes
 from htmx_live.progress.grants import is_owner
 from htmx_live.progress.keeping import apply, keeping
-from htmx_live.progress.running import Gauge, end, gauge, note_cancelled, set_deadline
+from htmx_live.progress.running import Gauge, end, gauge, note_cancelled
 from htmx_live.progress.showing import changed
 from htmx_live.progress.snapshots import snapshot
 from htmx_live.progress.starting import retry_task, start_job, stop_job
@@ -130,7 +130,6 @@ class ProgressSession:
         row = self._change(task_id, changes.started)
         if row is not None and row.status is ProgressStatus.RUNNING:
             gauge(self.session.id, task_id)
-            set_deadline(self.session.id)
 
     def update(
         self,
