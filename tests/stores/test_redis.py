@@ -187,6 +187,7 @@ def test_a_redis_that_is_away_is_said_to_be_and_used_again_when_it_is_back(own_s
     clock.advance(PAUSE)
     assert store.create(record())
     assert turn(store).rev == 2
+    store.close()
 
 
 def test_a_lease_that_a_frozen_redis_gives_when_nobody_listens_any_more_is_given_back(
@@ -217,5 +218,6 @@ def test_a_lease_that_could_not_be_given_back_is_given_back_later(own_server: Re
     with pytest.raises(StoreUnavailable):
         store.release(lease)
     connection.heal()
-    assert RedisStore(RedisConnection(own_server.url, prefix="p:")).acquire("one", wait=30) is not None
-    store.close()
+    other = RedisStore(RedisConnection(own_server.url, prefix="p:"))
+    assert other.acquire("one", wait=30) is not None
+    store.close(), other.close()
