@@ -1,0 +1,72 @@
+"""The components beside Bootstrap, Tailwind and the Django admin: nothing breaks, overflows or breaks the policy.
+
+Set GALLERY_SHOTS to a folder to get the pictures.
+"""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.browser.visitors import Visitors, visiting
+from tests.server import Server, demo_server
+
+pytestmark = pytest.mark.browser
+
+PACKAGES = {"bootstrap": "bootstrap@5.3.8", "tailwind": "tailwindcss@4.1.17"}
+
+
+@pytest.fixture(scope="module")
+def styles(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the frameworks as npm has them; what cannot be had is not in it."""
+    folder = tmp_path_factory.mktemp("styles")
+    npm = shutil.which("npm")
+    for name, package in PACKAGES.items():
+        place = folder / f".{name}"
+        place.mkdir()
+        if npm and subprocess.run([npm, "pack", package], cwd=place, capture_output=True).returncode == 0:
+            shutil.unpack_archive(next(place.glob("*.tgz")), place, "gztar", filter="data")
+            (place / "package").rename(folder / name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, styles: Path) -> Iterator[Server]:
+    with demo_server(tmp_path_factory.mktemp("frameworks"), DEMO_STYLES=str(styles)) as server:
+        yield server
+
+
+@pytest.fixture
+def visitors(browser: Browser) -> Iterator[Visitors]:
+    with visiting(browser) as people:
+        yield people
+
+
+@pytest.mark.parametrize("width", [375, 1280])
+@pytest.mark.parametrize("look", ["theme=light", "theme=dark", "theme=light&dir=rtl"])
+@pytest.mark.parametrize("framework", ["bootstrap", "tailwind", "admin"])
+def test_components_fit_beside_a_framework(
+    server: Server, styles: Path, visitors: Visitors, framework: str, look: str, width: int
+) -> None:
+    if framework != "admin" and not (styles / framework).exists():
+        pytest.skip(f"npm could not fetch {PACKAGES[framework]}")
+    page = visitors.at(server, f"/gallery/beside/{framework}/?{look}", viewport={"width": width, "height": 800})
+    idle, busy, cover = (page.locator("main button").nth(number) for number in range(3))
+    expect(busy).to_be_disabled()
+    expect(busy).to_have_accessible_name("Exporting…")
+    expect(cover).to_have_accessible_name("Export")
+    heights = {round(button.bounding_box()["height"]) for button in (idle, busy, cover)}  # type: ignore[index]
+    assert len(heights) == 1
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    if folder := os.environ.get("GALLERY_SHOTS"):
+        page.screenshot(path=Path(folder) / f"{framework}-{look.replace('&', '-')}-{width}.png", full_page=True)
+
+
+def test_a_page_says_which_framework_is_not_installed(tmp_path: Path, visitors: Visitors) -> None:
+    with demo_server(tmp_path) as bare:
+        page = visitors.at(bare, "/gallery/beside/bootstrap/")
+        expect(page.get_by_text("Bootstrap 5 is not installed here.")).to_be_visible()
