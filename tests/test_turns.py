@@ -19,7 +19,7 @@ from htmx_live.live import import_view
 from htmx_live.pool import DaemonPool
 from htmx_live.records import Record
 from htmx_live.runners.thread import ThreadRunner
-from htmx_live.runtime.dispatch import dispatch
+from htmx_live.runtime.dispatch import dispatch, drain
 from htmx_live.runtime.parts import override, parts
 from htmx_live.state import decode_state
 from htmx_live.testing import LiveClient
@@ -287,6 +287,7 @@ def test_cancel_and_finish_at_once_come_to_one_end(page: LiveClient) -> None:
         meet.wait()
         call(page.instance, "stop", name="job")
         assert done.acquire(timeout=PATIENCE)
+        drain(page.instance, wait=PATIENCE)  # its last letter may lie there for the pool of turns
         loaded = parts().store.load(page.instance)
         assert loaded is not None and (loaded.record.jobs, loaded.mail) == ((), ())
         state = decode_state(loaded.record.state)
