@@ -1,16 +1,14 @@
-"""``live_toasts``: the place on the page where toasts appear."""
+"""``live_toasts``: the place on the page where toasts appear, in the corner that it names."""
 
 from typing import Any, Literal
 
-from django.utils.translation import gettext_lazy as _
-
-from htmx_live.component import LiveComponent, Options, merged, option
+from htmx_live.component import LiveComponent, Options, merged, option, toasts_html
 
 __all__ = ["LiveToasts"]
 
 
 class LiveToasts(LiveComponent):
-    """Notices, messages and errors of the page stand here.  Without it they stand in the lower corner at the end."""
+    """Notices, messages and errors of the page stand here.  It does what the tag toasts does, in any corner."""
 
     template_file = "htmx_live/live_toasts.html"
 
@@ -18,14 +16,8 @@ class LiveToasts(LiveComponent):
         position: Literal["bottom-end", "bottom-start", "top-end", "top-start", "static"] = option(
             "bottom-end", "The corner of the window; static: where the component stands."
         )
-        label: str = option(_("Notifications"), "The region's name for screen readers.")
+        messages: bool = option(False, "Whether messages of django.contrib.messages stand here too.")
 
     def show(self, given: Kwargs) -> dict[str, Any]:
-        own = {
-            "class": "live-toasts",
-            "data-live-toasts": "",
-            "data-at": given.position,
-            "role": "region",
-            "aria-label": str(given.label),
-        }
-        return {"attrs": merged(own, given.attrs)}
+        toasts = toasts_html(self.request or self.context.get("request"), messages=given.messages)
+        return {"attrs": merged({"data-at": given.position}, given.attrs), "toasts": toasts}

@@ -26,6 +26,7 @@ from htmx_live.progress.grants import is_owner, viewer_of
 from htmx_live.progress.keeping import keeping
 from htmx_live.regions import is_sending
 from htmx_live.rendering import current_rendering
+from htmx_live.templatetags._notices import toasts
 from htmx_live.templatetags._views import live
 from htmx_live.triggers import on
 
@@ -38,6 +39,7 @@ __all__ = [
     "merged",
     "option",
     "progress_addresses",
+    "toasts_html",
     "trigger_attributes",
     "view_html",
 ]
@@ -223,6 +225,13 @@ def view_html(context: Context, request: HttpRequest | None, view: Any, options:
         return live(context, view, **options)
     with context.push(request=request):  # a component that is given `only` its own values
         return live(context, view, **options)
+
+
+def toasts_html(request: HttpRequest | None, *, messages: bool = False) -> SafeString:
+    """The place for toasts with the user's notices; "" in a live view, which holds none, and without a request."""
+    if request is None or is_pushed():
+        return SafeString("")
+    return toasts(Context({"request": request}), messages)
 
 
 def progress_addresses(session: Any, request: HttpRequest | None) -> dict[str, str]:

@@ -137,8 +137,8 @@ def test_a_forms_error_is_an_alert() -> None:
         ),
         (
             '{% component "live_toasts" position="top-end" / %}',
-            '<div data-live-toasts="" data-at="top-end" role="region" aria-label="Notifications" '
-            'class="live-toasts"></div>',
+            '<div data-at="top-end"><div class="live-toasts" data-live-toasts role="region" '
+            'aria-label="Notifications"></div></div>',
         ),
         (
             '{% component "live_connection" lost="Gone" back="Here" / %}',

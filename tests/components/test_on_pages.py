@@ -1,4 +1,4 @@
-"""Components of long work: the card, the list, and buttons that cancel and retry."""
+"""Components that need a page: the card and the list of long work, its buttons, and the place for notices."""
 
 import re
 from collections.abc import Iterator
@@ -73,3 +73,9 @@ def test_the_owner_cancels_with_a_button_and_nobody_else_sees_it(client: Client,
     assert ">Stop</button>" in shown
     client.post(re.search('action="([^"]+)"', shown)[1])  # type: ignore[index]
     assert "<form" not in html(client, template, session)
+
+
+def test_the_place_for_toasts_on_a_page_holds_the_users_notices(client: Client, session: ProgressSession) -> None:
+    shown = html(client, '{% component "live_toasts" position="top-end" / %}')
+    assert re.match(r'<div data-at="top-end"[^>]*>', shown)
+    assert ("htmx_live/notices.js" in shown, shown.count("data-live-toasts")) == (True, 1)
