@@ -68,7 +68,7 @@ def test_the_banner_shows_while_the_server_is_away_and_goes_when_it_is_back(live
     live.stream.cut()
     banner = live.page.locator(".live-banner")
     expect(banner).to_be_visible()
-    expect(banner).to_have_text("Connection lost. Reconnecting…")
+    expect(banner).to_have_text("Connection lost. Reconnecting…", use_inner_text=True)
     for _ in range(3):
         live.server.next("stream")
     live.server.on["stream"] = lambda exchange: exchange.start_stream()
