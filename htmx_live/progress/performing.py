@@ -61,7 +61,7 @@ def look_after(note: dict[str, Any]) -> None:
                 apply(session, task, lost)
             else:
                 ages.append(kept.now - row.beat)
-    changed(session, is_end=True)
+    changed(session, at_once=True)
     if ages:  # stalled, or alive in another process
         store.set_deadline(name, json.dumps(note), within=max(LEASE - max(ages), 0.0) + 0.1)
     else:

@@ -13,6 +13,7 @@ from django.utils import translation
 from django.utils.safestring import SafeString
 
 from htmx_live.listening import listen
+from htmx_live.pages import owner_of
 from htmx_live.progress.cards import Card, draw, draw_list
 from htmx_live.progress.grants import is_owner, sign_read, viewer_of
 from htmx_live.progress.keeping import keeping
@@ -57,7 +58,7 @@ def progress_card(
 
 def progress_list(*, request: HttpRequest | None, css: str = "") -> SafeString:
     """All running work of whose page this is, live."""
-    owner = viewer_of(request)
+    owner = _lister(request)
     card = Card(css=css, language=translation.get_language() or "", may_cancel=True, url=_pattern())
     if owner == Owner():
         return draw_list([], card)
@@ -94,6 +95,14 @@ def _pattern() -> str:
         return reverse("htmx_live:progress", args=["GRANT"])
     except NoReverseMatch:
         return ""
+
+
+def _lister(request: HttpRequest | None) -> Owner:
+    """Whose list it is.  A visitor with a session may start work later; nobody gets a session for looking at a list."""
+    session = getattr(request, "session", None)
+    if request is not None and current_rendering.get() is None and session is not None and not session.is_empty():
+        return owner_of(request, create=True)
+    return viewer_of(request)
 
 
 def _csrf(request: HttpRequest | None) -> str:

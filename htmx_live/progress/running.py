@@ -220,7 +220,7 @@ class _Ending:
                 logger.warning("The end of %s could not be written and will be tried again: %s", known.task, error)
                 return parts().timer() > self._until
         forget(known)
-        changed(known.session, is_end=True)
+        changed(known.session, at_once=True)
         return True
 
 

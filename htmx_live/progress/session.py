@@ -216,7 +216,7 @@ class ProgressSession:
         """Cancel these tasks, or all that have not ended.  Work that goes on is told when it next reports."""
         tasks = list(task_ids or self.session.names)
         for task in tasks:
-            row = self._change(task, changes.cancelled, is_end=True)
+            row = self._change(task, changes.cancelled, at_once=True)
             if row is not None and row.status is ProgressStatus.CANCELLED:
                 note_cancelled(self.session.id, [task])
                 stop_job(row)
@@ -234,10 +234,10 @@ class ProgressSession:
             known = ", ".join(list(self.session.names)[:20])
             raise KeyError(f"The session has no task {task_id!r}. It has: {known}.")
 
-    def _change(self, task_id: str, change: changes.Change, *, is_end: bool = False) -> Row | None:
+    def _change(self, task_id: str, change: changes.Change, *, at_once: bool = False) -> Row | None:
         self._check(task_id)
         row = apply(self.session.id, task_id, change)
-        changed(self.session.id, is_end=is_end)
+        changed(self.session.id, at_once=at_once)
         return row
 
     def _gauge(self, task_id: str) -> Gauge:

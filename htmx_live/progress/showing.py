@@ -8,7 +8,7 @@
        ▼
     load ▸ draw each card that is on a page ▸ publish
 
-An end does not rest.  What nobody shows is not drawn.
+An end does not rest, nor does a new start.  What nobody shows is not drawn.
 """
 
 import logging
@@ -48,12 +48,12 @@ _waiting: set[str] = set()  # sessions that are published when their rest is ove
 _pool = DaemonPool("htmx-live-progress", lambda: 2)
 
 
-def changed(session: str, *, is_end: bool = False) -> None:
+def changed(session: str, *, at_once: bool = False) -> None:
     """Show what the session is now, at once or when its rest is over; never raises."""
     now = parts().timer()
     with _lock:
         until = _resting.get(session, now)
-        if not is_end and (session in _waiting or now < until):
+        if not at_once and (session in _waiting or now < until):
             if session in _waiting:
                 return
             _waiting.add(session)
@@ -63,7 +63,7 @@ def changed(session: str, *, is_end: bool = False) -> None:
     if until > now:
         _later(session, until)
     else:
-        _publish(session, is_end=is_end)
+        _publish(session, at_once=at_once)
 
 
 def in_background(call: Callable[[], None]) -> None:
@@ -111,7 +111,7 @@ def _publish_after_rest(session: str) -> None:
     with _lock:
         _waiting.discard(session)
         _rest(session, parts().timer())
-    _publish(session, is_end=False)
+    _publish(session, at_once=False)
 
 
 def _again(session: str, *, within: float) -> None:
@@ -123,11 +123,11 @@ def _again(session: str, *, within: float) -> None:
     _later(session, parts().timer() + within)
 
 
-def _publish(session: str, *, is_end: bool) -> None:
+def _publish(session: str, *, at_once: bool) -> None:
     try:
-        if not is_end and not parts().store.hold(f"progress-frame:{session}", random_id(), ttl=FRAME * 0.9):
+        if not at_once and not parts().store.hold(f"progress-frame:{session}", random_id(), ttl=FRAME * 0.9):
             _again(session, within=FRAME)  # another process has just published it
-        elif not _publish_alone(session, patience=1.0 if is_end else 0.0):
+        elif not _publish_alone(session, patience=1.0 if at_once else 0.0):
             _again(session, within=FRAME)
     except StoreUnavailable as error:
         logger.warning("The progress of %s cannot be shown and will be tried again: %s", session, error)

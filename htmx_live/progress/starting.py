@@ -89,7 +89,7 @@ def _submit(session: str, task: str, change: Callable[[Row, float], Row | None])
     note = json.dumps({"kind": KIND, "name": name, "session": session})
     parts().store.set_deadline(name, note, within=WORKER_WAIT)
     job = Job(ref=row.ref, instance=session, callback=row.callback, args=[task], is_async=False, kind=KIND)
-    changed(session)
+    changed(session, at_once=True)
     after_commit(lambda: _hand_over(session, task, job))
 
 
