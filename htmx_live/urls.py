@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from htmx_live import endpoints
+from htmx_live import endpoints, health
 from htmx_live.layouts import urls as layouts
 from htmx_live.progress import views as progress
 
@@ -12,6 +12,7 @@ urlpatterns = [
     path("event/<str:handler>/", endpoints.event, name="event"),
     path("stream/", endpoints.stream, name="stream"),
     path("sync/", endpoints.sync, name="sync"),
+    path("health/", health.health, name="health"),
     path("notices/", endpoints.notices, name="notices"),
     path("progress/<str:grant>/", progress.progress, name="progress"),
     path("progress/<str:grant>/cancel/", progress.cancel, name="progress_cancel"),

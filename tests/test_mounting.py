@@ -195,7 +195,7 @@ def test_processes_that_share_no_store_are_told_so_and_the_page_gives_up(live: L
     with override(store=MemoryStore()):
         page.click("add", amount=2)
     assert page.status == 410
-    assert "name a store that all processes share in HTMX_LIVE['STORE']" in caplog.text
+    assert "set HTMX_LIVE['REDIS_URL'] to a Redis that all processes share" in caplog.text
 
 
 def test_a_grant_counts_how_often_its_view_was_mounted_again(live: Live) -> None:

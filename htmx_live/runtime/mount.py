@@ -210,7 +210,7 @@ def _check_epoch(grant: ViewGrant) -> None:
     if is_foreign and grant.remounts and time.time() - grant.issued < _QUICK:
         logger.error(
             "Instance %s (%s) was mounted %d s ago by another process that shares no store with this one. Run one "
-            "process, or name a store that all processes share in HTMX_LIVE['STORE'].",
+            "process, or set HTMX_LIVE['REDIS_URL'] to a Redis that all processes share.",
             grant.instance,
             grant.view,
             time.time() - grant.issued,
