@@ -429,9 +429,7 @@
   function offline(is) {
     if (is === state.offline) return;
     state.offline = is;
-    const [own] = all("[data-live-part=banner]");
-    if (own) own.remove();
-    else if (is && !all(".live-banner")[0]) doc.body.append(part("banner") || "");
+    if (is && !all(".live-banner")[0]) doc.body.append(part("banner") || ""); // it stays, to say for a moment "back"
     if (is) emit("disconnected");
     paint();
   }

@@ -72,7 +72,8 @@ def test_the_banner_shows_while_the_server_is_away_and_goes_when_it_is_back(live
     for _ in range(3):
         live.server.next("stream")
     live.server.on["stream"] = lambda exchange: exchange.start_stream()
-    expect(banner).to_have_count(0)
+    expect(banner).to_have_text("Connected again", use_inner_text=True)
+    expect(banner).to_be_hidden()
 
 
 def test_the_banner_stays_until_a_reset_is_made_good(live: LivePage) -> None:
@@ -84,9 +85,9 @@ def test_the_banner_stays_until_a_reset_is_made_good(live: LivePage) -> None:
     live.page.clock.run_for(300)
     sync = live.server.next("sync")
     live.page.clock.run_for(1000)
-    assert live.page.locator(".live-banner").count() == 1
+    assert live.page.locator("body.live-offline").count() == 1
     sync.answer(swap("2", rev=2))
-    expect(live.page.locator(".live-banner")).to_have_count(0)
+    expect(live.page.locator("body.live-offline")).to_have_count(0)
     assert live.page.inner_text("#live-a") == "2"
 
 
