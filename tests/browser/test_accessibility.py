@@ -24,6 +24,7 @@ PAGES = [
     "/orders/",
     "/orders/new/",
     "/products/",
+    "/overview/",
     "/overview/lazy/",
 ]
 GALLERY = ["/gallery/", *(f"/gallery/{name}/" for name in component_names())]
