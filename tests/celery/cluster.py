@@ -23,7 +23,7 @@ from htmx_live.runtime.parts import parts
 from htmx_live.state import decode_state
 from htmx_live.views import LiveView
 
-__all__ = ["PATIENCE", "Page", "Worker", "wait_for"]
+__all__ = ["PATIENCE", "ROOT", "Page", "Worker", "running", "wait_for", "worker_environment"]
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PATIENCE = 30.0  # seconds until what does not come fails a test
@@ -36,6 +36,17 @@ def wait_for(what: Callable[[], Any], *, within: float = PATIENCE) -> Any:
         assert time.monotonic() < give_up, f"It did not come within {within:g} s."
         time.sleep(0.02)
     return answer
+
+
+def worker_environment(live: dict[str, Any], broker: str) -> dict[str, str]:
+    """For a process of this site; see ``settings``."""
+    return {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "tests.celery.settings",
+        "TEST_HTMX_LIVE": json.dumps(live),
+        "TEST_BROKER": broker,
+        "PYTHONWARNINGS": "ignore",
+    }
 
 
 @dataclass
@@ -57,13 +68,7 @@ class Worker:
         name = f"{self.queue}-{random_id()[:6]}@localhost"
         options = ["--pool", self.pool, "--concurrency", str(self.concurrency), "-Q", self.queue, "-n", name]
         quick = ["--without-gossip", "--without-mingle", "--loglevel", "INFO"]
-        environment = {
-            **os.environ,
-            "DJANGO_SETTINGS_MODULE": "tests.celery.settings",
-            "TEST_HTMX_LIVE": json.dumps(self.live),
-            "TEST_BROKER": self.broker,
-            "PYTHONWARNINGS": "ignore",
-        }
+        environment = worker_environment(self.live, self.broker)
         command = [sys.executable, "-m", "celery", "-A", "tests.celery.app", "worker", *options, *quick]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -104,9 +109,12 @@ def running(worker: Worker) -> Iterator[Worker]:
 class Page:
     """An instance of ``view`` and what its user does; everything is read from the store."""
 
-    def __init__(self, view: type[LiveView], **kwargs: Any) -> None:
+    def __init__(self, view: type[LiveView], *, instance: str = "", **kwargs: Any) -> None:
+        """With ``instance`` one that another process has mounted."""
         self.view, self.request = view, RequestFactory().get("/")
-        self.id = random_id()
+        self.id, self.instance = random_id(), instance
+        if instance:
+            return
         visit = Visit(request=self.request, page=self.id, owner=lambda create: Owner(token="t", user=""))
         self.instance = mount(view, visit, kwargs=kwargs).turned.record.instance
         parts().store.show(self.id, present=600, kept=600)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from celery import Celery, _state
 
 from htmx_live.grants import random_id
 from htmx_live.pool import DaemonPool
@@ -20,7 +21,6 @@ from htmx_live.transport.bus import override_bus
 from htmx_live.transport.redis import RedisBus
 from tests.redis_server import RedisServer
 
-from .app import app
 from .cluster import Worker, running, wait_for
 
 PREFIX = "celery-tests:"
@@ -70,9 +70,6 @@ def site(redis_server: RedisServer, settings: Any) -> Iterator[None]:
 
 @contextmanager
 def serving(redis: RedisServer) -> Iterator[None]:
-    app.conf.broker_url = broker_of(redis)
-    app.set_default()
-    app.set_current()
     connection = RedisConnection(redis.url, prefix=PREFIX)
     store, bus = RedisStore(connection), RedisBus(connection)
     watcher = Watcher(lambda: store)
@@ -85,9 +82,20 @@ def serving(redis: RedisServer) -> Iterator[None]:
         timer=ThreadTimer(),
         watcher=watcher,
     )
-    with override_bus(bus), chosen:
+    with celery_app(broker_of(redis)), override_bus(bus), chosen:
         yield
     watcher.stop()
+
+
+@contextmanager
+def celery_app(broker: str) -> Iterator[None]:
+    """The project's app, of all threads, for a while; one that has been connected stays with its broker."""
+    app = Celery("site", broker=broker, set_as_current=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_state, "default_app", app)
+        patch.setattr(_state._tls, "current_app", app)
+        yield
+    app.close()
 
 
 @pytest.fixture

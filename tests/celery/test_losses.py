@@ -2,13 +2,20 @@
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
-from htmx_live.runtime.watch import INTERVAL
+import pytest
 
-from .cluster import Page, Worker, wait_for
-from .conftest import LEASE, Bell, use
+from htmx_live.runtime.parts import parts
+from htmx_live.runtime.watch import INTERVAL
+from tests.redis_server import RedisServer
+
+from .cluster import ROOT, Page, Worker, wait_for, worker_environment
+from .conftest import LEASE, Bell, broker_of, use
 from .views import Desk
 
 SOON = LEASE + 2 * INTERVAL + 1  # seconds in which a loss must be seen
@@ -16,7 +23,8 @@ SOON = LEASE + 2 * INTERVAL + 1  # seconds in which a loss must be seen
 
 def kill_each_time(bell: Bell, page: Page, times: int) -> None:
     for count in range(1, times + 1):
-        os.kill(bell.wait(count), signal.SIGKILL)
+        with suppress(ProcessLookupError):  # has been killed already
+            os.kill(bell.wait(count), signal.SIGKILL)
 
 
 def test_a_job_whose_process_is_killed_is_lost(
@@ -122,3 +130,31 @@ def test_a_job_that_was_lost_and_started_anew_does_not_come_back(site: None, hir
     bell.go()
     wait_for(lambda: page.ended == ["job: lost", "job: 42"])  # the new one's, behind the old in the same process
     assert (page.rows, page.state["step"], page.record.lost) == ((), 1, ())
+
+
+def test_at_its_real_lease_a_loss_is_told_within_fifteen_seconds(site: None, hire: Any, bell: Bell) -> None:
+    worker = hire("solo", JOB_LEASE=10.0)
+    page = Page(Desk)
+    page.send("start", job="hang", path=bell.path)
+    bell.wait()
+    worker.kill()
+    wait_for(lambda: page.ended == ["job: lost"], within=15)
+
+
+@pytest.mark.parametrize("retries", [0, 1])
+def test_a_job_on_a_thread_of_a_killed_web_process_is_lost_or_done_by_another(
+    site: None, redis_server: RedisServer, pools: Callable[[str], Worker], settings: Any, bell: Bell, retries: int
+) -> None:
+    use(pools("prefork"), settings)
+    parts().watcher.start()
+    live = {**settings.HTMX_LIVE, "RUNNER": "thread"}
+    command = [sys.executable, "-m", "tests.celery.lone_server", bell.path, str(retries)]
+    environment = worker_environment(live, broker_of(redis_server))
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        page = Page(Desk, instance=server.stdout.readline().strip())
+        bell.wait()
+        server.kill()
+    kill_each_time(bell, page, retries + 1) if retries else None
+    wait_for(lambda: page.ended == ["job: lost"])
+    assert len(bell.begun) == retries + 1

@@ -1,7 +1,6 @@
 """Brokers and stores that go away: errors are quick, and nothing is left half-done or done twice."""
 
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -18,9 +17,8 @@ from htmx_live.runtime.parts import override, parts
 from tests.redis_server import RedisServer
 from tests.server import free_port
 
-from .app import app
-from .cluster import PATIENCE, ROOT, Page, wait_for
-from .conftest import Bell, live_settings, serving
+from .cluster import PATIENCE, ROOT, Page, wait_for, worker_environment
+from .conftest import Bell, celery_app, live_settings, serving
 from .views import Desk
 
 
@@ -55,30 +53,16 @@ def own_redis(tmp_path: Path, settings: Any) -> Iterator[RedisServer]:
 
 def test_a_job_that_no_broker_takes_is_refused_on_the_page(site: None, refusing: int) -> None:
     page = Page(Desk)
-    app.conf.broker_url = f"redis://127.0.0.1:{refusing}/1"
-    close_pools()
-    page.send("start", job="flash")
-    close_pools()
+    with celery_app(f"redis://127.0.0.1:{refusing}/1"):
+        page.send("start", job="flash")
     assert page.settle() == ["job: refused"]
-
-
-def close_pools() -> None:
-    """Connections to another broker from now on."""
-    if app._pool is not None:
-        app._pool.force_close_all()
-    app._pool = app.amqp._producer_pool = None
 
 
 @pytest.mark.parametrize("count", [1, 20])
 def test_a_broker_that_says_nothing_keeps_nobody_waiting_for_two_seconds(
     redis_server: RedisServer, black_hole: int, count: int
 ) -> None:
-    environment = {
-        **os.environ,
-        "DJANGO_SETTINGS_MODULE": "tests.celery.settings",
-        "TEST_HTMX_LIVE": json.dumps(live_settings(redis_server)),
-        "TEST_BROKER": f"redis://127.0.0.1:{black_hole}/1",
-    }
+    environment = worker_environment(live_settings(redis_server), f"redis://127.0.0.1:{black_hole}/1")
     command = [sys.executable, "-m", "tests.celery.sender", str(count)]
     told = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=PATIENCE)
     refused, longest = json.loads(told.stdout)

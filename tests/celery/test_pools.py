@@ -5,13 +5,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from celery import current_app
 
 from htmx_live.conf import settings
 from htmx_live.runners.base import Job
 from htmx_live.runners.celery import TASK
 from htmx_live.runners.messages import write_job
 
-from .app import app
 from .chores import refresh_metrics
 from .cluster import Page, Worker, wait_for
 from .conftest import Bell, use
@@ -114,7 +114,7 @@ def test_a_finished_job_that_is_delivered_again_changes_nothing(worker: Worker, 
 def test_forged_messages_are_dropped_and_the_worker_lives(worker: Worker) -> None:
     page = Page(Desk)
     for kwargs in ({"job": "forged"}, {"job": 5}, {"odd": "argument"}, {}):
-        app.send_task(TASK, kwargs=kwargs, queue=worker.queue, ignore_result=True)
+        current_app.send_task(TASK, kwargs=kwargs, queue=worker.queue, ignore_result=True)
     send_message(Job(ref="r", instance="nobody", callback="os:abort"))
     for callback in ("method:no_such_method", "no.such.module:function", "views:Desk", ""):
         page.send("start_odd", callback=callback)
@@ -130,4 +130,4 @@ def test_a_task_of_the_project_pushes_to_live_views(worker: Worker) -> None:
 
 
 def send_message(job: Job) -> None:
-    app.send_task(TASK, kwargs={"job": write_job(job)}, queue=settings().CELERY_QUEUE, ignore_result=True)
+    current_app.send_task(TASK, kwargs={"job": write_job(job)}, queue=settings().CELERY_QUEUE, ignore_result=True)
