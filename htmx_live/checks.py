@@ -41,6 +41,10 @@ def check_settings(**kwargs: Any) -> Iterable[CheckMessage]:
     if chosen.RUNNER not in ("thread", "immediate", "celery", "tasks") and not _imports(chosen.RUNNER):
         hint = "Use 'thread', 'celery', 'tasks', or the dotted path of a runner."
         found.append(Error(f"HTMX_LIVE['RUNNER'] is {chosen.RUNNER!r}.", hint=hint, id="htmx_live.E003"))
+    if chosen.RUNNER in ("celery", "tasks") and not chosen.REDIS_URL and not chosen.STORE:
+        hint = "Set HTMX_LIVE['REDIS_URL'], for example to redis://127.0.0.1:6379/0, for web processes and workers."
+        text = f"HTMX_LIVE['RUNNER'] is {chosen.RUNNER!r}, and its workers would find no record in their own memory."
+        found.append(Error(text, hint=hint, id="htmx_live.E005"))
     if chosen.TICKS not in ("web", "command"):
         hint = "Use 'web', or 'command' and run manage.py live_ticks."
         found.append(Error(f"HTMX_LIVE['TICKS'] is {chosen.TICKS!r}.", hint=hint, id="htmx_live.E004"))

@@ -36,6 +36,14 @@ def test_an_unknown_runner_is_found(settings: Any) -> None:
     assert ids(checks.check_settings()) == ["htmx_live.E003"]
 
 
+@pytest.mark.parametrize("runner", ["celery", "tasks"])
+def test_workers_without_a_store_of_all_processes_are_found(settings: Any, runner: str) -> None:
+    settings.HTMX_LIVE = {"RUNNER": runner}
+    assert ids(checks.check_settings()) == ["htmx_live.E005"]
+    settings.HTMX_LIVE = {"RUNNER": runner, "REDIS_URL": "redis://127.0.0.1:1/0"}
+    assert ids(checks.check_settings()) == []
+
+
 def test_missing_middleware_is_found(settings: Any) -> None:
     settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if name != LIVE]
     assert ids(checks.check_middleware()) == ["htmx_live.E010"]
