@@ -151,9 +151,14 @@ def _task(kept: Kept, here: Seen, task: str, *, element: str) -> dict[str, Any]:
         "percent": here.percents[task],
         "is_indeterminate": status.is_running and row.current is not None and row.total is None,
         "amount": amount(row),
-        "rate": amount(replace(row, current=speed, total=None)) if speed and status.is_running else "",
-        "left": duration(max(left, 0.0)) if left is not None else "",
+        "rate": amount(replace(row, current=_rounded(speed), total=None)) if speed and status.is_running else "",
+        "left": duration(left) if left is not None and left > 0 else "",
     }
+
+
+def _rounded(speed: float) -> float:
+    """As exact as it can be read while it changes."""
+    return float(round(speed)) if speed >= 10 else round(speed, 1)
 
 
 def _names(kept: Kept) -> str:

@@ -64,8 +64,8 @@ def progress_list(*, request: HttpRequest | None, css: str = "") -> SafeString:
         return draw_list([], card)
     keeping().show_list(listed_under(owner), card.key, card.to_json())
     parts().watcher.start()
-    word = listen(request, list_channel(owner, card.key))
-    return draw_list(listed(owner), card, word=word, csrf_token=_csrf(request))
+    word = listen(request, list_channel(listed_under(owner), card.key))
+    return draw_list(listed(listed_under(owner)), card, word=word, csrf_token=_csrf(request))
 
 
 def status_url(session: Session, viewer: Owner, *, redirect: str = "") -> str:

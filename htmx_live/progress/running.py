@@ -20,7 +20,7 @@ from htmx_live.exceptions import Cancelled, StoreUnavailable
 from htmx_live.grants import random_id
 from htmx_live.progress.changes import Change, Report, of_start, reported
 from htmx_live.progress.keeping import apply, keeping
-from htmx_live.progress.showing import changed, in_background
+from htmx_live.progress.showing import changed, in_background, moved, rest_no_more
 from htmx_live.progress.values import STALLED_AFTER, ProgressStatus, Row
 from htmx_live.runtime.parts import after_fork, parts
 from htmx_live.timer import Timer
@@ -253,7 +253,7 @@ def _beat_for(session: str, tasks: list[str]) -> None:
             known.change(reported(Report()))  # here it is
             continue
         known.heed(None if found is None else found[0])
-    changed(session)
+    moved(session, within=0.9 * BEAT)
 
 
 def _set_deadline(session: str) -> None:
@@ -307,3 +307,4 @@ def forget_all() -> None:
     _gauges.clear()
     _endings.clear()
     _beats = None
+    rest_no_more()

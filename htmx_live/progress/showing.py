@@ -14,8 +14,10 @@ An end does not rest, nor does a new start.  What nobody shows is not drawn.
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
+from math import inf
 
 from htmx_live.exceptions import StoreUnavailable
 from htmx_live.fragments import Fragment, join
@@ -24,18 +26,19 @@ from htmx_live.pool import DaemonPool, Pool
 from htmx_live.progress.cards import Card, draw, draw_list
 from htmx_live.progress.keeping import keeping
 from htmx_live.progress.values import Kept, ProgressStatus, listed_under, seen
-from htmx_live.records import Owner
 from htmx_live.rendering import current_rendering
 from htmx_live.runtime.parts import after_fork, parts
 from htmx_live.transport.channels import progress_channel
 
-__all__ = ["FRAME", "LIST", "changed", "in_background", "list_channel", "listed"]
+__all__ = ["FRAME", "LIST", "changed", "in_background", "list_channel", "listed", "moved", "rest_no_more"]
 
 logger = logging.getLogger("htmx_live.progress")
 
 FRAME = 0.1  # seconds between two publications of one session
 LIST = "progress-list"  # the id of a list's element
 
+_LIST_OF = "list:"  # before an owner, where sessions and lists are treated alike
+_LIST_FRAME = 0.5
 _PUBLISHING = 2.0  # seconds after which a process that publishes counts as dead
 _BUSY = 0.02
 _AWAY = 1.0
@@ -66,20 +69,29 @@ def changed(session: str, *, at_once: bool = False) -> None:
         _publish(session, at_once=at_once)
 
 
+def moved(session: str, *, within: float) -> None:
+    """Show what only time has changed, unless this process has shown the session within so many seconds."""
+    with _lock:
+        is_fresh = _resting.get(session, -inf) - FRAME + within > parts().timer()
+    if not is_fresh:
+        changed(session)
+
+
 def in_background(call: Callable[[], None]) -> None:
     """Make the call on a thread of progress, or where a test makes its turns."""
     turns: Pool = parts().turns
     (_pool if isinstance(turns, DaemonPool) else turns).submit(call)
 
 
-def list_channel(owner: Owner, key: str) -> str:
-    return progress_channel(f"list.{listed_under(owner)}.{key}")
+def list_channel(owner: str, key: str) -> str:
+    """``owner`` is the word for an owner's list."""
+    return progress_channel(f"list.{owner}.{key}")
 
 
-def listed(owner: Owner) -> list[Kept]:
+def listed(owner: str) -> list[Kept]:
     """What a list shows of an owner's work: what runs or waits to run, and what has just ended; the newest first."""
     place = keeping()
-    found = [kept for kept in map(place.load, place.of_owner(listed_under(owner))) if kept is not None]
+    found = [kept for kept in map(place.load, place.of_owner(owner)) if kept is not None]
     return [kept for kept in found if _is_listed(kept)]
 
 
@@ -97,7 +109,7 @@ def _was_begun(kept: Kept) -> bool:
 
 
 def _rest(session: str, now: float) -> None:
-    _resting[session] = now + FRAME
+    _resting[session] = now + (_LIST_FRAME if session.startswith(_LIST_OF) else FRAME)
     if len(_resting) > _WATCHED:
         for over in [one for one, until in _resting.items() if until <= now]:
             del _resting[over]
@@ -155,37 +167,58 @@ def _publish_alone(session: str, *, patience: float) -> bool:
 
 
 def _send(session: str) -> None:
+    if session.startswith(_LIST_OF):
+        with _apart():
+            _send_list(session.removeprefix(_LIST_OF))
+        return
     kept = keeping().load(session)
     if kept is None:
         return
-    outer = current_rendering.set(None)
-    try:
+    with _apart():
         for text in kept.shown.values():
             card = Card.from_json(text)
             fragment = Fragment(target=card.element(session), html=draw(kept, card))
             parts().bus.publish([card.channel(session)], fragment.target, str(join([fragment])))
-        _send_lists(kept)
+    _tell_list(kept, at_once=all(row.status.is_ended for row in kept.rows.values()))
+
+
+@contextmanager
+def _apart() -> Iterator[None]:
+    """What is drawn here belongs to no live view, though one may be at work around it."""
+    outer = current_rendering.set(None)
+    try:
+        yield
     finally:
         current_rendering.reset(outer)
 
 
-def _send_lists(kept: Kept) -> None:
-    owner = kept.session.owner
-    shown = keeping().shown_lists(listed_under(owner)) if owner != Owner() else {}
-    if not shown:
+def _tell_list(kept: Kept, *, at_once: bool) -> None:
+    """The owner's lists have a rest of their own: a hundred sessions at once do not draw them a hundred times."""
+    owner = listed_under(kept.session.owner)
+    if not owner or not keeping().shown_lists(owner):
         return
-    sessions = listed(owner)
+    changed(_LIST_OF + owner, at_once=at_once)
+    last = max(row.since for row in kept.rows.values())
+    if all(row.status.is_ended for row in kept.rows.values()) and kept.now - last < _LINGER:
+        _again(_LIST_OF + owner, within=_LINGER + FRAME)  # it leaves the lists
+
+
+def _send_list(owner: str) -> None:
+    shown = keeping().shown_lists(owner)
+    sessions = listed(owner) if shown else []
     for key, text in shown.items():
         fragment = Fragment(target=LIST, html=draw_list(sessions, Card.from_json(text)))
         parts().bus.publish([list_channel(owner, key)], LIST, str(join([fragment])))
-    last = max(row.since for row in kept.rows.values())
-    if all(row.status.is_ended for row in kept.rows.values()) and kept.now - last < _LINGER:
-        _later(kept.session.id, parts().timer() + _LINGER + FRAME)  # it leaves the lists
+
+
+def rest_no_more() -> None:
+    """Nothing was shown yet; also for tests, whose timers go with them."""
+    _resting.clear()
+    _waiting.clear()
 
 
 @after_fork
 def _after_fork() -> None:
     global _lock, _pool
     _lock, _pool = threading.Lock(), DaemonPool("htmx-live-progress", lambda: 2)
-    _resting.clear()
-    _waiting.clear()
+    rest_no_more()

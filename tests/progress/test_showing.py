@@ -348,6 +348,22 @@ def test_the_list_shows_the_users_running_work_and_what_starts_later(staged: Sta
     assert staged.clock._calls == [] and running() == []
 
 
+def test_a_hundred_sessions_at_once_draw_their_list_a_few_times(staged: Stage) -> None:
+    ann = signed_in()
+    ann.get("/page/list/")
+    user = get_user_model().objects.get(username="ann")
+    sessions = [ProgressSession.create({"a": "Import"}, owner=user) for _ in range(100)]
+    staged.clock.advance(1)
+    sent(staged)
+    for number in range(10):
+        for session in sessions:
+            session.update("a", current=number, total=10)
+        staged.clock.advance(0.1)
+    staged.clock.advance(1)
+    lists = sent(staged)
+    assert len(lists) <= 5 and lists[-1].count("90 %,") == 100
+
+
 def test_a_visitor_without_a_session_has_an_empty_list(staged: Stage) -> None:
     assert "progressbar" not in Client().get("/page/list/").content.decode()
 

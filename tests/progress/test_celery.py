@@ -1,0 +1,57 @@
+"""Progress inside of Celery tasks: a block tells Celery and the page the same."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from celery import Celery, current_app
+
+from htmx_live.progress import ProgressSession
+from htmx_live.testing.stage import Stage
+
+app = Celery("progress-tests", set_as_current=False, broker="memory://", backend="cache+memory://")
+
+SEEN: dict[str, str] = {}  # how the last start of a session's task found it
+
+
+@app.task(bind=True, max_retries=1)
+def work(self: Any, session_id: str, ending: str) -> str:
+    session = ProgressSession.get(session_id)
+    assert session is not None
+    SEEN[session_id] = session.to_dict()["tasks"]["a"]["status"]
+    with session.task("a") as task:
+        task.update(current=1, total=4)
+        if ending == "retry" and not self.request.retries:
+            raise self.retry(countdown=0, throw=True)
+        if ending == "fail":
+            raise ValueError("secret")
+        if ending == "cancel":
+            session.cancel()
+            list(task.track(range(3)))
+    return "done"
+
+
+@pytest.fixture(autouse=True)
+def apart() -> Iterator[None]:
+    before = current_app._get_current_object()
+    yield
+    before.set_current()
+
+
+@pytest.mark.parametrize(
+    ("ending", "state", "status"),
+    [("return", "SUCCESS", "complete"), ("fail", "FAILURE", "error"), ("cancel", "IGNORED", "cancelled")],
+)
+def test_celery_and_the_page_hear_the_same(staged: Stage, ending: str, state: str, status: str) -> None:
+    session = ProgressSession.create({"a": "Import"})
+    assert work.apply(args=[session.session_id, ending]).state == state
+    staged.clock.advance(2)
+    assert session.to_dict()["tasks"]["a"]["status"] == status
+
+
+def test_a_retry_is_seen_and_then_begins_anew(staged: Stage) -> None:
+    session = ProgressSession.create({"a": "Import"})
+    result = work.apply(args=[session.session_id, "retry"])
+    assert (result.state, SEEN.pop(session.session_id)) == ("SUCCESS", "retrying")
+    staged.clock.advance(2)
+    assert session.to_dict()["tasks"]["a"]["status"] == "complete"
