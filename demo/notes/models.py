@@ -5,7 +5,7 @@ from django.db import models, transaction
 
 from htmx_live import UserError
 
-from .weaving import shared, woven
+from .weaving import joined, woven
 
 LONGEST = 2000  # characters: texts that long are woven in well under a second, whatever they are
 
@@ -27,7 +27,7 @@ class Note(models.Model):
         """
         with transaction.atomic():
             note = cls.objects.select_for_update().get(pk=pk)
-            both = woven(shared(mine, note.content) if base is None else base, mine, note.content)
+            both = joined(mine, note.content) if base is None else woven(base, mine, note.content)
             if max(len(mine), len(both)) > LONGEST:
                 raise UserError(f"A note has room for {LONGEST} characters.")
             note.content, note.edited_by = both, by

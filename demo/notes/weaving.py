@@ -8,7 +8,7 @@ from collections import defaultdict
 from difflib import SequenceMatcher
 from itertools import takewhile
 
-__all__ = ["shared", "woven"]
+__all__ = ["joined", "woven"]
 
 
 def woven(base: str, mine: str, theirs: str) -> str:
@@ -25,9 +25,13 @@ def woven(base: str, mine: str, theirs: str) -> str:
     return "".join(typed[at] + character for at, character in enumerate(kept)) + typed[len(theirs)]
 
 
-def shared(mine: str, theirs: str) -> str:
-    """What both hold: woven from here, neither loses anything."""
-    return "".join(mine[index] for index, _ in _common(mine, theirs))
+def joined(mine: str, theirs: str) -> str:
+    """Both texts as a whole, where nobody knows what they came from: what they share stands there once."""
+    both, here, there = "", 0, 0
+    for at, where in _common(mine, theirs):
+        both += mine[here:at] + theirs[there : where + 1]
+        here, there = at + 1, where + 1
+    return both + mine[here:] + theirs[there:]
 
 
 def _common(one: str, other: str) -> list[tuple[int, int]]:
