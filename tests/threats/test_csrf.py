@@ -7,12 +7,26 @@ from tests.threats.visitor import Visitor, written
 
 pytestmark = pytest.mark.django_db
 
-ROUTES = {"event": "/live/event/add/", "sync": "/live/sync/", "stream": "/live/stream/", "notices": "/live/notices/"}
+ROUTES = {
+    "event": "/live/event/add/",
+    "sync": "/live/sync/",
+    "stream": "/live/stream/",
+    "notices": "/live/notices/",
+    "progress_cancel": "/live/progress/grant/cancel/",
+    "progress_retry": "/live/progress/grant/retry/",
+}
+READ_ONLY = {"panel", "progress", "health"}
 
 
 def test_these_tests_know_every_route():
     names = {pattern.name for pattern in get_resolver("htmx_live.urls").url_patterns}
-    assert names == {*ROUTES, "panel"}  # which only answers GET
+    assert names == ROUTES.keys() | READ_ONLY
+
+
+def test_what_is_only_read_answers_no_post():
+    token = Visitor().open().csrf
+    for route in ("/live/progress/grant/", "/live/health/"):
+        assert Visitor().http.post(route, headers={"X-CSRFToken": token}).status_code in (403, 404, 405)
 
 
 @pytest.mark.parametrize("token", [None, "", "x", "a" * 32, "a" * 64, "é"])
