@@ -1,6 +1,7 @@
 """``CacheKeeping``: sessions in one of Django's caches, one key per task, JSON text.
 
-A cache cannot compare and swap: of two processes that change *one* task in the same moment the later one wins.  Tasks
+A cache cannot compare and swap: of two processes that change *one* task in the same moment the later one wins, and two
+that make a session with *one* key in the moment after another has ended may both make it.  Tasks
 are apart from each other, so that two that change different ones lose nothing.  What a cache evicts is gone.
 """
 
@@ -14,7 +15,7 @@ from django.core.cache import caches
 
 from htmx_live.conf import settings
 from htmx_live.progress.encoding import decode_row, decode_session, encode_row, encode_session
-from htmx_live.progress.memory import LISTED, note
+from htmx_live.progress.memory import KEY_TTL, LISTED, note
 from htmx_live.progress.values import Kept, Row, Session, listed_under
 
 __all__ = ["CacheKeeping"]
@@ -28,12 +29,15 @@ class CacheKeeping:
     def __init__(self, alias: str, *, clock: Callable[[], float] = time.time) -> None:
         self._alias, self._clock = alias, clock
 
-    def create(self, session: Session, rows: dict[str, Row]) -> None:
+    def create(self, session: Session, rows: dict[str, Row], *, instead_of: str = "") -> str:
+        if session.key and (there := self._claim(session, instead_of)) != session.id:
+            return there
         texts = {_key("row", session.id, task): encode_row(row) for task, row in rows.items()}
         self._cache.set_many({_key(_SESSION, session.id): encode_session(session), **texts}, self._ttl)
         if owner := listed_under(session.owner):
             name = _key(_OWNER, owner)
             self._cache.set(name, [session.id, *self._cache.get(name, [])][:LISTED], self._ttl)
+        return session.id
 
     def now(self) -> float:
         return self._clock()
@@ -87,6 +91,17 @@ class CacheKeeping:
     def shown_lists(self, owner: str) -> dict[str, str]:
         found: dict[str, str] = self._cache.get(_key(_LISTS, owner), {})
         return found
+
+    def _claim(self, session: Session, instead_of: str) -> str:
+        """The session that has the key now: another one that is kept, or this one."""
+        name = _key("key", listed_under(session.owner), session.key)
+        if self._cache.add(name, session.id, KEY_TTL):
+            return session.id
+        there = str(self._cache.get(name, ""))
+        if there not in ("", instead_of) and self._cache.get(_key(_SESSION, there)) is not None:
+            return there
+        self._cache.set(name, session.id, KEY_TTL)
+        return session.id
 
     def _keep(self, session: str) -> None:
         known = self._cache.get(_key(_SESSION, session))

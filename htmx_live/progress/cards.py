@@ -152,6 +152,7 @@ def _task(kept: Kept, here: Seen, task: str, *, element: str) -> dict[str, Any]:
         "is_indeterminate": status.is_running and row.current is not None and row.total is None,
         "amount": amount(row),
         "rate": amount(replace(row, current=_rounded(speed), total=None)) if speed and status.is_running else "",
+        "result": row.result if status is ProgressStatus.COMPLETE else "",
         "left": duration(left) if left is not None and left > 0 else "",
     }
 

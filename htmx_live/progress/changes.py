@@ -91,7 +91,7 @@ def reported(report: Report) -> Change:
     return change
 
 
-def completed(message: str | None, report: Report) -> Change:
+def completed(message: str | None, report: Report, *, result: str = "") -> Change:
     """It has ended well; ``report`` is what it said last."""
 
     def change(row: Row, now: float) -> Row | None:
@@ -109,14 +109,15 @@ def completed(message: str | None, report: Report) -> Change:
             ended=_not_before(last.started, now),
             since=now,
             message=last.message if message is None else message,
+            result=result,
         )
 
     return change
 
 
-def failed(message: str, report: Report) -> Change:
-    """It has ended badly; the percentage stays."""
-    return _ended(ProgressStatus.ERROR, message, report)
+def failed(message: str, report: Report, *, error: str = "") -> Change:
+    """It has ended badly; the percentage stays.  ``error`` is the id under which the log has why."""
+    return _ended(ProgressStatus.ERROR, message, report, error=error)
 
 
 def cancelled(row: Row, now: float) -> Row | None:
@@ -145,19 +146,22 @@ def retrying(row: Row, now: float) -> Row | None:
     return replace(row, status=ProgressStatus.RETRYING, since=now)
 
 
-def _ended(status: ProgressStatus, message: str, report: Report) -> Change:
+def _ended(status: ProgressStatus, message: str, report: Report, *, error: str) -> Change:
     def change(row: Row, now: float) -> Row | None:
         if row.status.is_ended and row.status is not ProgressStatus.LOST:
             return None
         last = _with(report, row if row.started is None else _alive(row, now), now)
-        return replace(last, status=status, ended=_not_before(last.started, now), since=now, message=message)
+        return replace(
+            last, status=status, ended=_not_before(last.started, now), since=now, message=message, error=error
+        )
 
     return change
 
 
 def _anew(row: Row) -> Row:
     """As before its first start."""
-    return replace(row, started=None, ended=None, current=None, total=None, floor=0.0, rate=NO_RATE, message="")
+    before = replace(row, started=None, ended=None, current=None, total=None, floor=0.0, rate=NO_RATE, message="")
+    return replace(before, result="", error="")
 
 
 def _alive(row: Row, now: float) -> Row:

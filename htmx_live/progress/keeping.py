@@ -16,9 +16,9 @@ from htmx_live.progress.cached import CacheKeeping
 from htmx_live.progress.changes import Change
 from htmx_live.progress.memory import MemoryKeeping
 from htmx_live.progress.redis import RedisKeeping
-from htmx_live.progress.values import Kept, Row, Session
+from htmx_live.progress.values import Kept, Row, Session, is_going
 
-__all__ = ["Keeping", "apply", "keeping", "override_keeping"]
+__all__ = ["Keeping", "apply", "create_or_join", "keeping", "override_keeping"]
 
 _TRIES = 100  # swaps that others may come before
 
@@ -26,7 +26,12 @@ _TRIES = 100  # swaps that others may come before
 class Keeping(Protocol):
     """Every method may raise ``StoreUnavailable``."""
 
-    def create(self, session: Session, rows: dict[str, Row]) -> None: ...
+    def create(self, session: Session, rows: dict[str, Row], *, instead_of: str = "") -> str:
+        """Keep a session; the id of the one that is kept then.
+
+        Of those with one owner and one key there is one: if another is kept it stays, and nothing is done, unless it
+        is ``instead_of``.
+        """
 
     def now(self) -> float:
         """Seconds since 1970 on the clock of this place."""
@@ -88,6 +93,20 @@ def override_keeping(other: Keeping) -> Iterator[Keeping]:
         yield other
     finally:
         _override = before
+
+
+def create_or_join(session: Session, rows: dict[str, Row]) -> Session:
+    """Keep a session; the one of its owner and key that is going already, if there is one, in its place."""
+    place, over = keeping(), ""
+    for _ in range(_TRIES):
+        there = place.create(session, rows, instead_of=over)
+        if there == session.id:
+            return session
+        kept = place.load(there)
+        if kept is not None and is_going(kept):
+            return kept.session
+        over = there
+    raise RuntimeError(f"Sessions with the key {session.key!r} ended {_TRIES} times while another was made.")
 
 
 def apply(session: str, task: str, change: Change) -> Row | None:

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field, replace
 from htmx_live.conf import settings
 from htmx_live.progress.values import Kept, Row, Session, listed_under
 
-__all__ = ["LISTED", "MAX_SHOWN", "MemoryKeeping", "note"]
+__all__ = ["KEY_TTL", "LISTED", "MAX_SHOWN", "MemoryKeeping", "note"]
 
 MAX_SHOWN = 32  # kinds of cards of one session
 LISTED = 100  # sessions of one owner
+KEY_TTL = 604_800  # seconds for which it is known, outside of this process, which session has a key
 _MAX_SESSIONS = 10_000
 
 
@@ -37,12 +38,19 @@ class MemoryKeeping:
         self._clock = clock or _steady()
         self._lock = threading.Lock()
         self._entries: OrderedDict[str, _Entry] = OrderedDict()  # used longest ago first
+        self._keys: dict[tuple[str, str], str] = {}  # owner and key -> session
         self._lists: OrderedDict[str, dict[str, str]] = OrderedDict()  # by owner
 
-    def create(self, session: Session, rows: dict[str, Row]) -> None:
+    def create(self, session: Session, rows: dict[str, Row], *, instead_of: str = "") -> str:
         with self._lock:
+            if session.key:
+                there = self._keys.get(_key(session), "")
+                if there not in ("", instead_of) and self._entry(there) is not None:
+                    return there
+                self._keys[_key(session)] = session.id
             self._entries[session.id] = _Entry(session, dict(rows), self._clock())
             self._expire()
+            return session.id
 
     def now(self) -> float:
         return self._clock()
@@ -121,6 +129,12 @@ class MemoryKeeping:
             if len(self._entries) <= _MAX_SESSIONS and not self._is_over(entry):
                 return
             self._entries.popitem(last=False)
+            if self._keys.get(_key(entry.session)) == entry.session.id:
+                del self._keys[_key(entry.session)]
+
+
+def _key(session: Session) -> tuple[str, str]:
+    return listed_under(session.owner), session.key
 
 
 def note(shown: dict[str, str], key: str, card: str) -> dict[str, str]:

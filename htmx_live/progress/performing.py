@@ -8,6 +8,7 @@ import logging
 from typing import Any
 
 from htmx_live.exceptions import Cancelled
+from htmx_live.grants import random_id
 from htmx_live.progress.changes import lost
 from htmx_live.progress.keeping import apply, keeping
 from htmx_live.progress.session import ProgressSession
@@ -36,15 +37,16 @@ def perform(job: Job) -> None:
     parts().store.clear_deadline(f"progress:{job.instance}:{task}")
     if row.status is not ProgressStatus.QUEUED and row.status is not ProgressStatus.LOST:
         return  # delivered once more, or cancelled
+    error_id = random_id()[:8]
     try:
-        with RunningTask(session, task, ref=job.ref):
+        with RunningTask(session, task, ref=job.ref, error_id=error_id):
             call(row, decode(row.args), decode(row.kwargs))
     except Cancelled:
         pass
     except Exception as error:  # a job boundary: the page is told that it failed, the log why
         for observer in observers:
             observer(error)
-        logger.exception("The task %s (%s) failed", task, row.callback)
+        logger.exception("The task %s (%s) failed (error %s)", task, row.callback, error_id)
 
 
 def look_after(note: dict[str, Any]) -> None:

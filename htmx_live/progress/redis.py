@@ -11,7 +11,7 @@ from typing import Any
 
 from htmx_live.conf import settings
 from htmx_live.progress.encoding import decode_row, decode_session, encode_row, encode_session
-from htmx_live.progress.memory import LISTED, MAX_SHOWN
+from htmx_live.progress.memory import KEY_TTL, LISTED, MAX_SHOWN
 from htmx_live.progress.values import Kept, Row, Session, listed_under
 from htmx_live.redis_connection import RedisConnection, Script, redis_connection
 
@@ -62,17 +62,24 @@ redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 return 1
 """)
 
-# ARGV: ttl, created, id, the most that are listed, then fields and values of the session
+# KEYS: session, the owner's list or '', what the key names or ''
+# ARGV: ttl, created, id, the most that are listed, the session that may go, what comes before an id in a session's key,
+# how long a key is known, then fields and values of the session
 _CREATE = Script("""
+if KEYS[3] ~= '' then
+  local there = redis.call('GET', KEYS[3])
+  if there and there ~= ARGV[5] and redis.call('EXISTS', ARGV[6] .. there) == 1 then return there end
+  redis.call('SET', KEYS[3], ARGV[3], 'EX', ARGV[7])
+end
 redis.call('DEL', KEYS[1])
-for i = 5, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+for i = 8, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
 redis.call('EXPIRE', KEYS[1], ARGV[1])
-if KEYS[2] then
+if KEYS[2] ~= '' then
   redis.call('ZADD', KEYS[2], ARGV[2], ARGV[3])
   redis.call('ZREMRANGEBYRANK', KEYS[2], 0, -ARGV[4] - 1)
   redis.call('EXPIRE', KEYS[2], 86400 + ARGV[1])
 end
-return 1
+return ARGV[3]
 """)
 
 
@@ -86,12 +93,15 @@ class RedisKeeping:
     def _redis(self) -> RedisConnection:
         return self._chosen or redis_connection()
 
-    def create(self, session: Session, rows: dict[str, Row]) -> None:
+    def create(self, session: Session, rows: dict[str, Row], *, instead_of: str = "") -> str:
         words: list[str] = ["session", encode_session(session)]
         for task, row in rows.items():
             words += [f"rev:{task}", str(row.rev), f"row:{task}", encode_row(row), f"state:{task}", row.status]
-        keys = [self._key(session.id), *([self._list_key(owner)] if (owner := listed_under(session.owner)) else [])]
-        self._redis.run(_CREATE, keys, [settings().PROGRESS_TTL, session.created, session.id, LISTED, *words])
+        owner = listed_under(session.owner)
+        named = self._redis.key("progress", "key", owner, session.key) if session.key else ""
+        keys = [self._key(session.id), self._list_key(owner) if owner else "", named]
+        facts: list[str | int | float] = [settings().PROGRESS_TTL, session.created, session.id, LISTED]
+        return str(self._redis.run(_CREATE, keys, [*facts, instead_of, self._key(""), KEY_TTL, *words]))
 
     def now(self) -> float:
         return _seconds(self._redis.call("TIME"))

@@ -14,6 +14,7 @@ import json
 import logging
 import threading
 from collections.abc import Callable, Iterable
+from functools import partial
 from math import inf
 
 from htmx_live.exceptions import Cancelled, StoreUnavailable
@@ -97,13 +98,7 @@ class Gauge:
     def take(self) -> Report:
         """What was said and not written; it is the caller's to write."""
         with self._lock:
-            report = Report(
-                current=self._current,
-                advance=self._advance,
-                total=self._total,
-                message=self._message,
-                unit=self._unit,
-            )
+            report = self._said()
             self._clear()
             return report
 
@@ -137,10 +132,7 @@ class Gauge:
 
     def put_back(self, report: Report) -> None:
         with self._lock:
-            later = Report(
-                current=self._current, advance=self._advance, total=self._total, message=self._message, unit=self._unit
-            )
-            both = report.then(later)
+            both = report.then(self._said())
             self._current, self._advance, self._total = both.current, both.advance, both.total
             self._message, self._unit, self._is_dirty = both.message, both.unit, True
 
@@ -149,6 +141,11 @@ class Gauge:
             self._is_scheduled = False
             self._next = self._timer() + INTERVAL
         self.write()
+
+    def _said(self) -> Report:
+        return Report(
+            current=self._current, advance=self._advance, total=self._total, message=self._message, unit=self._unit
+        )
 
     def _clear(self) -> None:
         self._is_dirty, self._advance = False, 0.0
@@ -232,11 +229,9 @@ def beat() -> None:
     for ending in list(_endings):
         if ending.is_written():
             _endings.remove(ending)
-    tasks: dict[str, list[str]] = {}
-    for session, task in list(_gauges):
-        tasks.setdefault(session, []).append(task)
-    for session, those in tasks.items():
-        _quietly(lambda session=session, those=those: _beat_for(session, those))  # type: ignore[misc]
+    for session in dict.fromkeys(session for session, _ in running()):
+        those = [task for owner, task in running() if owner == session]
+        _quietly(partial(_beat_for, session, those))
 
 
 def _beat_for(session: str, tasks: list[str]) -> None:
@@ -245,10 +240,8 @@ def _beat_for(session: str, tasks: list[str]) -> None:
     for task in set(tasks) - alive:
         known = _gauges.get((session, task))
         found = keeping().row(session, task)
-        if known is None:
-            continue
-        if found is not None and not found[0].status.is_ended:
-            continue  # it has not begun
+        if known is None or (found is not None and not found[0].status.is_ended):
+            continue  # ended here meanwhile, or not begun
         if found is not None and found[0].status is ProgressStatus.LOST:
             known.change(reported(Report()))  # here it is
             continue

@@ -17,7 +17,7 @@ from htmx_live.grants import random_id
 from htmx_live.pages import owner_of
 from htmx_live.progress import changes
 from htmx_live.progress.grants import is_owner
-from htmx_live.progress.keeping import apply, keeping
+from htmx_live.progress.keeping import apply, create_or_join, keeping
 from htmx_live.progress.running import Gauge, end, gauge, note_cancelled
 from htmx_live.progress.showing import changed
 from htmx_live.progress.snapshots import snapshot
@@ -25,6 +25,7 @@ from htmx_live.progress.starting import retry_task, start_job, stop_job
 from htmx_live.progress.streaming import Snapshots, asnapshots
 from htmx_live.progress.tasks import ParallelTask, RunningTask, SequentialTask, track_rows
 from htmx_live.progress.values import Kept, ProgressStatus, Row, Seen, Session, seen
+from htmx_live.progress.wording import checked_url
 from htmx_live.records import Owner
 
 __all__ = ["ProgressSession"]
@@ -36,16 +37,19 @@ Result = TypeVar("Result")
 class ProgressSession:
     """A session of progress.  Make one with ``create()``, find one with ``get()``."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, *, is_joined: bool = False) -> None:
         self.session = session
+        self.is_joined = is_joined  # create() found it going
 
     @classmethod
     def create(
-        cls, tasks: Mapping[str, Any], *, owner: Any = None, weights: Mapping[str, float] | None = None
+        cls, tasks: Mapping[str, Any], *, owner: Any = None, weights: Mapping[str, float] | None = None, key: str = ""
     ) -> "ProgressSession":
         """A new session of ``tasks`` (id -> name); ``owner`` is a request or a user.
 
-        ``weights`` say how much of the whole a task is; 1 where none is given.  ``ValueError`` without a task.
+        ``weights`` say how much of the whole a task is; 1 where none is given.  With a ``key``, the owner's session of
+        that key that is going, if there is one: its ``is_joined`` is then true, and ``run()`` starts nothing twice.
+        ``ValueError`` without a task.
         """
         if not tasks:
             raise ValueError(
@@ -59,11 +63,17 @@ class ProgressSession:
             if not (isfinite(weight) and weight > 0):
                 raise ValueError(f"weights[{task!r}] is {weight!r}: expected a number above 0.")
         session = Session(
-            id=random_id(), owner=_owner(owner, create=True), created=keeping().now(), names=names, weights=given
+            id=random_id(),
+            owner=_owner(owner, create=True),
+            created=keeping().now(),
+            names=names,
+            weights=given,
+            key=str(key),
         )
-        keeping().create(session, {task: Row(since=session.created) for task in names})
-        changed(session.id)
-        return cls(session)
+        going = create_or_join(session, {task: Row(since=session.created) for task in names})
+        if going.id == session.id:
+            changed(session.id)
+        return cls(going, is_joined=going.id != session.id)
 
     @classmethod
     def get(cls, session_id: str, *, owner: Any = None) -> "ProgressSession | None":
@@ -150,15 +160,19 @@ class ProgressSession:
         """So much more is done; ``Cancelled`` when the task was cancelled."""
         self._gauge(task_id).report(advance=n)
 
-    def complete(self, task_id: str, message: str | None = None) -> None:
-        """The task has ended well, whoever started it."""
-        self._check(task_id)
-        end(self.session.id, task_id, lambda report: changes.completed(message or "", report))
+    def complete(self, task_id: str, message: str | None = None, *, result: str = "") -> None:
+        """The task has ended well, whoever started it.
 
-    def error(self, task_id: str, message: str | None = None) -> None:
-        """The task has failed; ``message`` is shown to the user."""
+        ``result`` is the URL of what came of it, to which the card links; ``ValueError`` if it is no http(s) URL.
+        """
         self._check(task_id)
-        end(self.session.id, task_id, lambda report: changes.failed(message or "", report))
+        url = checked_url(result)
+        end(self.session.id, task_id, lambda report: changes.completed(message or "", report, result=url))
+
+    def error(self, task_id: str, message: str | None = None, *, error_id: str = "") -> None:
+        """The task has failed; ``message`` is shown to the user, ``error_id`` finds the reason in the log."""
+        self._check(task_id)
+        end(self.session.id, task_id, lambda report: changes.failed(message or "", report, error=error_id))
 
     def retrying(self, task_id: str) -> None:
         """The task has failed and will be started once more, by whoever runs it."""
@@ -207,10 +221,10 @@ class ProgressSession:
         """Have the configured runner call ``func`` as this task, once the caller's transaction is committed.
 
         ``func`` is a function at module level, sync or async, and its arguments are such as a live view can keep.  It
-        reports by ``current_task()``.
+        reports by ``current_task()``.  In a session with a ``key`` a task that waits to run is not started again.
         """
         self._check(task_id)
-        start_job(self.session.id, task_id, func, args=args, kwargs=kwargs)
+        start_job(self.session, task_id, func, args=args, kwargs=kwargs)
 
     def cancel(self, *task_ids: str) -> None:
         """Cancel these tasks, or all that have not ended.  Work that goes on is told when it next reports."""

@@ -36,6 +36,7 @@ def _task(kept: Kept, here: Seen, task: str) -> dict[str, Any]:
         "elapsed": None if row.started is None else (kept.now if row.ended is None else row.ended) - row.started,
         "is_indeterminate": status.is_running and row.current is not None and row.total is None,
         "is_waiting_for_worker": is_waiting,
+        "result": row.result,
     }
 
 

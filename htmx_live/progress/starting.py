@@ -22,7 +22,7 @@ from htmx_live.progress.changes import failed, queued
 from htmx_live.progress.keeping import apply, keeping
 from htmx_live.progress.running import end
 from htmx_live.progress.showing import changed
-from htmx_live.progress.values import WORKER_WAIT, ProgressStatus, Row
+from htmx_live.progress.values import WORKER_WAIT, ProgressStatus, Row, Session
 from htmx_live.runners.base import Job
 from htmx_live.runtime.parts import parts
 from htmx_live.runtime.surroundings import after_commit
@@ -36,20 +36,20 @@ KIND = "progress"
 
 
 def start_job(
-    session: str, task: str, func: Callable[..., Any], *, args: Iterable[Any], kwargs: Mapping[str, Any]
+    session: Session, task: str, func: Callable[..., Any], *, args: Iterable[Any], kwargs: Mapping[str, Any]
 ) -> None:
-    """Hand the call to the runner.  ``TypeError`` for what others could not find, ``StateError`` for arguments."""
+    """Hand the call to the runner; in a session with a key, unless the task waits already.  ``TypeError`` for what others could not find, ``StateError`` for arguments."""
     path = _path(func)
     encoded = [encode(value, f"argument {number} of {path}") for number, value in enumerate(args, 1)]
     words = {word: encode(value, f"argument {word} of {path}") for word, value in kwargs.items()}
 
     def change(row: Row, now: float) -> Row | None:
         after = queued(random_id())(row, now)
-        if after is None:
+        if after is None or (session.key and row.status is ProgressStatus.QUEUED):
             return None
         return replace(after, callback=path, args=encoded, kwargs=words, is_async=iscoroutinefunction(func))
 
-    _submit(session, task, change)
+    _submit(session.id, task, change)
 
 
 def retry_task(session: str, task: str) -> None:

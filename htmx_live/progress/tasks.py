@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Generic, Protocol, TypeVar
 
-from htmx_live.exceptions import Cancelled
+from htmx_live.exceptions import Cancelled, UserError
 from htmx_live.progress.counting import counted, length
 from htmx_live.progress.running import Gauge, forget, gauge
 from htmx_live.runtime.parts import parts
@@ -31,9 +31,9 @@ class Ends(Protocol):
 
     def start(self, task_id: str) -> None: ...
 
-    def complete(self, task_id: str, message: str | None = None) -> None: ...
+    def complete(self, task_id: str, message: str | None = None, *, result: str = "") -> None: ...
 
-    def error(self, task_id: str, message: str | None = None) -> None: ...
+    def error(self, task_id: str, message: str | None = None, *, error_id: str = "") -> None: ...
 
     def cancel(self, *task_ids: str) -> None: ...
 
@@ -87,9 +87,9 @@ class ParallelTask(Generic[Result]):
 class RunningTask:
     """A block of code: it starts the task, and completes, fails or cancels it when it is left."""
 
-    def __init__(self, session: Ends, task_id: str, *, ref: str | None = None) -> None:
+    def __init__(self, session: Ends, task_id: str, *, ref: str | None = None, error_id: str = "") -> None:
         self.session, self.task_id = session, task_id
-        self._ref = ref
+        self._ref, self._error_id = ref, error_id
         self._outer: Token[RunningTask | None] | None = None
 
     def track(self, rows: Iterable[Item], *, total: float | None = None, unit: str | None = None) -> Iterator[Item]:
@@ -111,6 +111,10 @@ class RunningTask:
     def advance(self, n: float = 1) -> None:
         """So much more is done."""
         self._gauge.report(advance=n)
+
+    def complete(self, message: str | None = None, *, result: str = "") -> None:
+        """It has ended well, which the end of the block says too; see ``ProgressSession.complete``."""
+        self.session.complete(self.task_id, message, result=result)
 
     def check_cancelled(self) -> None:
         """Raises ``Cancelled`` when the task was cancelled."""
@@ -145,7 +149,8 @@ class RunningTask:
         elif _is_celerys(error, "Ignore"):
             self.session.cancel(self.task_id)
         else:
-            self.session.error(self.task_id)
+            said = str(error) if isinstance(error, UserError) else None
+            self.session.error(self.task_id, said, error_id=self._error_id)
 
     _gauge: Gauge
 

@@ -32,6 +32,7 @@ __all__ = [
     "Row",
     "Seen",
     "Session",
+    "is_going",
     "listed_under",
     "seen",
 ]
@@ -39,6 +40,7 @@ __all__ = [
 STALLED_AFTER = 10.0  # seconds without a sign of life
 LEASE = 12.0  # seconds without a sign of life after which a task is lost
 _CLIMBING = 2.0  # seconds in which every completed task has reached 100
+_PAUSE = 60.0  # seconds for which a session is going although none of its tasks has begun
 WORKER_WAIT = 8.0  # seconds in a queue after which it is said that no worker has come
 
 
@@ -82,6 +84,7 @@ class Session:
     created: float
     names: Mapping[str, str]  # task id -> name, in the order of the tasks
     weights: Mapping[str, float]
+    key: str = ""  # of an owner's sessions with one key only one is going at a time
 
 
 def listed_under(owner: Owner) -> str:
@@ -95,7 +98,8 @@ class Row:
 
     ``current`` is None until a real figure is reported, ``total`` None while the extent is not known.  ``floor`` is the
     highest real percentage so far.  ``since`` is when the status began, ``beat`` the last sign of life of a process
-    that runs it.  ``attempt`` counts the starts.  ``ref`` to ``is_async`` are what the runner was given.
+    that runs it.  ``attempt`` counts the starts.  ``result`` is where to find what came of it, ``error`` the id under which
+    the log has why it failed.  ``ref`` to ``is_async`` are what the runner was given.
     """
 
     rev: int = 0
@@ -111,6 +115,8 @@ class Row:
     ended: float | None = None
     beat: float = 0.0
     attempt: int = 0
+    result: str = ""
+    error: str = ""
     ref: str = ""
     callback: str = ""
     args: list[Any] = field(default_factory=list)
@@ -198,6 +204,15 @@ def seen(kept: Kept, tasks: Iterable[str] = (), *, is_settled: bool = False) -> 
         percent=min(int(overall), 100),
         number=kept.number,
     )
+
+
+def is_going(kept: Kept) -> bool:
+    """Whether there is work on a session, or will be soon: one that was left before its end is going no more."""
+    here = seen(kept, is_settled=True)
+    if any(status.is_running or status is ProgressStatus.QUEUED for status in here.statuses.values()):
+        return True
+    last = max(kept.session.created, *(row.since for row in kept.rows.values()))
+    return not here.is_ended and kept.now - last < _PAUSE
 
 
 def _together(statuses: Iterable[ProgressStatus]) -> ProgressStatus:

@@ -1,11 +1,13 @@
 """Wording: what is said of a task, in the language of the moment."""
 
+import re
+
 from django.utils.formats import number_format
 from django.utils.translation import gettext
 
 from htmx_live.progress.values import ProgressStatus, Row
 
-__all__ = ["amount", "duration", "status_text", "task_message"]
+__all__ = ["amount", "checked_url", "duration", "status_text", "task_message"]
 
 
 def task_message(row: Row, status: ProgressStatus, name: str, *, is_waiting: bool = False) -> str:
@@ -43,6 +45,16 @@ def status_text(status: ProgressStatus) -> str:
         ProgressStatus.LOST: gettext("interrupted"),
     }
     return texts[status]
+
+
+def checked_url(url: str) -> str:
+    """``url`` as a link may have it: with a scheme it is http or https.  ``ValueError`` for what a browser would run."""
+    text = str(url)
+    scheme, colon, _ = text.partition(":")
+    has_scheme = bool(colon) and not re.search(r"[/?#]", scheme)
+    if re.search(r"[\x00-\x20\x7f]", text) or (has_scheme and scheme.lower() not in ("http", "https")):
+        raise ValueError(f"result={text!r}: expected a path such as '/exports/3/', or an http(s) URL without spaces.")
+    return text
 
 
 def amount(row: Row) -> str:
