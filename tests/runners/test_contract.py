@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from celery import Celery, _state
+from celery import Celery, _state, signals
 from celery.contrib.testing.worker import start_worker
 
 from htmx_live.runners.base import Job, Perform
@@ -87,8 +87,14 @@ def app() -> Iterator[Celery]:
     app = Celery("contract", broker="memory://", set_as_current=False)
     app.conf.broker_transport_options = {"polling_interval": 0.01}
     app.autodiscover_tasks(["htmx_live"], force=True)
+    signals.setup_logging.connect(_leave_logging)
     with start_worker(app, pool="threads", concurrency=1, perform_ping_check=False, shutdown_timeout=PATIENCE):
         yield app
+    signals.setup_logging.disconnect(_leave_logging)
+
+
+def _leave_logging(**kwargs: object) -> None:
+    """With a receiver, the worker leaves this process's logging alone."""
 
 
 @pytest.mark.parametrize("is_async", [False, True])
