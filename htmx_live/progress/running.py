@@ -10,7 +10,6 @@ A beat every ``BEAT`` seconds says that the tasks live, learns which were cancel
 anew, so that a simulated bar moves.  There are beats only while something runs here.
 """
 
-import json
 import logging
 import threading
 from collections.abc import Callable, Iterable
@@ -18,11 +17,11 @@ from functools import partial
 from math import inf
 
 from htmx_live.exceptions import Cancelled, StoreUnavailable
-from htmx_live.grants import random_id
 from htmx_live.progress.changes import Change, Report, of_start, reported
+from htmx_live.progress.deadlines import clear_deadline, set_deadline
 from htmx_live.progress.keeping import apply, keeping
 from htmx_live.progress.showing import changed, in_background, moved, rest_no_more
-from htmx_live.progress.values import STALLED_AFTER, ProgressStatus, Row
+from htmx_live.progress.values import ProgressStatus, Row
 from htmx_live.runtime.parts import after_fork, parts
 from htmx_live.timer import Timer
 
@@ -36,7 +35,6 @@ PATIENCE = 300.0  # seconds for which an end is kept that could not be written
 
 _lock = threading.RLock()
 _gauges: dict[tuple[str, str], "Gauge"] = {}
-_holder = random_id()  # this process
 _beats: Timer | None = None  # the timer on which the next beat is due
 
 
@@ -162,7 +160,7 @@ def gauge(session: str, task: str, *, ref: str | None = None) -> Gauge:
         if found is None or (ref is not None and found.ref != ref):
             found = _gauges[session, task] = Gauge(session, task, ref=ref)
             _begin()
-    _quietly(lambda: _set_deadline(session))  # before the first beat: who is killed at once is missed too
+    _quietly(lambda: set_deadline(session))  # before the first beat: who is killed at once is missed too
     return found
 
 
@@ -178,7 +176,7 @@ def forget(known: Gauge) -> None:
             del _gauges[known.session, known.task]
         is_last = not any(session == known.session for session, _ in _gauges)
     if is_last:
-        _quietly(lambda: parts().store.clear_deadline(_deadline(known.session)))
+        _quietly(lambda: clear_deadline(known.session))
 
 
 def note_cancelled(session: str, tasks: Iterable[str]) -> None:
@@ -229,14 +227,16 @@ def beat() -> None:
     for ending in list(_endings):
         if ending.is_written():
             _endings.remove(ending)
-    for session in dict.fromkeys(session for session, _ in running()):
-        those = [task for owner, task in running() if owner == session]
+    tasks: dict[str, list[str]] = {}
+    for session, task in running():
+        tasks.setdefault(session, []).append(task)
+    for session, those in tasks.items():
         _quietly(partial(_beat_for, session, those))
 
 
 def _beat_for(session: str, tasks: list[str]) -> None:
     alive = keeping().beat(session, tasks)
-    _set_deadline(session)
+    set_deadline(session)
     for task in set(tasks) - alive:
         known = _gauges.get((session, task))
         found = keeping().row(session, task)
@@ -247,16 +247,6 @@ def _beat_for(session: str, tasks: list[str]) -> None:
             continue
         known.heed(None if found is None else found[0])
     moved(session, within=0.9 * BEAT)
-
-
-def _set_deadline(session: str) -> None:
-    name = _deadline(session)
-    note = json.dumps({"kind": "progress", "name": name, "session": session})
-    parts().store.set_deadline(name, note, within=STALLED_AFTER)
-
-
-def _deadline(session: str) -> str:
-    return f"progress:{session}:{_holder}"
 
 
 def _begin() -> None:
@@ -289,8 +279,8 @@ def _quietly(call: Callable[[], object]) -> None:
 @after_fork
 def _after_fork() -> None:
     """What runs in the parent is the parent's."""
-    global _lock, _holder
-    _lock, _holder = threading.RLock(), random_id()
+    global _lock
+    _lock = threading.RLock()
     forget_all()
 
 
