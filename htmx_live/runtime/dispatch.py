@@ -103,7 +103,7 @@ def _hold(lease: Lease, event: Call | Adopt | None) -> Turned | None:
         with keeping():
             saved = _run(lease, loaded, event)
         send(saved.record, saved.asked, saved.shown, to_user=event is not None)
-        return _answer(saved, event)
+        return _answer(saved, event) if event is not None else None
     finally:
         # Mail whose own turn failed waits for the next one: looked after at once, it could fail for ever.  What came
         # since the mailbox was found empty was left to this lease's holder.
@@ -201,10 +201,10 @@ def _give_up(record: Record, letters: Iterable[str]) -> _Saved:
     return _Saved(before=record, record=done, turn=None, shown=shown)
 
 
-def _answer(saved: _Saved, event: Call | Adopt | None) -> Turned:
-    record, page = saved.record, event.page if event else ""
+def _answer(saved: _Saved, event: Call | Adopt) -> Turned:
+    record, page = saved.record, event.page
     variant = variant_on(page, record.instance) if record.shared and page else ""
-    is_unknown = event is not None and record.shared and variant not in record.viewed
+    is_unknown = record.shared and variant not in record.viewed
     fragment = present(as_shown_on(page, record)) if saved.shows_all or is_unknown else saved.shown.get(variant)
     turned = answer(saved.record, fragment, saved.asked)
     return replace(turned, address=saved.turn.address) if saved.turn else turned

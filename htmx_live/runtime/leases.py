@@ -43,10 +43,9 @@ def note(ref: str, instance: str, stage: Stage, **facts: Any) -> str:
 
 def announce(instance: str, starts: Iterable[StartJob]) -> None:
     """Say that these will be submitted; before the record says that they run, lest one is never missed."""
-    store, within = parts().store, settings().WORKER_WAIT
     for start in starts:
-        ref = start.row.ref
-        store.set_deadline(deadline_name(ref), note(ref, instance, "queued"), within=within)
+        ref, within = start.row.ref, settings().WORKER_WAIT
+        parts().store.set_deadline(deadline_name(ref), note(ref, instance, "queued"), within=within)
 
 
 @contextmanager
