@@ -38,7 +38,10 @@ KIND = "progress"
 def start_job(
     session: Session, task: str, func: Callable[..., Any], *, args: Iterable[Any], kwargs: Mapping[str, Any]
 ) -> None:
-    """Hand the call to the runner; in a session with a key, unless the task waits already.  ``TypeError`` for what others could not find, ``StateError`` for arguments."""
+    """Hand the call to the runner; in a session with a key, unless the task waits already.
+
+    ``TypeError`` for what others could not find, ``StateError`` for arguments.
+    """
     path = _path(func)
     encoded = [encode(value, f"argument {number} of {path}") for number, value in enumerate(args, 1)]
     words = {word: encode(value, f"argument {word} of {path}") for word, value in kwargs.items()}

@@ -48,7 +48,7 @@ def status_text(status: ProgressStatus) -> str:
 
 
 def checked_url(url: str) -> str:
-    """``url`` as a link may have it: with a scheme it is http or https.  ``ValueError`` for what a browser would run."""
+    """``url`` as a link may have it: a path, or http(s).  ``ValueError`` for what a browser would run."""
     text = str(url)
     scheme, colon, _ = text.partition(":")
     has_scheme = bool(colon) and not re.search(r"[/?#]", scheme)
