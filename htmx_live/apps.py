@@ -1,6 +1,9 @@
 """The Django app: wires the parts together once all apps are loaded."""
 
 from django.apps import AppConfig
+from django.core.exceptions import ImproperlyConfigured
+
+from htmx_live.conf import project_setting
 
 __all__ = ["HtmxLiveConfig"]
 
@@ -8,6 +11,15 @@ __all__ = ["HtmxLiveConfig"]
 class HtmxLiveConfig(AppConfig):
     name = "htmx_live"
     verbose_name = "htmx live"
+
+    def import_models(self) -> None:
+        # As early as this, and no system check: django-components, whose ready() may come before ours, reads it.
+        if not project_setting("BASE_DIR"):
+            raise ImproperlyConfigured(
+                "htmx_live.E018: there is no BASE_DIR in settings, from which django-components finds its folders. "
+                "Add: BASE_DIR = Path(__file__).resolve().parent.parent."
+            )
+        super().import_models()
 
     def ready(self) -> None:
         # Imported here because they need the app registry.

@@ -16,6 +16,7 @@ __all__ = [
     "Settings",
     "installed_middleware",
     "is_debug",
+    "project_setting",
     "session_cookie_name",
     "session_engine",
     "settings",
@@ -117,6 +118,11 @@ def site_facts() -> dict[str, Any]:
 def is_debug() -> bool:
     """Django's ``DEBUG``."""
     return bool(django_settings.DEBUG)
+
+
+def project_setting(name: str, default: Any = None) -> Any:
+    """A setting of Django's or of another app's, which a system check looks at."""
+    return getattr(django_settings, name, default)
 
 
 def session_engine() -> str:
