@@ -348,6 +348,6 @@ def test_every_message_has_a_hint(settings: Any) -> None:
 def test_every_id_says_one_thing_and_is_tested_here() -> None:
     sources = "\n".join(path.read_text() for path in (ROOT / "htmx_live" / "checks").glob("*.py"))
     tested = Path(__file__).read_text()
-    found = sorted(set(re.findall(r"htmx_live\.([EW]\d{3})", sources))))
+    found = sorted(set(re.findall(r"htmx_live\.([EW]\d{3})", sources)))
     assert [number for number in found if number not in tested] == []
     assert len({number[1:] for number in found}) == len(found)
