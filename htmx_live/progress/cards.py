@@ -38,7 +38,10 @@ _FIRST = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """``url`` is the status page's, with ``GRANT`` where a grant stands.  ``may_cancel`` draws the buttons."""
+    """``url`` is the status page's, with ``GRANT`` where a grant stands.  ``may_cancel`` draws the buttons.
+
+    ``name`` tells a list from another one in the same page.
+    """
 
     tasks: tuple[str, ...] = ()
     redirect: str = ""
@@ -47,6 +50,12 @@ class Card:
     language: str = ""
     may_cancel: bool = False
     url: str = ""
+    name: str = ""
+
+    @property
+    def list_element(self) -> str:
+        """The id of a list's root element."""
+        return f"progress-list-{self.name}" if self.name else "progress-list"
 
     @property
     def key(self) -> str:
@@ -110,16 +119,14 @@ def draw(kept: Kept, card: Card, **extra: Any) -> SafeString:
 def draw_list(sessions: Iterable[Kept], card: Card, **extra: Any) -> SafeString:
     """The list of sessions, each as one bar."""
     with translation.override(card.language or None):
-        items = [
-            {
-                **progress_context(kept, card),
-                "id": f"progress-item-{kept.session.id}",
-                "label": f"progress-item-{kept.session.id}-name",
-                "names": _names(kept),
-            }
-            for kept in sessions
-        ]
-        return _one_line(render_to_string("htmx_live/progress_list.html", {"items": items, "class": card.css, **extra}))
+        items = [{**progress_context(kept, card), **_item(kept, card)} for kept in sessions]
+        context = {"id": card.list_element, "items": items, "class": card.css, **extra}
+        return _one_line(render_to_string("htmx_live/progress_list.html", context))
+
+
+def _item(kept: Kept, card: Card) -> dict[str, Any]:
+    element = f"progress-item-{card.name}-{kept.session.id}" if card.name else f"progress-item-{kept.session.id}"
+    return {"id": element, "label": f"{element}-name", "names": _names(kept)}
 
 
 def _one_line(html: str) -> SafeString:

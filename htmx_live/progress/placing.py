@@ -56,10 +56,10 @@ def progress_card(
     return draw(newest, card, word=word, status_url=url, csrf_token=_csrf(request))
 
 
-def progress_list(*, request: HttpRequest | None, css: str = "") -> SafeString:
-    """All running work of whose page this is, live."""
+def progress_list(*, request: HttpRequest | None, css: str = "", name: str = "") -> SafeString:
+    """All running work of whose page this is, live; ``name`` tells the list from others in the page."""
     owner = _lister(request)
-    card = Card(css=css, language=translation.get_language() or "", may_cancel=True, url=_pattern())
+    card = Card(css=css, name=name, language=translation.get_language() or "", may_cancel=True, url=_pattern())
     if owner == Owner():
         return draw_list([], card)
     keeping().show_list(listed_under(owner), card.key, card.to_json())

@@ -24,18 +24,18 @@ from htmx_live.fragments import Fragment, join
 from htmx_live.grants import random_id
 from htmx_live.pool import DaemonPool, Pool
 from htmx_live.progress.cards import Card, draw, draw_list
+from htmx_live.progress.followers import tell
 from htmx_live.progress.keeping import keeping
 from htmx_live.progress.values import Kept, ProgressStatus, listed_under, seen
 from htmx_live.rendering import current_rendering
 from htmx_live.runtime.parts import after_fork, parts
 from htmx_live.transport.channels import progress_channel
 
-__all__ = ["FRAME", "LIST", "changed", "in_background", "list_channel", "listed", "moved", "rest_no_more"]
+__all__ = ["FRAME", "changed", "in_background", "list_channel", "listed", "moved", "rest_no_more"]
 
 logger = logging.getLogger("htmx_live.progress")
 
 FRAME = 0.1  # seconds between two publications of one session
-LIST = "progress-list"  # the id of a list's element
 
 _LIST_OF = "list:"  # before an owner, where sessions and lists are treated alike
 _LIST_FRAME = 0.5
@@ -53,6 +53,8 @@ _pool = DaemonPool("htmx-live-progress", lambda: 2)
 
 def changed(session: str, *, at_once: bool = False) -> None:
     """Show what the session is now, at once or when its rest is over; never raises."""
+    if not session.startswith(_LIST_OF):
+        tell(session)
     now = parts().timer()
     with _lock:
         until = _resting.get(session, now)
@@ -207,8 +209,9 @@ def _send_list(owner: str) -> None:
     shown = keeping().shown_lists(owner)
     sessions = listed(owner) if shown else []
     for key, text in shown.items():
-        fragment = Fragment(target=LIST, html=draw_list(sessions, Card.from_json(text)))
-        parts().bus.publish([list_channel(owner, key)], LIST, str(join([fragment])))
+        card = Card.from_json(text)
+        fragment = Fragment(target=card.list_element, html=draw_list(sessions, card))
+        parts().bus.publish([list_channel(owner, key)], fragment.target, str(join([fragment])))
 
 
 def rest_no_more() -> None:
