@@ -1,0 +1,60 @@
+"""``manage.py live_doctor``: looks at a site as it runs, and says in one line each what is well and what to do."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.core.checks import ERROR, run_checks
+from django.core.management.base import BaseCommand, CommandError
+
+from htmx_live.conf import is_debug
+from htmx_live.doctor.findings import Finding, bad, doubtful, good
+from htmx_live.doctor.reading import Address
+from htmx_live.doctor.services import examine_redis, examine_workers
+from htmx_live.doctor.site import examine_site
+
+
+class Command(BaseCommand):
+    help = "Opens a real stream through --url and looks at Redis and the workers. See docs/deployment.md."
+    requires_system_checks: list[str] = []  # they are among the findings
+
+    def add_arguments(self, parser: Any) -> None:
+        parser.add_argument("--url", default="", help="the site's root, as browsers write it: https://example.com/")
+        parser.add_argument("--beats", type=int, default=2, help="heartbeats of the stream to wait for (2)")
+        parser.add_argument(
+            "--patience", type=float, default=10.0, metavar="SECONDS", help="how long to wait for an answer (10)"
+        )
+        parser.add_argument("--insecure", action="store_true", help="take any certificate")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["url"] and not options["url"].startswith(("http://", "https://")):
+            raise CommandError(f"--url is {options['url']!r}. Write it with http:// or https://.")
+        styles = {"OK": self.style.SUCCESS, "WARN": self.style.WARNING, "FAIL": self.style.ERROR}
+        levels = []
+        for finding in _findings(options):
+            levels.append(finding.level)
+            self.stdout.write(styles[finding.level](str(finding)))
+            self.stdout.flush()  # a heartbeat takes its time
+        if "FAIL" in levels:
+            raise CommandError(f"{levels.count('FAIL')} of {len(levels)} findings must be put right.")
+
+
+def _findings(options: dict[str, Any]) -> Iterator[Finding]:
+    yield from _checks()
+    yield from examine_redis()
+    yield from examine_workers()
+    if options["url"]:
+        address = Address(url=options["url"], patience=options["patience"], is_verified=not options["insecure"])
+        yield from examine_site(address, beats=options["beats"])
+    else:
+        yield doubtful("Site", "Not looked at.", "Give its address: --url https://example.com/.")
+
+
+def _checks() -> Iterator[Finding]:
+    found = [
+        one for one in run_checks(include_deployment_checks=not is_debug()) if str(one.id).startswith("htmx_live.")
+    ]
+    for message in found:
+        say = bad if message.level >= ERROR else doubtful
+        yield say("Settings", f"{message.id}: {message.msg}", str(message.hint))
+    if not found:
+        yield good("Settings", "No system check of htmx_live has anything to say.")
