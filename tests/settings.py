@@ -34,6 +34,8 @@ INSTALLED_APPS = [
     "django_components",
     "django_eventstream",
     "htmx_live",
+    "django.contrib.admin",
+    "tests.tasks_db.apps.QuietTasksConfig",
 ]
 
 MIDDLEWARE = [

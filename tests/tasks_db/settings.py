@@ -1,0 +1,14 @@
+"""Settings with the durable tasks and the admin; a server under them uses the database that it is told."""
+
+import os
+
+from tests.settings import *  # noqa: F403
+from tests.settings import DATABASES, INSTALLED_APPS, TEMPLATES
+
+INSTALLED_APPS = [*INSTALLED_APPS[:-1], "htmx_live.tasks_db"]
+TEMPLATES = [{**TEMPLATES[0], "DIRS": []}]
+ROOT_URLCONF = "tests.tasks_db.site"
+CSRF_TRUSTED_ORIGINS = ["http://127.0.0.1"]
+
+if "TASKS_DATABASE" in os.environ:
+    DATABASES = {"default": {**DATABASES["default"], "NAME": os.environ["TASKS_DATABASE"]}}
