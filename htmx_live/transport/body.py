@@ -65,7 +65,10 @@ async def stream(gate: Gate, headers: Mapping[str, str], *, cut: Callable[[], No
 
 async def _admit(hub: Hub, gate: Gate, headers: Mapping[str, str], *, cut: Callable[[], None]) -> Listener:
     with hub.opening() as closed:
-        access = await at_door(lambda: gate.open(headers))
+        try:
+            access = await at_door(lambda: gate.open(headers))
+        except StoreUnavailable:
+            raise Refused(503) from None
         if isinstance(access, Refusal):
             raise Refused(access.status)
         if access.session in closed:
