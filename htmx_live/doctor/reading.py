@@ -103,11 +103,14 @@ class OpenStream:
     headers: Mapping[str, str]
     answer: Answer = field(init=False)
     _lines: "queue.SimpleQueue[str | None]" = field(init=False, default_factory=queue.SimpleQueue)
+    _connection: HTTPConnection = field(init=False)
     _sock: socket.socket = field(init=False)
+    _thread: threading.Thread = field(init=False)
 
     def __enter__(self) -> "OpenStream":
-        began, connection = time.monotonic(), self.address.connect()
-        self._sock = connection.sock
+        began = time.monotonic()
+        connection = self._connection = self.address.connect()
+        self._sock = connection.sock  # which the connection gives away to an answer that says "close"
         try:
             connection.request("GET", self.address.path(self.path), headers=dict(self.headers))
             response = connection.getresponse()
@@ -116,12 +119,15 @@ class OpenStream:
             raise
         self.answer = Answer(status=response.status, headers=_headers(response), after=time.monotonic() - began)
         self._sock.settimeout(None)
-        threading.Thread(target=self._read, args=(response,), name="live-doctor", daemon=True).start()
+        self._thread = threading.Thread(target=self._read, args=(response,), name="live-doctor", daemon=True)
+        self._thread.start()
         return self
 
     def __exit__(self, *exc: object) -> None:
         with suppress(OSError):  # it has ended already
             self._sock.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        self._connection.close()
 
     def hear(self, wanted: Callable[[str], bool], *, within: float) -> Heard:
         """The first line that is ``wanted``; others are dropped.  ``after`` a cut, the silence before it is meant."""

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import closing
 from statistics import median
 from typing import Any
 
@@ -33,8 +34,8 @@ def examine_redis() -> Iterator[Finding]:
         connection = redis_connection()
         connection.call("PING")
         yield _latency(connection)
-        # redis-py answers a dict; a project's own client may not
-        yield from redis_findings(dict(connection.client().info()))
+        with closing(connection.client()) as client:
+            yield from redis_findings(dict(client.info()))
     except (StoreUnavailable, ImproperlyConfigured, ValueError) as error:
         yield bad("Redis", str(error), "Start it, and look at REDIS_URL and at what stands between.")
     except Exception as error:  # a boundary: a service that allows no INFO, with an error of its own

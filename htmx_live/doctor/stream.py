@@ -97,8 +97,10 @@ def _listened(stream: OpenStream, page: str, beats: int) -> Iterator[Finding]:
         yield bad("Stream", text, _UNBUFFERED)
         return
     yield good("Stream", f"It opened after {_ms(stream.answer.after)}.")
-    yield _message(stream, page)
-    yield _beats(stream, heartbeat, beats)
+    found = _beats(stream, heartbeat, beats)
+    yield found
+    if found.level == "OK":
+        yield _message(stream, page)
 
 
 def _greeting(stream: OpenStream) -> float | None:
