@@ -14,7 +14,8 @@ __all__ = ["Courtesy", "courtesy"]
 
 _YOUNG = 0.25  # seconds; who has been answered for longer waits for something else than this process
 _PATIENCE = 0.008  # seconds that one turn waits at most
-_GLANCE = 0.0005  # seconds between two looks; also what every turn leaves to threads that wait for their moment
+_GLANCE = 0.0005  # seconds between two looks; also a rest, for threads that wait for their moment
+_PACE = 0.002  # seconds of background turns until they rest
 
 
 class Courtesy:
@@ -24,6 +25,7 @@ class Courtesy:
         self._clock = clock
         self._lock = threading.Lock()
         self._begun: dict[object, float] = {}  # when requests began
+        self._rested = float("-inf")  # when a background turn rested last; any of them will do
 
     @contextmanager
     def request(self) -> Iterator[None]:
@@ -37,8 +39,11 @@ class Courtesy:
                 del self._begun[mark]
 
     def give_way(self, *, patience: float = _PATIENCE) -> None:
-        give_up = self._clock() + patience
-        time.sleep(_GLANCE)
+        now = self._clock()
+        give_up = now + patience
+        if now - self._rested > _PACE:
+            self._rested = now
+            time.sleep(_GLANCE)
         while self._is_needed() and self._clock() < give_up:
             time.sleep(_GLANCE)
 
