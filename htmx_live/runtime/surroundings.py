@@ -20,13 +20,13 @@ from django.db import connections, transaction
 from django.http import HttpRequest
 from django.urls import Resolver404, get_script_prefix, resolve, set_script_prefix
 from django.utils import timezone, translation
-from django.utils.functional import SimpleLazyObject
+from django.utils.functional import SimpleLazyObject, cached_property
 from django.utils.module_loading import import_string
 from django_htmx.middleware import HtmxDetails
 
 from htmx_live.conf import settings
 from htmx_live.exceptions import TurnError
-from htmx_live.records import Record
+from htmx_live.records import Owner, Record
 from htmx_live.runtime.address import without_reference
 
 __all__ = ["after_commit", "around", "atomic_where_asked", "facts_of", "stand_in", "zone_name", "zone_of"]
@@ -39,7 +39,7 @@ def stand_in(record: Record) -> HttpRequest:
     host, _, port = record.host.rpartition(":") if record.host.rpartition(":")[2].isdigit() else (record.host, "", "")
     prefix = record.script_prefix.rstrip("/")
     path_info = record.path[len(prefix) :] if record.path.startswith(prefix) else record.path
-    request = WSGIRequest(
+    request = _StandIn(
         {
             "REQUEST_METHOD": "GET",
             "SCRIPT_NAME": prefix,
@@ -54,12 +54,20 @@ def stand_in(record: Record) -> HttpRequest:
         }
     )
     request.user = SimpleLazyObject(lambda: _user(record))  # type: ignore[assignment]
-    request.htmx = HtmxDetails(request)  # type: ignore[attr-defined]
     request.LANGUAGE_CODE = record.language
-    request.live_pages = record.pages  # type: ignore[attr-defined]
-    request.live_owner = record.owner  # type: ignore[attr-defined]
+    request.live_pages = record.pages
+    request.live_owner = record.owner
     request.resolver_match = SimpleLazyObject(lambda: _resolve(path_info))  # type: ignore[assignment]
     return request
+
+
+class _StandIn(WSGIRequest):
+    live_pages: tuple[str, ...]
+    live_owner: Owner
+
+    @cached_property
+    def htmx(self) -> HtmxDetails:
+        return HtmxDetails(self)
 
 
 def facts_of(request: HttpRequest) -> dict[str, Any]:

@@ -8,12 +8,14 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 from asgiref.sync import async_to_sync, iscoroutinefunction
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 from django.http.response import HttpResponseRedirectBase
+from django.utils.functional import SimpleLazyObject
 
 from htmx_live.attributes import state_of, take_state
 from htmx_live.callbacks import job_start
@@ -88,7 +90,8 @@ class Turn:
         self.page = ""
         self._is_rendering = False
         self.address = ""  # what the address bar should show from now on, after "push " or "replace "
-        self.stand_in = stand_in(record)
+        # Most background events never look at it; what is rendered gets one of its own.
+        self.stand_in: HttpRequest = SimpleLazyObject(partial(stand_in, record))  # type: ignore[assignment]
         # A shared view has no user outside of a user's event, and no page of which it could know the address.
         self.request = request or (None if record.shared else self.stand_in)
         self.view = self.revive(self.request)
