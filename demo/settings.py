@@ -42,7 +42,9 @@ INSTALLED_APPS = [
     "django_htmx",
     "django_components",
     "django_eventstream",
-    "demo.overview",  # before htmx_live: it shows a panel without JavaScript in the demo's own frame
+    # Before htmx_live: they show a panel, and a session of progress, without JavaScript in the demo's own frame.
+    "demo.overview",
+    "demo.imports",
     "htmx_live",
     "demo",
     "demo.shop",
@@ -84,7 +86,10 @@ TEMPLATES = [
 DEMO_PACE = float(os.environ.get("DEMO_PACE", "0.35"))
 
 # One panel of the overview fails, and is to show what a visitor sees then, though DEBUG is on.
-HTMX_LIVE = {"LAYOUTS": {"DEBUG_ERRORS": False}}
+HTMX_LIVE = {
+    "LAYOUTS": {"DEBUG_ERRORS": False},
+    "MAX_UPLOAD_SIZE": 50 * 1024 * 1024,  # bytes: about 700,000 orders in one file
+}
 
 # `make demo-cluster` says where its Redis is: the same demo on many processes.
 if REDIS := os.environ.get("DEMO_REDIS"):

@@ -20,6 +20,7 @@ urlpatterns = [
     path("dashboard/", Dashboard.as_view(), name="dashboard"),
     path("note/", SharedNote.as_view(pk=1), name="note"),
     path("orders/", include("demo.orders.urls")),
+    path("import/", include("demo.imports.urls")),
     path("products/", ProductList.as_view(), name="products"),
     path("gallery/", include("demo.gallery.urls")),
     path("live/", include("htmx_live.urls")),

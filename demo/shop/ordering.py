@@ -81,5 +81,5 @@ def delete_later(name: str) -> None:
 
 
 def _next_number() -> str:
-    last = Order.objects.order_by("-pk").values_list("number", flat=True).first()
+    last = Order.objects.filter(number__startswith="B-").order_by("-pk").values_list("number", flat=True).first()
     return f"B-{int(last.removeprefix('B-')) + 1 if last else 10_000}"

@@ -1,5 +1,9 @@
-"""``{% code "reports.views.ReportView" %}``: a live view's class and template, beside what they do."""
+"""``{% code "reports.views.ReportView" %}``: a live view's class and template, beside what they do.
 
+Modules that are named behind it are shown as well.
+"""
+
+from importlib import import_module
 from typing import Any
 
 from django import template
@@ -12,12 +16,13 @@ register = template.Library()
 
 
 @register.inclusion_tag("demo/code.html")
-def code(path: str) -> dict[str, Any]:
+def code(path: str, *modules: str) -> dict[str, Any]:
     view: type[LiveView] = import_string(path)
     return {
         "slug": view.__name__.lower(),
         "files": [
             {"name": f"{view.__module__.rpartition('.')[2]}.py", "code": python_of(view)},
             {"name": view.template_name.rpartition("/")[2], "code": template_of(view.template_name)},
+            *({"name": f"{path.rpartition('.')[2]}.py", "code": python_of(import_module(path))} for path in modules),
         ],
     }
