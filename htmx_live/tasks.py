@@ -8,6 +8,7 @@ import logging
 from celery import shared_task
 from celery.exceptions import SoftTimeLimitExceeded
 
+from htmx_live.progress.celery import connect
 from htmx_live.runners.celery import TASK
 from htmx_live.runners.messages import JobUnreadable, read_job
 from htmx_live.runtime import jobs
@@ -16,6 +17,7 @@ __all__ = ["perform"]
 
 logger = logging.getLogger("htmx_live.jobs")
 
+connect()
 jobs.time_limits.append(SoftTimeLimitExceeded)  # of a project that sets task_soft_time_limit
 
 

@@ -5,6 +5,7 @@ that make a session with *one* key in the moment after another has ended may bot
 are apart from each other, so that two that change different ones lose nothing.  What a cache evicts is gone.
 """
 
+import json
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -15,7 +16,7 @@ from django.core.cache import caches
 
 from htmx_live.conf import settings
 from htmx_live.progress.encoding import decode_row, decode_session, encode_row, encode_session
-from htmx_live.progress.memory import KEY_TTL, LISTED, note
+from htmx_live.progress.memory import KEY_TTL, LISTED, note, read_bound
 from htmx_live.progress.values import Kept, Row, Session, listed_under
 
 __all__ = ["CacheKeeping"]
@@ -78,6 +79,13 @@ class CacheKeeping:
     def show(self, session: str, key: str, card: str) -> None:
         name = _key(_SHOWN, session)
         self._cache.set(name, note(self._cache.get(name, {}), key, card), self._ttl)
+
+    def bind(self, job: str, session: str, task: str) -> None:
+        name = _key("job", job)
+        self._cache.set(name, note(self._cache.get(name, {}), json.dumps([session, task]), "1"), KEY_TTL)
+
+    def bound(self, job: str) -> list[tuple[str, str]]:
+        return read_bound(self._cache.get(_key("job", job), {}))
 
     def of_owner(self, owner: str) -> list[str]:
         ids = self._cache.get(_key(_OWNER, owner), [])

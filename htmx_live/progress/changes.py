@@ -17,12 +17,14 @@ __all__ = [
     "cancelled",
     "completed",
     "failed",
+    "killed",
     "lost",
     "of_start",
     "queued",
     "reported",
     "retrying",
     "started",
+    "waiting",
 ]
 
 Change = Callable[[Row, float], Row | None]
@@ -139,11 +141,23 @@ def lost(row: Row, now: float) -> Row | None:
     return replace(row, status=ProgressStatus.LOST, ended=_not_before(row.started, now), since=now)
 
 
-def retrying(row: Row, now: float) -> Row | None:
-    """It has failed and will be started once more by whoever runs it."""
-    if row.status.is_ended and row.status is not ProgressStatus.LOST:
+def killed(row: Row, now: float) -> Row | None:
+    """The process that ran it is known to be dead."""
+    if row.status.is_ended:
         return None
-    return replace(row, status=ProgressStatus.RETRYING, since=now)
+    return replace(row, status=ProgressStatus.LOST, ended=_not_before(row.started, now), since=now)
+
+
+def waiting(row: Row, now: float) -> Row | None:
+    """A job that the runner knows nothing of was put into a queue, unless it has begun already."""
+    return replace(row, status=ProgressStatus.QUEUED, since=now) if row.status is ProgressStatus.PENDING else None
+
+
+def retrying(row: Row, now: float) -> Row | None:
+    """It has failed, which may have been said already, and will be started once more by whoever runs it."""
+    if row.status.is_ended and not row.status.is_failed:
+        return None
+    return replace(row, status=ProgressStatus.RETRYING, ended=None, since=now, error="")
 
 
 def _ended(status: ProgressStatus, message: str, report: Report, *, error: str) -> Change:

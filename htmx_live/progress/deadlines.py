@@ -2,9 +2,10 @@
 
 import json
 
+from htmx_live.forks import after_fork
 from htmx_live.grants import random_id
 from htmx_live.progress.values import STALLED_AFTER
-from htmx_live.runtime.parts import after_fork, parts
+from htmx_live.runtime.parts import parts
 
 __all__ = ["clear_deadline", "set_deadline"]
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from htmx_live.conf import settings
+from htmx_live.forks import after_fork
 from htmx_live.progress.cached import CacheKeeping
 from htmx_live.progress.changes import Change
 from htmx_live.progress.memory import MemoryKeeping
@@ -51,6 +52,12 @@ class Keeping(Protocol):
     def show(self, session: str, key: str, card: str) -> None:
         """Note what is on a page, until the session goes; past 32 kinds the first goes."""
 
+    def bind(self, job: str, session: str, task: str) -> None:
+        """Note for a week that the Celery task with the id ``job`` works on a task; past 32 tasks the first goes."""
+
+    def bound(self, job: str) -> list[tuple[str, str]]:
+        """Sessions and tasks that the Celery task works on."""
+
     def of_owner(self, owner: str) -> list[str]:
         """Ids of the last 100 sessions of an owner that are still kept, the newest first."""
 
@@ -82,6 +89,12 @@ def _build(cache: str, redis_url: str) -> Keeping:
     if cache:
         return CacheKeeping(cache)
     return RedisKeeping() if redis_url else MemoryKeeping()
+
+
+@after_fork
+def _forget() -> None:
+    global _lock
+    _lock = threading.Lock()
 
 
 @contextmanager

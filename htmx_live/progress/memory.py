@@ -1,5 +1,6 @@
 """``MemoryKeeping``: sessions in this process's memory.  One lock, under which nobody waits."""
 
+import json
 import threading
 import time
 from collections import OrderedDict
@@ -9,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from htmx_live.conf import settings
 from htmx_live.progress.values import Kept, Row, Session, listed_under
 
-__all__ = ["KEY_TTL", "LISTED", "MAX_SHOWN", "MemoryKeeping", "note"]
+__all__ = ["KEY_TTL", "LISTED", "MAX_SHOWN", "MemoryKeeping", "note", "read_bound"]
 
 MAX_SHOWN = 32  # kinds of cards of one session
 LISTED = 100  # sessions of one owner
@@ -40,6 +41,7 @@ class MemoryKeeping:
         self._entries: OrderedDict[str, _Entry] = OrderedDict()  # used longest ago first
         self._keys: dict[tuple[str, str], str] = {}  # owner and key -> session
         self._lists: OrderedDict[str, dict[str, str]] = OrderedDict()  # by owner
+        self._jobs: OrderedDict[str, dict[str, str]] = OrderedDict()  # Celery task -> its tasks, as JSON
 
     def create(self, session: Session, rows: dict[str, Row], *, instead_of: str = "") -> str:
         with self._lock:
@@ -95,6 +97,16 @@ class MemoryKeeping:
             if entry is not None:
                 note(entry.shown, key, card)
 
+    def bind(self, job: str, session: str, task: str) -> None:
+        with self._lock:
+            note(self._jobs.setdefault(job, {}), json.dumps([session, task]), "1")
+            while len(self._jobs) > _MAX_SESSIONS:
+                self._jobs.popitem(last=False)
+
+    def bound(self, job: str) -> list[tuple[str, str]]:
+        with self._lock:
+            return read_bound(self._jobs.get(job, {}))
+
     def of_owner(self, owner: str) -> list[str]:
         with self._lock:
             entries = [entry for entry in self._entries.values() if listed_under(entry.session.owner) == owner]
@@ -135,6 +147,11 @@ class MemoryKeeping:
 
 def _key(session: Session) -> tuple[str, str]:
     return listed_under(session.owner), session.key
+
+
+def read_bound(texts: Iterable[str]) -> list[tuple[str, str]]:
+    """Sessions and tasks of JSON texts."""
+    return [(session, task) for session, task in map(json.loads, texts)]
 
 
 def note(shown: dict[str, str], key: str, card: str) -> dict[str, str]:

@@ -5,13 +5,14 @@ scripts compare, ``beat:TASK`` is a sign of life, ``card:KEY`` what is on pages.
 time by Redis's own clock and sets the time to live.
 """
 
+import json
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
 from htmx_live.conf import settings
 from htmx_live.progress.encoding import decode_row, decode_session, encode_row, encode_session
-from htmx_live.progress.memory import KEY_TTL, LISTED, MAX_SHOWN
+from htmx_live.progress.memory import KEY_TTL, LISTED, MAX_SHOWN, read_bound
 from htmx_live.progress.values import Kept, Row, Session, listed_under
 from htmx_live.redis_connection import RedisConnection, Script, redis_connection
 
@@ -83,6 +84,15 @@ return ARGV[3]
 """)
 
 
+# ARGV: session and task, the most of them, ttl
+_BIND = Script("""
+redis.call('LREM', KEYS[1], 0, ARGV[1])
+redis.call('RPUSH', KEYS[1], ARGV[1])
+redis.call('LTRIM', KEYS[1], -ARGV[2], -1)
+return redis.call('EXPIRE', KEYS[1], ARGV[3])
+""")
+
+
 class RedisKeeping:
     """See ``htmx_live.progress.keeping.Keeping``."""
 
@@ -136,6 +146,13 @@ class RedisKeeping:
 
     def show(self, session: str, key: str, card: str) -> None:
         self._redis.run(_SHOW, [self._key(session)], [f"card:{key}", card, MAX_SHOWN])
+
+    def bind(self, job: str, session: str, task: str) -> None:
+        name = self._redis.key("progress", "job", job)
+        self._redis.run(_BIND, [name], [json.dumps([session, task]), MAX_SHOWN, KEY_TTL])
+
+    def bound(self, job: str) -> list[tuple[str, str]]:
+        return read_bound(self._redis.call("LRANGE", self._redis.key("progress", "job", job), 0, -1))
 
     def of_owner(self, owner: str) -> list[str]:
         ids = self._redis.call("ZREVRANGE", self._list_key(owner), 0, LISTED - 1)

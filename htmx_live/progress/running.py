@@ -6,8 +6,7 @@
                                    │ the store is away
                                    └──▶ tried again with every beat, for ``PATIENCE`` seconds
 
-A beat every ``BEAT`` seconds says that the tasks live, learns which were cancelled elsewhere, and draws their cards
-anew, so that a simulated bar moves.  There are beats only while something runs here.
+While something runs here, a beat every ``BEAT`` seconds says so, learns what was cancelled elsewhere, and draws cards.
 """
 
 import logging
@@ -17,15 +16,17 @@ from functools import partial
 from math import inf
 
 from htmx_live.exceptions import Cancelled, StoreUnavailable
+from htmx_live.forks import after_fork
 from htmx_live.progress.changes import Change, Report, of_start, reported
 from htmx_live.progress.deadlines import clear_deadline, set_deadline
 from htmx_live.progress.keeping import apply, keeping
 from htmx_live.progress.showing import changed, in_background, moved, rest_no_more
 from htmx_live.progress.values import ProgressStatus, Row
-from htmx_live.runtime.parts import after_fork, parts
+from htmx_live.runtime.parts import parts
 from htmx_live.timer import Timer
 
-__all__ = ["BEAT", "INTERVAL", "Gauge", "beat", "end", "forget", "forget_all", "gauge", "note_cancelled", "running"]
+__all__ = ["BEAT", "INTERVAL", "Gauge", "beat", "beginnings", "end", "forget", "forget_all", "gauge", "hush"]
+__all__ += ["note_cancelled", "running"]
 
 logger = logging.getLogger("htmx_live.progress")
 
@@ -35,6 +36,7 @@ PATIENCE = 300.0  # seconds for which an end is kept that could not be written
 
 _lock = threading.RLock()
 _gauges: dict[tuple[str, str], "Gauge"] = {}
+beginnings: list[Callable[[str, str], None]] = []  # told of each task that begins to run here
 _beats: Timer | None = None  # the timer on which the next beat is due
 
 
@@ -97,7 +99,8 @@ class Gauge:
         """What was said and not written; it is the caller's to write."""
         with self._lock:
             report = self._said()
-            self._clear()
+            self._is_dirty, self._advance = False, 0.0
+            self._current = self._total = self._message = self._unit = None
             return report
 
     def write(self) -> None:
@@ -145,21 +148,18 @@ class Gauge:
             current=self._current, advance=self._advance, total=self._total, message=self._message, unit=self._unit
         )
 
-    def _clear(self) -> None:
-        self._is_dirty, self._advance = False, 0.0
-        self._current = self._total = self._message = self._unit = None
-
 
 def gauge(session: str, task: str, *, ref: str | None = None) -> Gauge:
     """The task's gauge; from now on this process says that the task lives."""
-    found = _gauges.get((session, task))
-    if found is not None and (ref is None or found.ref == ref):
+    if (found := _gauges.get((session, task))) and (ref is None or found.ref == ref):
         return found
     with _lock:
         found = _gauges.get((session, task))
         if found is None or (ref is not None and found.ref != ref):
             found = _gauges[session, task] = Gauge(session, task, ref=ref)
             _begin()
+    for told in beginnings:
+        _quietly(partial(told, session, task))
     _quietly(lambda: set_deadline(session))  # before the first beat: who is killed at once is missed too
     return found
 
@@ -177,6 +177,13 @@ def forget(known: Gauge) -> None:
         is_last = not any(session == known.session for session, _ in _gauges)
     if is_last:
         _quietly(lambda: clear_deadline(known.session))
+
+
+def hush(session: str, task: str) -> None:
+    """What the task has said and not written, it has not said."""
+    if known := _gauges.get((session, task)):
+        with known._writing:
+            known.take()
 
 
 def note_cancelled(session: str, tasks: Iterable[str]) -> None:

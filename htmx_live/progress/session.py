@@ -18,10 +18,10 @@ from htmx_live.pages import owner_of
 from htmx_live.progress import changes
 from htmx_live.progress.grants import is_owner
 from htmx_live.progress.keeping import apply, create_or_join, keeping
-from htmx_live.progress.running import Gauge, end, gauge, note_cancelled
+from htmx_live.progress.running import Gauge, end, gauge, hush, note_cancelled
 from htmx_live.progress.showing import changed
 from htmx_live.progress.snapshots import snapshot
-from htmx_live.progress.starting import retry_task, start_job, stop_job
+from htmx_live.progress.starting import note_wait, retry_task, start_job, stop_job
 from htmx_live.progress.streaming import Snapshots, asnapshots
 from htmx_live.progress.tasks import ParallelTask, RunningTask, SequentialTask, track_rows
 from htmx_live.progress.values import Kept, ProgressStatus, Row, Seen, Session, seen
@@ -176,7 +176,15 @@ class ProgressSession:
 
     def retrying(self, task_id: str) -> None:
         """The task has failed and will be started once more, by whoever runs it."""
+        hush(self.session.id, task_id)
         self._change(task_id, changes.retrying)
+
+    def queued(self, task_id: str, job: str) -> None:
+        """A Celery task of yours will do it, whose id is ``job``: one that is revoked before it begins is cancelled."""
+        self._check(task_id)
+        keeping().bind(job, self.session.id, task_id)
+        self._change(task_id, changes.waiting, at_once=True)
+        note_wait(self.session.id, task_id)
 
     def check_cancelled(self, task_id: str) -> None:
         """Raises ``Cancelled`` when the task was cancelled; asks the store."""

@@ -20,6 +20,7 @@ from functools import partial
 from math import inf
 
 from htmx_live.exceptions import StoreUnavailable
+from htmx_live.forks import after_fork
 from htmx_live.fragments import Fragment, join
 from htmx_live.grants import random_id
 from htmx_live.pool import DaemonPool, Pool
@@ -28,7 +29,7 @@ from htmx_live.progress.followers import tell
 from htmx_live.progress.keeping import keeping
 from htmx_live.progress.values import Kept, ProgressStatus, listed_under, seen
 from htmx_live.rendering import current_rendering
-from htmx_live.runtime.parts import after_fork, parts
+from htmx_live.runtime.parts import parts
 from htmx_live.transport.channels import progress_channel
 
 __all__ = ["FRAME", "changed", "in_background", "list_channel", "listed", "moved", "rest_no_more"]

@@ -28,7 +28,7 @@ from htmx_live.runtime.parts import parts
 from htmx_live.runtime.surroundings import after_commit
 from htmx_live.state import encode
 
-__all__ = ["KIND", "call", "retry_task", "start_job", "stop_job"]
+__all__ = ["KIND", "call", "note_wait", "retry_task", "start_job", "stop_job"]
 
 logger = logging.getLogger("htmx_live.progress")
 
@@ -68,6 +68,13 @@ def retry_task(session: str, task: str) -> None:
     _submit(session, task, change)
 
 
+def note_wait(session: str, task: str) -> None:
+    """Have somebody look whether a worker has come for what waits."""
+    name = f"progress:{session}:{task}"
+    note = json.dumps({"kind": KIND, "name": name, "session": session})
+    parts().store.set_deadline(name, note, within=WORKER_WAIT)
+
+
 def stop_job(row: Row) -> None:
     """Tell the runner that a cancelled start is not wanted any more."""
     if row.ref:
@@ -88,9 +95,7 @@ def _submit(session: str, task: str, change: Callable[[Row, float], Row | None])
     row = apply(session, task, change)
     if row is None or before is None or row.ref == before[0].ref:
         return  # it runs, or cannot be started
-    name = f"progress:{session}:{task}"
-    note = json.dumps({"kind": KIND, "name": name, "session": session})
-    parts().store.set_deadline(name, note, within=WORKER_WAIT)
+    note_wait(session, task)
     job = Job(ref=row.ref, instance=session, callback=row.callback, args=[task], is_async=False, kind=KIND)
     changed(session, at_once=True)
     after_commit(lambda: _hand_over(session, task, job))

@@ -144,7 +144,7 @@ class RunningTask:
         elif isinstance(error, Cancelled):
             self.session.cancel(self.task_id)
             _ignore_in_celery(error)
-        elif _is_celerys(error, "Retry"):
+        elif _is_celerys(error, "Retry") or _is_retried(error):
             self.session.retrying(self.task_id)
         elif _is_celerys(error, "Ignore"):
             self.session.cancel(self.task_id)
@@ -196,6 +196,17 @@ def _is_celerys(error: BaseException, name: str) -> bool:
     """Whether it is one of Celery's control exceptions; without importing Celery where nobody has."""
     exceptions = sys.modules.get("celery.exceptions")
     return exceptions is not None and isinstance(error, getattr(exceptions, name))
+
+
+def _is_retried(error: BaseException) -> bool:
+    """Whether the Celery task that runs here is declared to try again by itself after such an error."""
+    celery = sys.modules.get("celery")
+    task: Any = celery.current_task if celery is not None else None
+    if not task or isinstance(error, tuple(getattr(task, "dont_autoretry_for", ()))):
+        return False
+    most = getattr(task, "override_max_retries", task.max_retries)
+    is_left = most is None or task.request.retries < most
+    return is_left and isinstance(error, tuple(getattr(task, "autoretry_for", ())))
 
 
 def _ignore_in_celery(error: Cancelled) -> None:

@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from asgiref.sync import sync_to_async
+
 from htmx_live import LiveView, event_handler
 from htmx_live.events import StartJob
 from htmx_live.grants import random_id
@@ -50,6 +52,13 @@ class Desk(LiveView):
     async def hang_async(self, path: str) -> None:
         begin(path)
         await asyncio.sleep(3600)
+
+    async def hang_aside(self, path: str) -> None:
+        begin(path)
+        await asyncio.to_thread(time.sleep, 3600)
+
+    async def hang_in_the_middle(self, path: str) -> None:
+        await sync_to_async(self.hang)(path)
 
     def listen(self, path: str) -> None:
         """Until it is not wanted any more."""

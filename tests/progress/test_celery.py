@@ -55,3 +55,21 @@ def test_a_retry_is_seen_and_then_begins_anew(staged: Stage) -> None:
     assert (result.state, SEEN.pop(session.session_id)) == ("SUCCESS", "retrying")
     staged.clock.advance(2)
     assert session.to_dict()["tasks"]["a"]["status"] == "complete"
+
+
+@app.task(bind=True, autoretry_for=(ConnectionError,), retry_kwargs={"countdown": 0}, retry_backoff=0, max_retries=1)
+def fetch(self: Any, session_id: str, failures: int) -> None:
+    session = ProgressSession.get(session_id)
+    assert session is not None
+    SEEN[session_id] = session.to_dict()["tasks"]["a"]["status"]
+    with session.task("a"):
+        if self.request.retries < failures:
+            raise ConnectionError
+
+
+@pytest.mark.parametrize(("failures", "status"), [(1, "complete"), (2, "error")])
+def test_a_task_that_tries_again_by_itself_is_seen_to(staged: Stage, failures: int, status: str) -> None:
+    session = ProgressSession.create({"a": "Import"})
+    fetch.apply(args=[session.session_id, failures])
+    staged.clock.advance(2)
+    assert (SEEN.pop(session.session_id), session.to_dict()["tasks"]["a"]["status"]) == ("retrying", status)

@@ -192,3 +192,15 @@ def test_settings_choose_the_place(settings: Any) -> None:
     assert isinstance(keeping(), RedisKeeping)
     settings.HTMX_LIVE = {"REDIS_URL": "redis://127.0.0.1:1/0", "PROGRESS_CACHE": "default"}
     assert isinstance(keeping(), CacheKeeping)
+
+
+def test_what_a_celery_task_works_on_is_known(place: Keeping) -> None:
+    for session, task in (("s1", "a"), ("s1", "b"), ("s1", "a")):
+        place.bind("job", session, task)
+    assert (sorted(place.bound("job")), place.bound("other")) == ([("s1", "a"), ("s1", "b")], [])
+
+
+def test_of_very_many_tasks_of_a_celery_task_the_last_are_known(place: Keeping) -> None:
+    for number in range(MAX_SHOWN + 3):
+        place.bind("job", "s1", str(number))
+    assert [task for _, task in place.bound("job")] == [str(number) for number in range(3, MAX_SHOWN + 3)]

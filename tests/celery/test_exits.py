@@ -1,0 +1,51 @@
+"""Processes that end, and processes that are forked: none waits for a job, none takes a push with it, none hangs."""
+
+import multiprocessing
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from htmx_live import redis_connection
+from htmx_live.transport import bus
+from tests.redis_server import RedisServer
+from tests.server import Server
+
+from .cluster import PATIENCE, ROOT, Page, worker_environment
+from .conftest import Bell, broker_of
+from .views import Metrics
+
+pytestmark = pytest.mark.faults
+
+
+@pytest.mark.parametrize("job", ["hang", "hang_async", "hang_aside", "hang_in_the_middle"])
+def test_a_web_process_that_is_asked_to_end_waits_for_no_job(tmp_path: Path, bell: Bell, job: str) -> None:
+    environment = worker_environment({"RUNNER": "thread"}, "memory://")
+    environment |= {"TEST_JOB": job, "TEST_BELL": bell.path}
+    with Server("tests.celery.lone_asgi:application", log=tmp_path / "log", env=environment) as server:
+        bell.wait()
+        assert server.stop() < 5
+
+
+def test_a_command_that_pushes_ends_when_its_push_is_done(site: None, redis_server: RedisServer, settings: Any) -> None:
+    page = Page(Metrics)
+    command = [sys.executable, "-m", "tests.celery.lone_command", "7"]
+    environment = worker_environment(settings.HTMX_LIVE, broker_of(redis_server))
+    subprocess.run(command, cwd=ROOT, env=environment, check=True, timeout=PATIENCE)
+    assert page.state["pending_orders"] == 7
+
+
+@pytest.mark.parametrize("module", [redis_connection, bus], ids=["connection", "bus"])
+def test_a_process_that_is_forked_while_another_thread_connects_connects_too(site: None, module: Any) -> None:
+    with module._lock:  # as that thread holds it
+        child = multiprocessing.get_context("fork").Process(target=connect)
+        child.start()
+    child.join(PATIENCE)
+    assert child.exitcode == 0
+
+
+def connect() -> None:
+    assert redis_connection.redis_connection().call("PING") is True
+    assert bus.bus().position()
