@@ -51,6 +51,7 @@ class RedisConnection:
         self._lock = threading.Lock()
         self._closed_until = 0.0
         self._is_failing = False
+        self._epoch, self._epoch_read = "", float("-inf")
 
     def key(self, *words: str) -> str:
         return self.prefix + ":".join(words)
@@ -91,6 +92,14 @@ class RedisConnection:
         factory = settings().REDIS_CLIENT
         made: Redis = import_string(factory)(self.url, **options) if factory else Redis.from_url(self.url, **options)
         return made
+
+    def note_epoch(self, word: str) -> None:
+        """The word that changes when Redis has lost its data has just been read; "" when it may have changed."""
+        self._epoch, self._epoch_read = word, time.monotonic() if word else float("-inf")
+
+    def known_epoch(self, *, max_age: float) -> str:
+        """The epoch, unless it was read more than ``max_age`` seconds ago: then ""."""
+        return self._epoch if time.monotonic() - self._epoch_read < max_age else ""
 
     def heal(self) -> None:
         """Redis is known to answer again: nobody needs to wait for the end of a pause."""

@@ -43,17 +43,17 @@ class RedisStore:
         self._connection = connection or redis_connection()
         self._scripts = Scripts(self._connection, clock)
         self._renewal = Renewal(self._scripts)
-        self._epoch, self._epoch_read = "", float("-inf")
         # What came with a lease, for the thread that holds it: it loads next, and needs no call for that.
         self._fetched: dict[str, tuple[int, list[Any] | None]] = {}
 
     @property
     def epoch(self) -> str:
-        """Read at most once in a second."""
-        now = time.monotonic()
-        if now - self._epoch_read >= _EPOCH_AGE:
-            self._epoch, self._epoch_read = self._scripts.run("epoch", random_id()[:16]), now
-        return self._epoch
+        """Read at most once in a second; the bus, which is asked for its position with every request, reads it too."""
+        known = self._connection.known_epoch(max_age=_EPOCH_AGE)
+        if not known:
+            known = self._scripts.run("epoch", random_id()[:16])
+            self._connection.note_epoch(known)
+        return known
 
     def close(self) -> None:
         """Renew no lease any more."""
@@ -72,7 +72,10 @@ class RedisStore:
         thread, fetched = self._fetched.pop(instance, (0, None))
         if thread != threading.get_ident():
             fetched = self._scripts.run("load", instance)
-        return self._loaded(instance, fetched) if fetched else None
+        if not fetched:
+            self._connection.note_epoch("")  # one record is gone: perhaps all are
+            return None
+        return self._loaded(instance, fetched)
 
     def save(self, record: Record, *, lease: Lease, taken: int = 0) -> bool:
         words: list[Word] = [record.instance, lease.token, record.rev - 1, taken, random_id(), *encode_record(record)]

@@ -44,6 +44,7 @@ class RedisBus:
 
     def position(self) -> str:
         epoch, number = self._run(scripts.POSITION)
+        self._connection.note_epoch(epoch)
         return f"{epoch}.{number}"
 
     # Publishing

@@ -11,6 +11,7 @@ from htmx_live.records import JobRow, Owner, Record
 from htmx_live.redis_connection import PAUSE, RedisConnection
 from htmx_live.stores.redis import RedisStore
 from htmx_live.testing import ManualClock
+from htmx_live.transport.redis import RedisBus
 from tests.redis_server import RedisServer
 from tests.stores.test_contract import record, turn
 
@@ -165,6 +166,25 @@ def test_an_epoch_that_was_lost_is_noticed_at_once_by_who_has_not_read_it(own_se
     own_server.kill()
     own_server.start()
     assert RedisStore(RedisConnection(own_server.url, prefix="p:")).epoch != before
+
+
+def test_an_epoch_that_was_lost_is_noticed_with_the_first_record_that_is_missed(own_server: RedisServer) -> None:
+    connection = RedisConnection(own_server.url, prefix="p:")
+    store = RedisStore(connection)
+    before = store.epoch
+    connection.call("FLUSHALL")
+    assert store.epoch == before  # read a moment ago
+    assert store.load("one") is None
+    assert store.epoch != before
+
+
+def test_an_epoch_that_was_lost_is_noticed_when_the_bus_is_asked_for_its_position(own_server: RedisServer) -> None:
+    connection = RedisConnection(own_server.url, prefix="p:")
+    store, bus = RedisStore(connection), RedisBus(connection)
+    before = store.epoch
+    connection.call("FLUSHALL")
+    now = bus.position().partition(".")[0]
+    assert (store.epoch, now != before) == (now, True)
 
 
 def test_a_redis_that_is_away_is_said_to_be_and_used_again_when_it_is_back(own_server: RedisServer) -> None:
