@@ -1,0 +1,23 @@
+"""Settings of a cluster's processes: the test run's, with what the test says in the environment."""
+
+import json
+import os
+
+from tests.settings import *  # noqa: F403
+
+ROOT_URLCONF = "tests.faults.site"
+SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
+HTMX_LIVE = json.loads(os.environ["FAULTS_LIVE"])
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": os.environ["FAULTS_DATABASE"],
+        "ATOMIC_REQUESTS": True,
+        "OPTIONS": {"timeout": 20},
+    }
+}
+CELERY_BROKER_URL = os.environ["FAULTS_BROKER"]
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
