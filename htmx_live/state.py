@@ -29,10 +29,12 @@ __all__ = ["State", "decode", "decode_state", "encode", "encode_state"]
 
 State = dict[str, str]  # attribute name -> JSON text
 
+_write = json.JSONEncoder(separators=(",", ":")).encode
+
 
 def encode_state(values: Mapping[str, Any]) -> State:
     """Attributes as JSON texts; ``StateError`` names the attribute that cannot be kept, and what to do instead."""
-    return {name: json.dumps(encode(value, name), separators=(",", ":")) for name, value in values.items()}
+    return {name: _write(encode(value, name)) for name, value in values.items()}
 
 
 def decode_state(state: Mapping[str, str]) -> dict[str, Any]:

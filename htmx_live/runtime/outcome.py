@@ -44,6 +44,7 @@ logger = logging.getLogger("htmx_live.runtime")
 _PAUSE = 1.0  # seconds until a bus that is away is tried again
 
 Shown = Mapping[str, Fragment]  # by variant, those that differ from what was sent last; one user's view has "" alone
+Children = Mapping[str, tuple[str, str]]  # as in a record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +64,8 @@ class Turned:
 
 def rendered(turn: Turn, *, is_background: bool) -> tuple[Record, Shown]:
     """The record to be saved, and what is to be shown of it."""
-    record = replace(turn.record, rev=turn.record.rev + 1, state=turn.state)
-    record = replace(record, jobs=tuple(turn.jobs.rows), lost=tuple(turn.jobs.lost))
+    jobs, lost = tuple(turn.jobs.rows), tuple(turn.jobs.lost)
+    record = replace(turn.record, rev=turn.record.rev + 1, state=turn.state, jobs=jobs, lost=lost)
     is_changed = turn.renders or record.jobs != turn.record.jobs
     if record.shared:
         turn.end_event()
@@ -72,11 +73,10 @@ def rendered(turn: Turn, *, is_background: bool) -> tuple[Record, Shown]:
     if not is_changed:
         return record, {}
     turn.end_event()
-    inner, record, digest = _attempt(turn, record, is_background=is_background)
-    if digest == record.digest and not turn.resends:
-        return record, {}
-    record = replace(record, digest=digest)
-    return record, {"": rendering.fragment(record, inner)}
+    inner, children, digest = _attempt(turn, record, is_background=is_background)
+    is_sent = digest == record.digest and not turn.resends
+    record = replace(record, children=children, digest=digest)
+    return record, {} if is_sent else {"": rendering.fragment(record, inner)}
 
 
 def _in_variants(turn: Turn, record: Record, *, is_changed: bool, is_background: bool) -> tuple[Record, Shown]:
@@ -89,14 +89,14 @@ def _in_variants(turn: Turn, record: Record, *, is_changed: bool, is_background:
         if known and not is_changed:
             continue
         with speaking(variant):
-            inner, done, digests[variant] = _attempt(turn, in_variant(record, variant), is_background=is_background)
-            record = replace(record, children=done.children)
+            inner, children, digests[variant] = _attempt(turn, in_variant(record, variant), is_background=is_background)
+            record = replace(record, children=children)
             if digests[variant] != known or turn.resends:
                 shown[variant] = rendering.fragment(record, inner)
     return replace(record, digests=digests), shown
 
 
-def _attempt(turn: Turn, record: Record, *, is_background: bool) -> tuple[SafeString, Record, str]:
+def _attempt(turn: Turn, record: Record, *, is_background: bool) -> tuple[SafeString, Children, str]:
     try:
         return _render(turn, record)
     except Exception:  # a boundary: a job that has ended must end on the page too, whatever the template does
@@ -104,7 +104,7 @@ def _attempt(turn: Turn, record: Record, *, is_background: bool) -> tuple[SafeSt
             raise
         turn.born.clear()
         inner = _failed(record)
-        return inner, record, rendering.digest(record, inner)
+        return inner, record.children, rendering.digest(record, inner)
 
 
 def without_view(record: Record, inner: SafeString) -> tuple[Record, Shown]:
@@ -117,12 +117,11 @@ def without_view(record: Record, inner: SafeString) -> tuple[Record, Shown]:
     return record, dict.fromkeys(record.viewed, rendering.fragment(record, inner))
 
 
-def _render(turn: Turn, record: Record) -> tuple[SafeString, Record, str]:
+def _render(turn: Turn, record: Record) -> tuple[SafeString, Children, str]:
     """In a savepoint, for a query of the template that fails must not take the turn's own changes with it."""
     with atomic_where_asked(), turn.rendering(record):
         inner = rendering.render(turn.view, record, turn.stand_in)
-    record = replace(record, children=dict(turn.children))
-    return inner, record, rendering.digest(record, inner)
+    return inner, dict(turn.children), rendering.digest(record, inner)
 
 
 def _failed(record: Record) -> SafeString:
