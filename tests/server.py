@@ -56,12 +56,15 @@ class Server:
         assert self._process is not None, "The server is not running: call start()."
         return self._process.pid
 
+    def command(self) -> list[str]:
+        where = ["--host", "127.0.0.1", "--port", str(self.port)]
+        return [sys.executable, "-m", "uvicorn", self.app, *where, "--log-level", "warning"]
+
     def start(self) -> "Server":
         """Start, or start again on the same port; returns when it answers."""
-        command = [sys.executable, "-m", "uvicorn", self.app, "--host", "127.0.0.1", "--port", str(self.port)]
         with self.log.open("ab") as out:
             self._process = subprocess.Popen(
-                [*command, "--log-level", "warning"],
+                self.command(),
                 cwd=self.folder,
                 env=self.env,
                 stdout=out,

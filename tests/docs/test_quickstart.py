@@ -1,0 +1,70 @@
+"""The quick start and the README, done to the letter: a fresh project, a real server, one click."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.docs.blocks import ROOT, Block, blocks
+from tests.docs.projects import DevelopmentServer, Project
+from tests.docs.visiting import Visit
+from tests.server import Server
+
+
+def serve(project: Project) -> Server:
+    project.run("python manage.py check --fail-level WARNING")
+    return Server("mysite.asgi:application", log=project.folder / "server.log", folder=project.folder, env=SETTINGS)
+
+
+SETTINGS = {"DJANGO_SETTINGS_MODULE": "mysite.settings", "PYTHONWARNINGS": "error"}
+
+
+@pytest.fixture(scope="module")
+def quickstart(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return Project(tmp_path_factory.mktemp("quickstart")).follow("docs/quickstart.md")
+
+
+def test_a_click_in_the_quick_start_brings_every_line(quickstart: Project) -> None:
+    with serve(quickstart) as server:
+        page = Visit(server)
+        assert 'data-live-pending="generate:report"' in page.click("generate", year=2026)
+        page.wait_for("<li>2/2026</li>")
+        stopped = page.click("stop")
+    assert ('data-live-pending=""' in stopped, "<li>12/2026</li>" in stopped) == (True, False)
+
+
+def test_the_quick_start_serves_its_scripts(quickstart: Project) -> None:
+    with serve(quickstart) as server:
+        page = Visit(server)
+        scripts = re.findall(r'<script src="([^"]+)"', page.html)
+        assert [bool(page.open(script)) for script in scripts] == [True, True]
+
+
+def test_the_quick_start_works_under_the_development_server(quickstart: Project) -> None:
+    log = quickstart.folder / "runserver.log"
+    with DevelopmentServer("mysite", log=log, folder=quickstart.folder, env=SETTINGS) as server:
+        page = Visit(server)
+        page.click("generate", year=2026)
+        page.wait_for("<li>1/2026</li>")
+
+
+def _of_readme(first: str) -> Block:
+    return next(block for block in blocks(ROOT / "README.md") if block.text.startswith(first))
+
+
+def test_the_readme_runs_as_it_stands(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    project.run("django-admin startproject mysite .")
+    project.run("python manage.py startapp reports")
+    project.write("mysite/settings.py", 'INSTALLED_APPS += ["reports"]', is_addition=True)
+    project.follow("README.md")
+    settings, urls, asgi = _of_readme("# settings.py").text.split("\n\n")
+    project.write("mysite/settings.py", settings, is_addition=True)
+    routes = "from django.urls import include, path\nfrom reports.views import ReportView\n"
+    project.write("mysite/urls.py", f"{routes}urlpatterns = [\n{urls}\n]")
+    project.write("mysite/asgi.py", asgi, is_addition=True)
+    project.run("python manage.py migrate")
+    with serve(project) as server:
+        page = Visit(server, "/report/")
+        page.click("generate", year=2026)
+        page.wait_for("<li>1/2026</li>")
