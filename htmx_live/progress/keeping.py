@@ -6,7 +6,7 @@ and change no ``rev``.  What is kept of a session lives ``PROGRESS_TTL`` seconds
 """
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Protocol
@@ -19,8 +19,9 @@ from htmx_live.progress.memory import MemoryKeeping
 from htmx_live.progress.redis import RedisKeeping
 from htmx_live.progress.values import Kept, Row, Session, is_going
 
-__all__ = ["Keeping", "apply", "create_or_join", "keeping", "override_keeping"]
+__all__ = ["Keeping", "apply", "create_or_join", "endings", "keeping", "override_keeping"]
 
+endings: list[Callable[[str, str, Row], None]] = []  # told of the end of each task that wants it noticed
 _TRIES = 100  # swaps that others may come before
 
 
@@ -138,5 +139,8 @@ def apply(session: str, task: str, change: Change) -> Row | None:
             return row
         after = replace(after, rev=row.rev + 1)
         if place.swap(session, task, after):
+            if after.notify and after.status.is_ended and after.status is not row.status:
+                for told in endings:
+                    told(session, task, after)
             return after
     raise RuntimeError(f"Task {task!r} of session {session} was changed {_TRIES} times by others, each in between.")

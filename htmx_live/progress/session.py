@@ -24,6 +24,7 @@ from htmx_live.progress.snapshots import snapshot
 from htmx_live.progress.starting import note_wait, retry_task, start_job, stop_job
 from htmx_live.progress.streaming import Snapshots, asnapshots
 from htmx_live.progress.tasks import ParallelTask, RunningTask, SequentialTask, track_rows
+from htmx_live.progress.telling import checked_notice
 from htmx_live.progress.values import Kept, ProgressStatus, Row, Seen, Session, seen
 from htmx_live.progress.wording import checked_url
 from htmx_live.records import Owner
@@ -225,14 +226,18 @@ class ProgressSession:
         self._check(task_id)
         return ParallelTask(self, task_id, future)
 
-    def run(self, task_id: str, func: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+    def run(
+        self, task_id: str, func: Callable[..., Any], *args: Any, notify: bool | str = False, **kwargs: Any
+    ) -> None:
         """Have the configured runner call ``func`` as this task, once the caller's transaction is committed.
 
         ``func`` is a function at module level, sync or async, and its arguments are such as a live view can keep.  It
         reports by ``current_task()``.  In a session with a ``key`` a task that waits to run is not started again.
+        ``notify`` tells the owner how it ends, by this text or the task's name; ``ValueError`` if nobody owns it.
         """
         self._check(task_id)
-        start_job(self.session, task_id, func, args=args, kwargs=kwargs)
+        name = notify if isinstance(notify, str) else self.session.names[task_id] if notify else ""
+        start_job(self.session, task_id, func, args=args, kwargs=kwargs, notify=checked_notice(self.session, name))
 
     def cancel(self, *task_ids: str) -> None:
         """Cancel these tasks, or all that have not ended.  Work that goes on is told when it next reports."""

@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import Any
 
 from asgiref.sync import async_to_sync, iscoroutinefunction
+from django.utils.translation import get_language
 
 from htmx_live.exceptions import RunnerUnavailable
 from htmx_live.grants import random_id
@@ -22,6 +23,7 @@ from htmx_live.progress.changes import failed, queued
 from htmx_live.progress.keeping import apply, keeping
 from htmx_live.progress.running import end
 from htmx_live.progress.showing import changed
+from htmx_live.progress.telling import expect_end
 from htmx_live.progress.values import WORKER_WAIT, ProgressStatus, Row, Session
 from htmx_live.runners.base import Job
 from htmx_live.runtime.parts import parts
@@ -36,7 +38,13 @@ KIND = "progress"
 
 
 def start_job(
-    session: Session, task: str, func: Callable[..., Any], *, args: Iterable[Any], kwargs: Mapping[str, Any]
+    session: Session,
+    task: str,
+    func: Callable[..., Any],
+    *,
+    args: Iterable[Any],
+    kwargs: Mapping[str, Any],
+    notify: str = "",
 ) -> None:
     """Hand the call to the runner; in a session with a key, unless the task waits already.
 
@@ -50,7 +58,8 @@ def start_job(
         after = queued(random_id())(row, now)
         if after is None or (session.key and row.status is ProgressStatus.QUEUED):
             return None
-        return replace(after, callback=path, args=encoded, kwargs=words, is_async=iscoroutinefunction(func))
+        start = replace(after, callback=path, args=encoded, kwargs=words, is_async=iscoroutinefunction(func))
+        return replace(start, notify=notify, language=get_language() or "")
 
     _submit(session.id, task, change)
 
@@ -96,6 +105,7 @@ def _submit(session: str, task: str, change: Callable[[Row, float], Row | None])
     if row is None or before is None or row.ref == before[0].ref:
         return  # it runs, or cannot be started
     note_wait(session, task)
+    expect_end(session, task, row)
     job = Job(ref=row.ref, instance=session, callback=row.callback, args=[task], is_async=False, kind=KIND)
     changed(session, at_once=True)
     after_commit(lambda: _hand_over(session, task, job))

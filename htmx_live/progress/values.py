@@ -99,7 +99,8 @@ class Row:
     ``current`` is None until a real figure is reported, ``total`` None while the extent is not known.  ``floor`` is the
     highest real percentage so far.  ``since`` is when the status began, ``beat`` the last sign of life of a process
     that runs it.  ``attempt`` counts the starts.  ``result`` is where to find what came of it, ``error`` the id under
-    which the log has why it failed.  ``ref`` to ``is_async`` are what the runner was given.
+    which the log has why it failed.  ``ref`` to ``is_async`` are what the runner was given.  ``notify`` is what a notice
+    about its end calls it, in ``language``; "" for none.
     """
 
     rev: int = 0
@@ -122,6 +123,8 @@ class Row:
     args: list[Any] = field(default_factory=list)
     kwargs: dict[str, Any] = field(default_factory=dict)
     is_async: bool = False
+    notify: str = ""
+    language: str = ""
 
     def percent(self, now: float) -> float:
         """How much of it is done, from 0 to 100: real once a real figure was reported, else simulated."""
