@@ -9,11 +9,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Protocol
 
 from django.db import close_old_connections
 
-__all__ = ["DaemonPool", "Pool"]
+__all__ = ["DaemonExecutor", "DaemonPool", "Pool"]
 
 logger = logging.getLogger("htmx_live.pool")
 
@@ -44,6 +45,7 @@ class DaemonPool:
         self._waiting: deque[Call] = deque()
         self._threads = 0
         self._idle = 0
+        self._is_closed = False
 
     def submit(self, call: Call) -> None:
         with self._wake:
@@ -57,6 +59,12 @@ class DaemonPool:
         """Drop the calls that have not started."""
         with self._wake:
             self._waiting.clear()
+
+    def close(self) -> None:
+        """Let each thread end when nothing waits any more."""
+        with self._wake:
+            self._is_closed = True
+            self._wake.notify_all()
 
     def settle(self, patience: float) -> bool:
         give_up = time.monotonic() + patience
@@ -79,8 +87,7 @@ class DaemonPool:
                 raise
 
     def _work(self) -> None:
-        while True:
-            call = self._next()
+        while (call := self._next()) is not None:
             try:
                 try:
                     call()
@@ -89,10 +96,41 @@ class DaemonPool:
             except BaseException:  # a job boundary: the pool outlives whatever it runs
                 logger.exception("A call on %s ended with an error that was not handled", self._name)
 
-    def _next(self) -> Call:
+    def _next(self) -> Call | None:
         with self._wake:
             self._idle += 1
-            while not self._waiting:
+            while not self._waiting and not self._is_closed:
                 self._wake.wait()
             self._idle -= 1
-            return self._waiting.popleft()
+            if self._waiting:
+                return self._waiting.popleft()
+            self._threads -= 1
+            return None
+
+
+class DaemonExecutor(ThreadPoolExecutor):
+    """The standard executor's interface, which asyncio and asgiref ask for, on a ``DaemonPool`` of ``size`` threads."""
+
+    def __init__(self, name: str, size: int) -> None:
+        super().__init__(max_workers=size)  # which begins no thread of its own
+        self._pool = DaemonPool(name, lambda: size)
+
+    def submit(self, call: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
+        future: Future[Any] = Future()
+
+        def run() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                answer = call(*args, **kwargs)
+            except BaseException as error:  # whoever waits for it gets it
+                future.set_exception(error)
+            else:
+                future.set_result(answer)
+
+        self._pool.submit(run)
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Waits for nobody."""
+        self._pool.close()

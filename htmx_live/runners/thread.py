@@ -9,17 +9,19 @@ import logging
 import threading
 from contextvars import Context
 
-from asgiref.sync import ThreadSensitiveContext, sync_to_async
+from asgiref.sync import SyncToAsync, ThreadSensitiveContext, sync_to_async
 from django.db import connections
 
 from htmx_live.conf import settings
 from htmx_live.exceptions import RunnerUnavailable
-from htmx_live.pool import DaemonPool
+from htmx_live.pool import DaemonExecutor, DaemonPool
 from htmx_live.runners.base import Job, Perform
 
 __all__ = ["ThreadRunner"]
 
 logger = logging.getLogger("htmx_live.runners")
+
+_HELPERS = 32  # threads for what async jobs do by asyncio.to_thread() and the like
 
 
 class ThreadRunner:
@@ -96,6 +98,7 @@ class ThreadRunner:
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
+                self._loop.set_default_executor(DaemonExecutor("htmx-live-job-aside", _HELPERS))
                 threading.Thread(target=self._loop.run_forever, name="htmx-live-jobs-loop", daemon=True).start()
             return self._loop
 
@@ -116,7 +119,9 @@ class ThreadRunner:
 
     async def _perform_on_loop(self, job: Job) -> None:
         # A context of its own gives the job's sync_to_async calls a thread of their own, with its own connections.
-        async with ThreadSensitiveContext():
+        # A daemon thread: the exit of the process would wait for one that asgiref makes, as long as the job takes.
+        async with ThreadSensitiveContext() as context:
+            SyncToAsync.context_to_thread_executor[context] = DaemonExecutor("htmx-live-job-async", 1)
             try:
                 await self._perform.arun(job)
             finally:
