@@ -18,6 +18,7 @@ from django.utils.module_loading import import_string
 
 from htmx_live.conf import settings
 from htmx_live.exceptions import StoreUnavailable
+from htmx_live.forks import after_fork
 
 if TYPE_CHECKING:  # redis is an extra
     from redis import Redis
@@ -172,6 +173,13 @@ def redis_connection() -> RedisConnection:
                 ) from error
             _connection = RedisConnection(chosen.REDIS_URL, prefix=chosen.REDIS_PREFIX)
         return _connection
+
+
+@after_fork
+def _forget() -> None:
+    """Another thread of the parent may have held a lock; and nobody shares a socket."""
+    global _lock, _connection
+    _lock, _connection = threading.Lock(), None
 
 
 def _execute(client: "Redis", *words: Word) -> Any:

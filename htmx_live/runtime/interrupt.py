@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
-from htmx_live.runtime.parts import after_fork, parts
+from htmx_live.forks import after_fork
+from htmx_live.runtime.parts import parts
 
 __all__ = ["acall", "interrupt", "interruptible"]
 

@@ -6,9 +6,10 @@ from functools import partial
 
 from htmx_live.courtesy import courtesy
 from htmx_live.events import Mail
+from htmx_live.forks import after_fork
 from htmx_live.letters import fold_of, write_mail
 from htmx_live.runtime.later import keep_trying
-from htmx_live.runtime.parts import after_fork, parts
+from htmx_live.runtime.parts import parts
 
 __all__ = ["give_drain", "look_after", "post"]
 

@@ -3,7 +3,7 @@
 Built once, from settings, when first used; and once more in a forked process, where no thread of them is left.
 """
 
-import os
+import atexit
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from htmx_live.conf import is_debug, settings
+from htmx_live.forks import after_fork
 from htmx_live.pool import DaemonPool, Pool
 from htmx_live.runners.base import Perform, Runner
 from htmx_live.runtime.watch import NoWatcher, Watcher
@@ -48,6 +49,8 @@ class Parts:
     watcher: Watcher | NoWatcher
 
 
+_LAST_TURNS = 2.0  # seconds that the exit of a process waits for background turns, those of pushes above all
+
 _lock = threading.Lock()
 _parts: Parts | None = None
 _perform: Perform | None = None
@@ -69,13 +72,6 @@ def give_tick(tick: Callable[[str, float], bool]) -> None:
     """Say how an instance is ticked; called once, by the module of ticks, which stands above this one."""
     global _tick
     _tick = tick
-
-
-def after_fork(call: Callable[[], None]) -> Callable[[], None]:
-    """Decorates what puts a module's own state right in a forked process (Celery's prefork pool)."""
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=call)
-    return call
 
 
 @contextmanager
@@ -109,6 +105,7 @@ def _build() -> Parts:
                 timer=ThreadTimer(),
                 watcher=Watcher(lambda: parts().store),
             )
+            atexit.register(_parts.turns.settle, _LAST_TURNS)  # a command that pushes ends right after
     return _parts
 
 

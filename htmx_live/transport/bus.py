@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from htmx_live.conf import settings
+from htmx_live.forks import after_fork
 from htmx_live.transport.memory import MemoryBus
 from htmx_live.transport.messages import Catchup, Message, Text
 from htmx_live.transport.receiver import Receiver
@@ -87,6 +88,12 @@ def bus() -> Bus:
         with _lock:
             _bus = _bus or (RedisBus() if settings().REDIS_URL else MemoryBus())
     return _bus
+
+
+@after_fork
+def _forget() -> None:
+    global _lock, _bus
+    _lock, _bus = threading.Lock(), None
 
 
 @contextmanager
