@@ -1,5 +1,9 @@
-"""A process that serves and runs its jobs on its own threads: prints an instance, and works until it is killed."""
+"""A process that runs its jobs on its own threads: ``python -m tests.celery.lone_server JOB PATH RETRIES``.
 
+It starts one, prints its instance, and works until it is killed or, as servers do, ends when it is asked to.
+"""
+
+import signal
 import sys
 import time
 
@@ -10,7 +14,9 @@ django.setup()
 from .cluster import Page  # noqa: E402
 from .views import Desk  # noqa: E402
 
+signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+job, path, retries = sys.argv[1:]
 page = Page(Desk)
-page.send("start", job="hang", path=sys.argv[1], retries=int(sys.argv[2]))
+page.send("start", job=job, path=path, retries=int(retries))
 print(page.instance, flush=True)
 time.sleep(600)

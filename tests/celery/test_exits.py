@@ -3,7 +3,6 @@
 import multiprocessing
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +10,6 @@ import pytest
 from htmx_live import redis_connection
 from htmx_live.transport import bus
 from tests.redis_server import RedisServer
-from tests.server import Server
 
 from .cluster import PATIENCE, ROOT, Page, worker_environment
 from .conftest import Bell, broker_of
@@ -21,12 +19,16 @@ pytestmark = pytest.mark.faults
 
 
 @pytest.mark.parametrize("job", ["hang", "hang_async", "hang_aside", "hang_in_the_middle"])
-def test_a_web_process_that_is_asked_to_end_waits_for_no_job(tmp_path: Path, bell: Bell, job: str) -> None:
-    environment = worker_environment({"RUNNER": "thread"}, "memory://")
-    environment |= {"TEST_JOB": job, "TEST_BELL": bell.path}
-    with Server("tests.celery.lone_asgi:application", log=tmp_path / "log", env=environment) as server:
+def test_a_process_that_is_asked_to_end_waits_for_no_job(bell: Bell, job: str) -> None:
+    command = [sys.executable, "-m", "tests.celery.lone_server", job, bell.path, "0"]
+    server = subprocess.Popen(command, cwd=ROOT, env=worker_environment({}, "memory://"), stdout=subprocess.DEVNULL)
+    try:
         bell.wait()
-        assert server.stop() < 5
+        server.terminate()
+        assert server.wait(5) == 0
+    finally:
+        server.kill()
+        server.wait()
 
 
 def test_a_command_that_pushes_ends_when_its_push_is_done(site: None, redis_server: RedisServer, settings: Any) -> None:
@@ -39,7 +41,7 @@ def test_a_command_that_pushes_ends_when_its_push_is_done(site: None, redis_serv
 
 @pytest.mark.parametrize("module", [redis_connection, bus], ids=["connection", "bus"])
 def test_a_process_that_is_forked_while_another_thread_connects_connects_too(site: None, module: Any) -> None:
-    with module._lock:  # as that thread holds it
+    with bus.override_bus(None), module._lock:  # as that thread holds it
         child = multiprocessing.get_context("fork").Process(target=connect)
         child.start()
     child.join(PATIENCE)

@@ -148,7 +148,7 @@ def test_a_job_on_a_thread_of_a_killed_web_process_is_lost_or_done_by_another(
     use(pools("prefork"), settings)
     parts().watcher.start()
     live = {**settings.HTMX_LIVE, "RUNNER": "thread"}
-    command = [sys.executable, "-m", "tests.celery.lone_server", bell.path, str(retries)]
+    command = [sys.executable, "-m", "tests.celery.lone_server", "hang", bell.path, str(retries)]
     environment = worker_environment(live, broker_of(redis_server))
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
