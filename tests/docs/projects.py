@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.docs.blocks import ROOT, blocks
@@ -17,7 +17,10 @@ _NOT_RUN = ("python3 -m venv ", ". venv/", "python -m pip ", "uvicorn ", "celery
 
 @dataclass(frozen=True, slots=True)
 class Project:
+    """``said`` is what each command answered."""
+
     folder: Path
+    said: list[str] = field(default_factory=list)
 
     def follow(self, document: str) -> "Project":
         """Do what docs/``document`` says."""
@@ -42,6 +45,7 @@ class Project:
             command.split(), cwd=self.folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         assert done.returncode == 0, f"$ {command}\n{done.stdout}"
+        self.said.append(done.stdout)
         return done.stdout
 
 
