@@ -1,6 +1,7 @@
 """manage.py live_doctor, sent to sites that are well and to sites that are not: real servers, Redis and proxies."""
 
 import json
+import re
 import socket
 import ssl
 import subprocess
@@ -22,6 +23,7 @@ from django.core.wsgi import get_wsgi_application
 from htmx_live.doctor.findings import Finding
 from htmx_live.doctor.reading import Address, chosen_protocol
 from htmx_live.doctor.services import redis_findings
+from htmx_live.doctor.site import examine_clicks
 from htmx_live.doctor.stream import examine_stream
 from htmx_live.redis_connection import RedisConnection
 from htmx_live.transport.bus import MemoryBus, RedisBus, override_bus
@@ -187,6 +189,27 @@ def test_what_a_stream_lacks_is_found(said: str, found: str) -> None:
     assert found in [f"{one.level} {one.subject} {one.text}"[: len(found)] for one in findings]
 
 
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        ("HTTP/1.1 204 No Content\r\n\r\n", "OK They pass"),
+        ("HTTP/1.1 403 Forbidden\r\n\r\n", "FAIL A POST with the origin "),
+        ("HTTP/1.1 405 Not Allowed\r\n\r\n", "FAIL A POST is answered 405."),
+        ("", "FAIL A POST got no answer:"),
+    ],
+)
+def test_clicks_that_do_not_pass_are_found(said: str, found: str) -> None:
+    with _saying(said) as url:
+        finding = examine_clicks(Address(url=url))
+    assert f"{finding.level} {finding.text}"[: len(found)] == found
+
+
+def test_clicks_at_an_address_that_django_does_not_take_for_its_own_are_found(tmp_path: Path) -> None:
+    with served(tmp_path) as server, _renaming(server.port) as url:
+        finding = examine_clicks(Address(url=url))
+    assert finding.text.startswith(f"A POST with the origin {url} is refused")
+
+
 @pytest.mark.parametrize(("offered", "level"), [("h2", "h2"), ("http/1.1", "http/1.1")])
 def test_the_protocol_that_browsers_would_get_is_known(tmp_path: Path, offered: str, level: str) -> None:
     with _tls_server(tmp_path, offered) as url:
@@ -322,6 +345,21 @@ def _saying(text: str) -> Iterator[str]:
 
     with _listening(answer) as port:
         yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def _renaming(port: int) -> Iterator[str]:
+    """A proxy that tells the server another host than browsers ask for, as one without a Host header's setting does."""
+
+    def answer(connection: socket.socket) -> None:
+        asked = connection.recv(65_536).decode()
+        with socket.create_connection(("127.0.0.1", port)) as there:
+            there.sendall(re.sub(r"(?m)^Host: .*\r$", "Host: upstream\r", asked).encode())
+            while piece := there.recv(65_536):
+                connection.sendall(piece)
+
+    with _listening(answer) as own:
+        yield f"http://127.0.0.1:{own}"
 
 
 @contextmanager

@@ -31,6 +31,11 @@ class Address:
         """A path of the site, under the path of its root."""
         return self.parts.path.rstrip("/") + below
 
+    @property
+    def origin(self) -> str:
+        """As a browser says where a request comes from."""
+        return f"{self.parts.scheme}://{self.parts.netloc}"
+
     def tls(self) -> ssl.SSLContext:
         context = ssl.create_default_context()
         if not self.is_verified:
@@ -68,12 +73,13 @@ class Heard:
     after: float
 
 
-def ask(address: Address, path: str) -> Answer:
-    """The answer to one GET on a connection of its own; ``OSError`` or ``HTTPException`` when there is none."""
+def ask(address: Address, path: str, *, method: str = "GET", headers: Mapping[str, str] | None = None) -> Answer:
+    """The answer to one request on a connection of its own; ``OSError`` or ``HTTPException`` when there is none."""
     began, connection = time.monotonic(), address.connect()
     try:
         # Closed after the answer: a proxy that holds answers back then lets go of this one.
-        connection.request("GET", address.path(path), headers={"Accept": "*/*", "Connection": "close"})
+        sent = {"Accept": "*/*", "Connection": "close", **(headers or {})}
+        connection.request(method, address.path(path), headers=sent)
         response = connection.getresponse()
         body = response.read(65_536)
         return Answer(status=response.status, headers=_headers(response), body=body, after=time.monotonic() - began)

@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from http.client import HTTPException
 
 from django.urls import NoReverseMatch, reverse
+from django.utils.crypto import get_random_string
 
-from htmx_live.conf import settings
+from htmx_live.conf import project_setting, settings
 from htmx_live.doctor.findings import Finding, bad, doubtful, good
 from htmx_live.doctor.reading import Address, Answer, ask, chosen_protocol
 from htmx_live.doctor.stream import examine_stream
 from htmx_live.exceptions import StoreUnavailable
 from htmx_live.transport.bus import bus
 
-__all__ = ["examine_site"]
+__all__ = ["examine_clicks", "examine_site"]
 
 _LOOKS = 32  # answers in which all processes of a site are hoped to be seen
 _AT_ONCE = 8
@@ -44,7 +45,39 @@ def examine_site(address: Address, *, beats: int) -> Iterator[Finding]:
     yield _protocol(address)
     yield first.finding or good("Site", f"{address.url} answers, and its store is there.")
     yield _processes(address, path, first.epoch)
+    yield examine_clicks(address)
     yield from examine_stream(address, beats=beats)
+
+
+def examine_clicks(address: Address) -> Finding:
+    """Whether Django lets a browser at this address post: it compares the ``Origin`` with what it takes itself for.
+
+    What is posted is that a visitor whom nobody knows has seen no notice.
+    """
+    token = get_random_string(32)
+    headers = {
+        "Cookie": f"{project_setting('CSRF_COOKIE_NAME')}={token}",
+        "X-CSRFToken": token,
+        "X-Live-Page": "doctor",
+        "Origin": address.origin,
+        "Referer": f"{address.origin}/",
+    }
+    try:
+        status = ask(address, reverse("htmx_live:notices"), method="POST", headers=headers).status
+    except (OSError, HTTPException) as error:
+        return bad("Clicks", f"A POST got no answer: {error or repr(error)}.", "Look at the log of the proxy.")
+    if status == 204:
+        return good("Clicks", "They pass: Django takes itself for the address that browsers use.")
+    if status == 403 and project_setting("CSRF_USE_SESSIONS"):
+        return good("Clicks", "Not tried: CSRF_USE_SESSIONS keeps the token in sessions.")
+    if status == 403:
+        text = f"A POST with the origin {address.origin} is refused by Django's CSRF protection."
+        advice = (
+            "Let the proxy pass the Host header on, and behind TLS set SECURE_PROXY_SSL_HEADER; "
+            "or name the origin in CSRF_TRUSTED_ORIGINS."
+        )
+        return bad("Clicks", text, advice)
+    return bad("Clicks", f"A POST is answered {status}.", "Look at the log of the server and of the proxy.")
 
 
 def _health(address: Address, path: str) -> "_Health | Finding":
