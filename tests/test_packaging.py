@@ -52,10 +52,17 @@ def test_the_wheel_holds_nothing_twice_and_nothing_beside_the_package(wheel: Zip
     assert {name.split("/")[0].split("-")[0] for name in names} == {"htmx_live"}
 
 
-def test_the_source_archive_holds_tests_demo_and_licence(archives: tuple[Path, Path]) -> None:
+def test_the_source_archive_holds_tests_demo_documentation_and_licence(archives: tuple[Path, Path]) -> None:
     with tarfile.open(archives[0]) as archive:
         inside = {name.split("/")[1] for name in archive.getnames() if "/" in name}
-    assert inside >= {"htmx_live", "components", "static", "tests", "demo", "LICENSE", "README.md", "pyproject.toml"}
+    folders = {"htmx_live", "components", "static", "tests", "demo", "docs"}
+    assert inside >= {*folders, "LICENSE", "README.md", "CHANGELOG.md", "pyproject.toml"}
+
+
+def test_an_index_would_take_both_archives(archives: tuple[Path, Path]) -> None:
+    command = [sys.executable, "-m", "twine", "--no-color", "check", "--strict", *map(str, archives)]
+    checked = subprocess.run(command, capture_output=True, text=True)
+    assert (checked.returncode, checked.stdout.count("PASSED")) == (0, 2), checked.stdout + checked.stderr
 
 
 def test_the_metadata_tells_the_licence_and_the_oldest_python(wheel: ZipFile) -> None:
