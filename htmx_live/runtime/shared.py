@@ -5,8 +5,8 @@ for a shared view may stand in another view's template, whose turn holds a lease
 """
 
 import json
-import time
 from collections.abc import Iterable
+from dataclasses import replace
 from hashlib import blake2b
 from typing import Any
 
@@ -95,7 +95,6 @@ def _record(cls: type[Live], kwargs: dict[str, Any], *, tag: str, css: str) -> R
         view=view_path(cls),
         owner=Owner(),
         shared=True,
-        rev=int(time.time() * 1000),  # above what any page may still show of a record that was lost
         kwargs=encoded,
         tag=tag,
         css_class=css,
@@ -104,6 +103,8 @@ def _record(cls: type[Live], kwargs: dict[str, Any], *, tag: str, css: str) -> R
 
 
 def _mount(record: Record) -> Record:
+    # Above what any page may still show of a record that was lost, whichever process had mounted it.
+    record = replace(record, rev=int(parts().bus.now() * 1000))
     with around(record):
         first = first_turn(record, request=None, page="", owner=lambda create: Owner())
     if first.turned.redirect:

@@ -38,6 +38,9 @@ class Bus(Protocol):
     def position(self) -> str:
         """Where a page rendered now stands."""
 
+    def now(self) -> float:
+        """Seconds since 1970, on a clock that all processes share."""
+
     def publish(self, channels: Iterable[str], target: str, data: str, *, event: str = "") -> int:
         """A state message; returns its number.  Text slots in ``data`` are filled whenever it is sent."""
 

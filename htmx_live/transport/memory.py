@@ -66,6 +66,9 @@ class MemoryBus:
         with self._lock:
             return f"{self.epoch}.{self._number}"
 
+    def now(self) -> float:
+        return time.time()
+
     def publish(self, channels: Iterable[str], target: str, data: str, *, event: str = "") -> int:
         names, event = checked(channels), checked_event(event)
         with self._lock:

@@ -47,6 +47,12 @@ class RedisBus:
         self._connection.note_epoch(epoch)
         return f"{epoch}.{number}"
 
+    def now(self) -> float:
+        if self._clock is not None:
+            return self._clock()
+        seconds, micros = self._connection.call("TIME")
+        return int(seconds) + int(micros) / 1e6
+
     # Publishing
 
     def publish(self, channels: Iterable[str], target: str, data: str, *, event: str = "") -> int:

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -60,9 +60,11 @@ class Worker:
 
 
 class Cluster:
-    """What runs; ``port`` is the proxy's.  ``live`` are settings of all processes that differ."""
+    """What runs; ``port`` is the proxy's.  ``clocks`` are wrong by so many seconds, ``live`` settings that differ."""
 
-    def __init__(self, folder: Path, *, webs: int = 2, durable: bool = False, **live: Any) -> None:
+    def __init__(
+        self, folder: Path, *, webs: int = 2, durable: bool = False, clocks: Sequence[int] = (), **live: Any
+    ) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self.redis = RedisServer(folder, durable=durable)
@@ -74,6 +76,8 @@ class Cluster:
             "FAULTS_DATABASE": str(folder / "db.sqlite3"),
         }
         self.webs = [self.web(number) for number in range(webs)]
+        for web, wrong in zip(self.webs, clocks, strict=False):
+            web.env["FAULTS_CLOCK"] = str(wrong)
         self.worker = Worker(folder / "worker.log", self.env)
         self.proxy = FaultProxy(*(web.port for web in self.webs))
 

@@ -1,7 +1,14 @@
-"""Settings of a cluster's processes: the test run's, with what the test says in the environment."""
+"""Settings of a cluster's processes: the test run's, with what the test says in the environment.
+
+The clock of a process with ``FAULTS_CLOCK`` is wrong by so many seconds.
+"""
 
 import json
 import os
+import time
+from datetime import timedelta
+
+from django.utils import timezone
 
 from tests.settings import *  # noqa: F403
 
@@ -21,3 +28,8 @@ CELERY_BROKER_URL = os.environ["FAULTS_BROKER"]
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+
+if wrong := float(os.environ.get("FAULTS_CLOCK", "0")):
+    right, now = time.time, timezone.now
+    time.time = lambda: right() + wrong
+    timezone.now = lambda: now() + timedelta(seconds=wrong)

@@ -338,3 +338,10 @@ def test_the_process_has_the_bus_that_the_settings_ask_for(redis_server, prefix)
     code = "print(type(bus()).__name__, type(bus().epoch).__name__)"
     assert in_another_process(code, url=redis_server.url, prefix=prefix) == "RedisBus str\n"
     assert in_another_process(code, url="", prefix=prefix) == "MemoryBus str\n"
+
+
+def test_its_clock_is_that_of_redis(connection):
+    before, now, after = connection.call("TIME"), RedisBus(connection).now(), connection.call("TIME")
+    assert (
+        [int(before[0]), int(before[1])] <= [int(now), round(now % 1 * 1e6) + 1] <= [int(after[0]), int(after[1]) + 2]
+    )
