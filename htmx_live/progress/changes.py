@@ -21,6 +21,7 @@ __all__ = [
     "lost",
     "of_start",
     "queued",
+    "reopened",
     "reported",
     "retrying",
     "started",
@@ -151,6 +152,13 @@ def killed(row: Row, now: float) -> Row | None:
 def waiting(row: Row, now: float) -> Row | None:
     """A job that the runner knows nothing of was put into a queue, unless it has begun already."""
     return replace(row, status=ProgressStatus.QUEUED, since=now) if row.status is ProgressStatus.PENDING else None
+
+
+def reopened(row: Row, now: float) -> Row | None:
+    """It was cancelled before anybody began it, and what comes before it is started again: it waits once more."""
+    if row.status is not ProgressStatus.CANCELLED or row.started is not None or row.callback:
+        return None
+    return replace(_anew(row), status=ProgressStatus.PENDING, since=now)
 
 
 def retrying(row: Row, now: float) -> Row | None:

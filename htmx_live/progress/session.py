@@ -21,7 +21,7 @@ from htmx_live.progress.keeping import apply, create_or_join, keeping
 from htmx_live.progress.running import Gauge, end, gauge, hush, note_cancelled
 from htmx_live.progress.showing import changed
 from htmx_live.progress.snapshots import snapshot
-from htmx_live.progress.starting import note_wait, retry_task, start_job, stop_job
+from htmx_live.progress.starting import can_retry, note_wait, retry_task, start_job, stop_job
 from htmx_live.progress.streaming import Snapshots, asnapshots
 from htmx_live.progress.tasks import ParallelTask, RunningTask, SequentialTask, track_rows
 from htmx_live.progress.telling import checked_notice
@@ -249,9 +249,17 @@ class ProgressSession:
                 stop_job(row)
 
     def retry(self, *task_ids: str) -> None:
-        """Start these tasks again, or all that failed, were lost or cancelled, if ``run()`` started them."""
-        for task in task_ids or self.session.names:
+        """Start these tasks again, or all that failed, were lost or cancelled, if ``run()`` started them.
+
+        Of those that nobody has started yet the cancelled ones wait again, where others are started.
+        """
+        kept, tasks = self.kept(), list(task_ids or self.session.names)
+        for task in tasks:
             self._check(task)
+        if any(can_retry(kept.rows[task], kept.now) for task in tasks):
+            for task in tasks:
+                self._change(task, changes.reopened)
+        for task in tasks:
             retry_task(self.session.id, task)
 
     # Inside

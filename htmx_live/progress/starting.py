@@ -30,7 +30,7 @@ from htmx_live.runtime.parts import parts
 from htmx_live.runtime.surroundings import after_commit
 from htmx_live.state import encode
 
-__all__ = ["KIND", "call", "note_wait", "retry_task", "start_job", "stop_job"]
+__all__ = ["KIND", "call", "can_retry", "note_wait", "retry_task", "start_job", "stop_job"]
 
 logger = logging.getLogger("htmx_live.progress")
 
@@ -68,13 +68,18 @@ def retry_task(session: str, task: str) -> None:
     """Start it again as it was started, if it has ended and not well; otherwise nothing."""
 
     def change(row: Row, now: float) -> Row | None:
-        has_failed = row.status_at(now).is_failed or row.status is ProgressStatus.CANCELLED
-        if not row.callback or not has_failed:
+        if not can_retry(row, now):
             return None
         ended = row if row.status.is_ended else replace(row, status=ProgressStatus.LOST)
         return queued(random_id())(ended, now)
 
     _submit(session, task, change)
+
+
+def can_retry(row: Row, now: float) -> bool:
+    """Whether the runner had it, and it has ended, and not well."""
+    has_failed = row.status_at(now).is_failed or row.status is ProgressStatus.CANCELLED
+    return bool(row.callback) and has_failed
 
 
 def note_wait(session: str, task: str) -> None:

@@ -424,6 +424,18 @@ def test_a_cancelled_task_is_not_begun(staged: Stage) -> None:
     assert session.to_dict()["status"] == "cancelled"
 
 
+def test_a_session_that_is_started_again_waits_for_its_later_tasks_once_more(staged: Stage) -> None:
+    session = ProgressSession.create({"a": "Check", "b": "Import"})
+    session.run("a", afail, "secret")
+    perform(staged)
+    session.cancel("b")
+    session.retry()
+    assert [session.to_dict()["tasks"][task]["status"] for task in "ab"] == ["queued", "pending"]
+    session.cancel()
+    session.retry("b")  # nobody has started it, so there is nothing to start again
+    assert session.to_dict()["tasks"]["b"]["status"] == "cancelled"
+
+
 def test_what_no_other_process_could_find_is_refused(staged: Stage) -> None:
     session = ProgressSession.create({"a": "Import"})
     with pytest.raises(TypeError, match="a function at module level"):
