@@ -1,7 +1,8 @@
 """The demo on many processes: Redis, two web processes behind one port and two Celery workers.
 
-Everything runs on 127.0.0.1; Redis takes a free port and a folder of its own, which is gone afterwards.  Ctrl+C and
-SIGTERM end all of it, the workers last but one: what they are doing is finished.
+Everything runs on 127.0.0.1; Redis takes a free port and a folder of its own, which is gone afterwards.  Kill what you
+like: uvicorn starts another web process, and this program another worker.  Ctrl+C and SIGTERM end all of it, the
+workers last but one: what they are doing is finished.
 """
 
 import os
@@ -12,13 +13,56 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 20.0  # seconds that a process has to end by itself, or Redis to answer
+AT_ONCE = 5.0  # seconds: a worker that lives no longer would die again and again
 WORKERS = ("one", "two")
 
 is_ending = False
+
+
+@dataclass
+class Part:
+    """One process of the demo and those that it starts, in a session of their own.
+
+    Ctrl+C in the terminal so reaches this program alone, which ends the others in their order.
+    """
+
+    name: str
+    command: list[str]
+    environment: dict[str, str] | None = None
+    is_replaced: bool = False  # when it dies; else its death ends the demo
+    sessions: list[int] = field(default_factory=list)
+
+    def start(self) -> "Part":
+        self.process = subprocess.Popen(self.command, cwd=ROOT, env=self.environment, start_new_session=True)
+        self.sessions.append(self.process.pid)
+        self.began = time.monotonic()
+        return self
+
+    def goes_on(self) -> bool:
+        """Whether it lives, or another does now in its place."""
+        if self.process.poll() is None:
+            return True
+        print(f"{self.name} ended with {self.process.returncode}.", flush=True)
+        if not self.is_replaced or time.monotonic() < self.began + AT_ONCE:
+            return False
+        print(f"Another {self.name} begins.", flush=True)
+        self.start()
+        return True
+
+    def stop(self) -> None:
+        self.process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(PATIENCE)
+        for session in self.sessions:  # what did not end, or was left behind by a process that was killed
+            with suppress(ProcessLookupError):
+                os.killpg(session, signal.SIGKILL)
+        self.process.wait()
 
 
 def main() -> int:
@@ -30,23 +74,27 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _end)
     with tempfile.TemporaryDirectory(prefix="htmx-live-demo-") as folder:
-        started: list[subprocess.Popen[bytes]] = []
+        started: list[Part] = []
         try:
             redis_port = _free_port()
-            started.append(_start([program, "--port", str(redis_port), "--dir", folder, *_QUIET]))
+            started.append(Part("Redis", _redis(program, redis_port, folder)).start())
             _wait_for(redis_port)
-            environment = {**os.environ, "DEMO_REDIS": f"redis://127.0.0.1:{redis_port}"}
-            started += [_start(_worker(name), environment) for name in WORKERS]
-            started.append(_start(_web(port), environment))
-            print(f"The demo is on http://127.0.0.1:{port}/ (end it with Ctrl+C)")
-            print(f"Redis on port {redis_port}, two web processes, and the Celery workers {' and '.join(WORKERS)}.")
-            return _watch(started)
+            redis = f"redis://127.0.0.1:{redis_port}"
+            environment = {**os.environ, "DEMO_REDIS": redis}
+            started += [Part(f"worker {name}", _worker(name), environment, True).start() for name in WORKERS]
+            started.append(Part("web server", _web(port), environment).start())
+            _greet(port, redis)
+            while not is_ending and all(part.goes_on() for part in started):
+                time.sleep(0.2)
         finally:
-            for process in reversed(started):  # the web first, then the workers, Redis at last
-                _stop(process)
+            for part in reversed(started):  # the web first, then the workers, Redis at last
+                part.stop()
+    return 0 if is_ending else 1
 
 
-_QUIET = ("--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--loglevel", "warning")
+def _redis(program: str, port: int, folder: str) -> list[str]:
+    nothing_kept = ["--save", "", "--appendonly", "no", "--dir", folder, "--logfile", f"{folder}/log"]
+    return [program, "--port", str(port), "--bind", "127.0.0.1", "--loglevel", "warning", *nothing_kept]
 
 
 def _web(port: str) -> list[str]:
@@ -57,34 +105,13 @@ def _web(port: str) -> list[str]:
 
 def _worker(name: str) -> list[str]:
     options = ["--pool", "prefork", "--concurrency", "2", "--loglevel", "warning", "--hostname", f"{name}@localhost"]
-    return [sys.executable, "-m", "celery", "--app", "demo.celery", "worker", *options, "--without-mingle"]
+    return [sys.executable, "-m", "celery", "--quiet", "--app", "demo.celery", "worker", *options, "--without-mingle"]
 
 
-def _start(command: list[str], environment: dict[str, str] | None = None) -> "subprocess.Popen[bytes]":
-    # A session of its own: Ctrl+C in the terminal reaches this process alone, which ends the others in their order.
-    return subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True)
-
-
-def _watch(started: list["subprocess.Popen[bytes]"]) -> int:
-    """Until somebody ends it, or one of the processes ends by itself: then 1."""
-    while not is_ending:
-        for process in started:
-            if process.poll() is not None:
-                print(f"{' '.join(map(str, process.args))} ended with {process.returncode}: ending the others.")  # type: ignore[arg-type]
-                return 1
-        time.sleep(0.2)
-    return 0
-
-
-def _stop(process: "subprocess.Popen[bytes]") -> None:
-    if process.poll() is not None:
-        return
-    process.terminate()
-    try:
-        process.wait(PATIENCE)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+def _greet(port: str, redis: str) -> None:
+    print(f"The demo is on http://127.0.0.1:{port}/ (end it with Ctrl+C)")
+    print("It runs on Redis, two web processes and two Celery workers. An order from yet another process:")
+    print(f"DEMO_REDIS={redis} {sys.executable} demo/manage.py new_order", flush=True)
 
 
 def _end(number: int, frame: object) -> None:
