@@ -9,7 +9,7 @@ from tests.docs.projects import Project
 from tests.docs.test_quickstart import serve
 from tests.docs.visiting import Visit
 
-GUIDES = ["docs/llm.md"]
+GUIDES = ["docs/dashboard.md", "docs/llm.md", "docs/shared-editor.md"]
 
 
 @pytest.fixture(scope="module")
