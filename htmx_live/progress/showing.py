@@ -203,7 +203,9 @@ def _tell_list(kept: Kept, *, at_once: bool) -> None:
     changed(_LIST_OF + owner, at_once=at_once)
     last = max(row.since for row in kept.rows.values())
     if all(row.status.is_ended for row in kept.rows.values()) and kept.now - last < _LINGER:
-        _again(_LIST_OF + owner, within=_LINGER + FRAME)  # it leaves the lists
+        # It leaves the lists; what changes until then does not wait for that.
+        leave = partial(in_background, partial(changed, _LIST_OF + owner))
+        parts().timer.at(parts().timer() + _LINGER + FRAME, leave)
 
 
 def _send_list(owner: str) -> None:
