@@ -1,11 +1,18 @@
-"""What every test shares: when benchmarks and browser tests run, and how long hypothesis may think."""
+"""What every test shares: a Redis, a Chromium, the order of tests, and how long hypothesis may think."""
 
+import shutil
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
+from playwright.sync_api import Browser, sync_playwright
 
 from tests.redis_server import RedisServer
+
+FLAGS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
 
 settings.register_profile("plain", deadline=None)  # a busy machine must not fail a test
 settings.load_profile("plain")
@@ -30,3 +37,13 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
     """One Redis for the whole run.  A test that stops, freezes or empties it starts one of its own instead."""
     with RedisServer(tmp_path_factory.mktemp("redis")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One Chromium for the whole run."""
+    with sync_playwright() as playwright:
+        chromium = shutil.which("chromium")
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield browser
+        browser.close()

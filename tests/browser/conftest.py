@@ -1,4 +1,4 @@
-"""One Chromium for the session; one page and one scripted server for each test."""
+"""One page and one scripted server for each test."""
 
 import shutil
 import subprocess
@@ -7,26 +7,13 @@ from pathlib import Path
 
 import django_htmx
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from tests.browser.markup import document
 from tests.browser.scripted_server import Exchange, ScriptedServer, message
 
-FLAGS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 BUNDLED = Path(django_htmx.__file__).parent / "static/django_htmx/htmx-4.js"
 RELEASE = "4.0.1"
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = shutil.which("chromium")
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="session")
