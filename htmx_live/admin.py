@@ -104,10 +104,11 @@ class LiveActionsMixin(_Base):
             response.template_name = "htmx_live/admin/change_list.html"
 
 
-def perform_action(site: str, model: str, name: str, pks: list[str] | None, facts: dict[str, Any]) -> None:
+def perform_action(where: list[str], name: str, pks: list[str] | None, facts: dict[str, Any]) -> None:
     """What the runner calls: choose the objects as the user may see them now, and call the action.
 
-    ``pks`` is None for all that the changelist's filter lets through.
+    ``where`` are the names of the admin site, of the model and of the ``ModelAdmin``'s class.  ``pks`` is None for all
+    that the changelist's filter lets through.
     """
     task = current_task()
     assert task is not None, "perform_action() is called by session.run()"
@@ -115,7 +116,7 @@ def perform_action(site: str, model: str, name: str, pks: list[str] | None, fact
     record = Record(instance="", view="", owner=Owner(user=user), **facts)
     with around(record):
         request = stand_in(record)
-        modeladmin = _modeladmin(site, model)
+        modeladmin = _modeladmin(*where)
         action = _allowed(modeladmin, request, name)
         result = action.live(modeladmin, request, _chosen(modeladmin, request, pks), task)
     if result is not None and not isinstance(result, str):
@@ -131,8 +132,8 @@ def _start(modeladmin: Any, request: HttpRequest, action: Any) -> None:
     facts = {**facts_of(request), "user": str(request.user.pk)}
     what = blake2b(repr((pks, facts["query"] if across else "")).encode(), digest_size=8).hexdigest()
     session = ProgressSession.create({task: _title(modeladmin, action, pks)}, owner=request, key=f"{task}:{what}")
-    names = modeladmin.admin_site.name, modeladmin.opts.label_lower, action.__name__
-    session.run(task, perform_action, *names, pks, facts)
+    where = [modeladmin.admin_site.name, modeladmin.opts.label_lower, _class(modeladmin)]
+    session.run(task, perform_action, where, action.__name__, pks, facts)
     if not isinstance(modeladmin, LiveActionsMixin):
         link = format_html(
             '{} <a href="{}">{}</a>',
@@ -160,13 +161,22 @@ def _prefix(modeladmin: Any) -> str:
     return f"admin:{modeladmin.admin_site.name}:{modeladmin.opts.label_lower}:"
 
 
-def _modeladmin(site: str, model: str) -> Any:
+def _modeladmin(site: str, model: str, named: str) -> Any:
+    """Two sites may have one name: Django's own is there beside the project's."""
+    registered: Any = apps.get_model(model)
     for known in all_sites:
-        if known.name == site:
-            return known.get_model_admin(apps.get_model(model))
+        if known.name == site and known.is_registered(registered):
+            modeladmin = known.get_model_admin(registered)
+            if _class(modeladmin) == named:
+                return modeladmin
     raise LookupError(
-        f"There is no admin site {site!r}. Import it where the worker starts, in an admin.py for example."
+        f"No admin site {site!r} has {named} for {model}. Register it in a module that is imported where the worker "
+        "starts, such as an admin.py."
     )
+
+
+def _class(modeladmin: Any) -> str:
+    return f"{type(modeladmin).__module__}.{type(modeladmin).__qualname__}"
 
 
 def _allowed(modeladmin: Any, request: HttpRequest, name: str) -> Any:

@@ -1,6 +1,9 @@
 // @ts-check
 // Partials on a page without htmx: they replace what they name. htmx-live.js loads this when the first one comes.
 
+/** @type {HTMLMetaElement | null} */
+const meta = document.querySelector("meta[name=htmx-live]");
+
 /** @param {string} text partials, one or more */
 export function swap(text) {
   const holder = document.createElement("template");
@@ -13,6 +16,9 @@ export function swap(text) {
       else if (how[0] === "i") target.replaceChildren(one.content);
       else target.insertAdjacentHTML(/** @type {InsertPosition} */ (how), one.innerHTML);
       const { id } = target, place = target.isConnected ? target : document;
+      /** @type {NodeListOf<HTMLInputElement>} */
+      const tokens = document.querySelectorAll("input[name=csrfmiddlewaretoken]"); // what is sent to many has none
+      for (const token of tokens) token.value ||= meta?.dataset.csrf || "";
       place.dispatchEvent(new CustomEvent("live:applied", { detail: { id }, bubbles: true, cancelable: true }));
     }
 }

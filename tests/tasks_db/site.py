@@ -2,6 +2,7 @@
 
 import threading
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import admin
 from django.contrib.auth import get_user_model
@@ -13,6 +14,8 @@ from django.urls import include, path
 from htmx_live import UserError
 from htmx_live.admin import LiveActionsMixin, live_action
 from htmx_live.progress import ProgressSession, current_task
+from htmx_live.tasks_db.admin import TaskRecordAdmin
+from htmx_live.tasks_db.models import TaskRecord
 
 go = {word: threading.Event() for word in ("first", "second")}
 INBOX = (
@@ -25,19 +28,22 @@ CSP = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'sel
 class GroupAdmin(LiveActionsMixin, admin.ModelAdmin):  # type: ignore[type-arg]
     actions = ["export", "refuse"]
     search_fields = ("name",)
-    list_per_page = 3
+    ordering = ("name",)
+    list_per_page = 5
 
     @live_action(description="Export %(verbose_name_plural)s", permissions=["change"])
     def export(self, request: HttpRequest, queryset: Any, task: Any) -> str:
         names = []
-        for group in task.track(queryset, unit="groups"):
+        task.update(total=queryset.count(), unit="groups")
+        for group in queryset:
             names.append(group.name)
             task.update(message=group.name)
             if len(names) == 2:
                 go["first"].wait(30)
+            task.advance()
         go["second"].wait(30)
         task.check_cancelled()
-        return f"/exports/?of={','.join(names)}&for={request.user.get_username()}"
+        return "/exports/?" + urlencode({"of": ",".join(names), "for": request.user.get_username()})
 
     @live_action(description="Refuse")
     def refuse(self, request: HttpRequest, queryset: Any, task: Any) -> None:
@@ -57,6 +63,7 @@ class UserAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 site = admin.AdminSite(name="admin")
 site.register(Group, GroupAdmin)
 site.register(get_user_model(), UserAdmin)
+site.register(TaskRecord, TaskRecordAdmin)
 
 
 def let_go(request: HttpRequest, word: str) -> HttpResponse:
@@ -67,6 +74,11 @@ def let_go(request: HttpRequest, word: str) -> HttpResponse:
 def hold(request: HttpRequest) -> HttpResponse:
     for event in go.values():
         event.clear()
+    return HttpResponse()
+
+
+def user(request: HttpRequest) -> HttpResponse:
+    get_user_model().objects.create_superuser(request.GET["name"], password="secret")
     return HttpResponse()
 
 
@@ -108,6 +120,7 @@ urlpatterns = [
     path("admin/", site.urls),
     path("go/<word>/", let_go),
     path("hold/", hold),
+    path("user/", user),
     path("inbox/", inbox),
     path("create/", create),
     path("work/<session>/<word>/", work),
