@@ -1,15 +1,28 @@
 """The guides, done to the letter in the project of the quick start: their files, their commands and their own tests."""
 
+import os
+import re
 import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.cookiejar import CookieJar
 from pathlib import Path
+from urllib.request import HTTPCookieProcessor, Request, build_opener
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 
 from tests.docs.projects import Project
-from tests.docs.test_quickstart import serve
+from tests.docs.test_quickstart import SETTINGS, serve
 from tests.docs.visiting import Visit
+from tests.redis_server import RedisServer
+from tests.server import PATIENCE
 
-GUIDES = ["docs/dashboard.md", "docs/llm.md", "docs/shared-editor.md"]
+GUIDES = ["docs/celery.md", "docs/dashboard.md", "docs/llm.md", "docs/shared-editor.md"]
 
 
 @pytest.fixture(scope="module")
@@ -38,3 +51,35 @@ def test_words_of_a_model_come_one_after_the_other_and_stop(project: Project) ->
         assert ">Hello?</h2>" in page.click("stop") and 'data-live-pending=""' in page.html
         page.click("ask", question="And now?")
         assert page.wait_for("word by word.").count("<h2>") == 2
+
+
+@contextmanager
+def worker(project: Project) -> Iterator[None]:
+    command = [sys.executable, "-m", "celery", "-A", "mysite", "worker", "--pool", "solo", "--loglevel", "warning"]
+    with (project.folder / "worker.log").open("wb") as log:
+        env = {**os.environ, **SETTINGS, "PYTHONWARNINGS": "default"}
+        process = subprocess.Popen(command, cwd=project.folder, env=env, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            yield
+        finally:
+            process.terminate()
+            process.wait(PATIENCE)
+
+
+def test_a_file_is_imported_by_a_worker_while_its_page_follows(project: Project) -> None:
+    project.follow("docs/celery.md")
+    redis = RedisServer(project.folder)
+    own = f'CELERY_BROKER_URL = "{redis.url}"\nHTMX_LIVE = {{"REDIS_URL": "{redis.url}"}}\n'
+    project.write("mysite/settings.py", own, is_addition=True)
+    with redis, serve(project) as server, worker(project):
+        jar = CookieJar()
+        browser = build_opener(HTTPCookieProcessor(jar))
+        browser.open(server.url).read()
+        fields = {"csrfmiddlewaretoken": next(iter(jar)).value, "file": SimpleUploadedFile("a.csv", b"Tea;3\nCoffee;4")}
+        headers = {"Content-Type": MULTIPART_CONTENT}
+        answer = browser.open(Request(server.url, encode_multipart(BOUNDARY, fields), headers), timeout=PATIENCE)
+        page, give_up = answer.read().decode(), time.monotonic() + PATIENCE
+        while 'data-status="complete"' not in page and time.monotonic() < give_up:
+            time.sleep(0.1)  # as somebody who reloads the page
+            page = browser.open(answer.url).read().decode()
+    assert re.findall(r'live-progress-amount">(.*?)<', page) == ["2 of 2 rows"]
