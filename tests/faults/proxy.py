@@ -5,8 +5,10 @@ a load balancer does.  Its faults are attributes that may be changed at any time
 """
 
 import asyncio
+import re
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import count
 
 __all__ = ["FaultProxy"]
@@ -20,7 +22,7 @@ class FaultProxy:
     - ``is_black_hole``: nothing passes in either direction, and nobody is told; what was on its way passes afterwards.
     - ``refuses``: new connections are cut at once.
     - ``idle_limit``: seconds after which a connection on which nothing passes is cut; 0: never.
-    - ``buffers``: answers are held back until the server closes, or has written 64 KB, as some proxies do.
+    - ``buffers``: an answer is held back until it is whole, or has 64 KB, or the server closes, as some proxies do.
     - ``delay``: seconds that each piece is late.
     """
 
@@ -92,8 +94,9 @@ class FaultProxy:
         if there is None:
             return
         try:
-            sending = asyncio.ensure_future(self._pump(reader, there[1], holds_back=False))
-            receiving = asyncio.ensure_future(self._pump(there[0], writer, holds_back=True))
+            passed = _Passed(self._loop.time())
+            sending = asyncio.ensure_future(self._pump(reader, there[1], passed, holds_back=False))
+            receiving = asyncio.ensure_future(self._pump(there[0], writer, passed, holds_back=True))
             try:
                 await asyncio.wait({sending, receiving}, return_when=asyncio.FIRST_COMPLETED)
                 writer.close()
@@ -114,23 +117,53 @@ class FaultProxy:
                 continue
         return None
 
-    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, holds_back: bool) -> None:
+    async def _pump(
+        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, passed: "_Passed", *, holds_back: bool
+    ) -> None:
         """Pass on until the source ends; then what was held back goes out too."""
         held = b""
-        while piece := await self._read(source):
+        while piece := await self._read(source, passed):
             while self.is_black_hole:
                 await asyncio.sleep(0.05)
             if self.delay:
                 await asyncio.sleep(self.delay)
             held += piece
-            if not (holds_back and self.buffers) or len(held) > _CHUNK:
+            if not (holds_back and self.buffers) or len(held) > _CHUNK or _is_whole(held):
                 sink.write(held)
                 held = b""
                 await sink.drain()
         sink.write(held)
         await sink.drain()
 
-    async def _read(self, source: asyncio.StreamReader) -> bytes:
-        if not self.idle_limit:
-            return await source.read(_CHUNK)
-        return await asyncio.wait_for(source.read(_CHUNK), self.idle_limit)
+    async def _read(self, source: asyncio.StreamReader, passed: "_Passed") -> bytes:
+        """The next piece; ``TimeoutError`` when nothing has passed in either direction for too long."""
+        while self.idle_limit:
+            left = passed.at + self.idle_limit - self._loop.time()
+            try:
+                piece = await asyncio.wait_for(source.read(_CHUNK), max(left, 0.0))
+                break
+            except TimeoutError:
+                if passed.at + self.idle_limit <= self._loop.time():
+                    raise
+        else:
+            piece = await source.read(_CHUNK)
+        passed.at = self._loop.time()
+        return piece
+
+
+@dataclass
+class _Passed:
+    """When something has passed on a connection, in seconds of the loop."""
+
+    at: float
+
+
+def _is_whole(answer: bytes) -> bool:
+    """Whether these bytes are an answer of HTTP/1.1 that has ended."""
+    head, separator, body = answer.partition(b"\r\n\r\n")
+    if not separator or not head.startswith(b"HTTP/1.1 "):
+        return False
+    if b"transfer-encoding: chunked" in head.lower():
+        return body.endswith(b"0\r\n\r\n")
+    length = re.search(rb"content-length: (\d+)", head.lower())
+    return len(body) >= (int(length[1]) if length else 0)

@@ -15,7 +15,7 @@ PATIENCE = 5.0
 
 @pytest.fixture
 def echo() -> Iterator[int]:
-    """A server that sends back what it gets; its port."""
+    """A server that sends back what it gets, and a tock each tenth of a second for a tick; its port."""
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
 
         def serve() -> None:
@@ -30,7 +30,12 @@ def echo() -> Iterator[int]:
             with closing(connection):
                 try:
                     while piece := connection.recv(1000):
-                        connection.sendall(piece)
+                        if piece == b"tick":
+                            for _ in range(15):
+                                threading.Event().wait(0.1)
+                                connection.sendall(b"tock")
+                        else:
+                            connection.sendall(piece)
                 except OSError:
                     return
 
@@ -107,6 +112,16 @@ def test_it_cuts_what_is_idle(proxy: FaultProxy) -> None:
         assert is_cut(line)
 
 
+def test_what_passes_in_one_direction_keeps_the_other_open(proxy: FaultProxy) -> None:
+    proxy.idle_limit = 1.0
+    with closing(connect(proxy)) as line:
+        line.sendall(b"tick")
+        heard = b""
+        while piece := line.recv(1000):
+            heard += piece
+    assert heard == b"tock" * 15
+
+
 def test_it_holds_answers_back_until_there_are_many(proxy: FaultProxy) -> None:
     proxy.buffers = True
     with closing(connect(proxy)) as line:
@@ -116,3 +131,23 @@ def test_it_holds_answers_back_until_there_are_many(proxy: FaultProxy) -> None:
         line.settimeout(PATIENCE)
         line.sendall(b"x" * 66_000)
         assert line.recv(3) == b"one"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\none",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n0\r\n\r\n",
+        b"HTTP/1.1 204 No Content\r\n\r\n",
+    ],
+)
+def test_an_answer_that_is_whole_is_held_back_no_longer(proxy: FaultProxy, answer: bytes) -> None:
+    proxy.buffers = True
+    with closing(connect(proxy)) as line:
+        line.sendall(answer[:-1])
+        line.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            line.recv(1000)
+        line.settimeout(PATIENCE)
+        line.sendall(answer[-1:])
+        assert line.recv(1000) == answer

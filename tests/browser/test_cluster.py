@@ -1,0 +1,195 @@
+"""What a person sees in Chromium when a part of a cluster fails: words, a banner, and what they typed still there."""
+
+import asyncio
+import re
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.visitors import connected, visiting
+from tests.faults.cluster import HEARTBEAT, Cluster, cluster
+from tests.faults.followers import following
+from tests.faults.proxy import FaultProxy
+from tests.faults.viewers import ask
+
+pytestmark = [pytest.mark.browser, pytest.mark.faults]
+
+CONVERGED = 5.0  # seconds within which pages show what is, after a process has died
+HOLE = 12.0  # seconds
+NOT_AVAILABLE = "The service is not available at the moment."
+AFRESH = "This page was idle for a while and started afresh. Please do that again."
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with cluster(tmp_path_factory.mktemp("cluster"), worker=False, HIDDEN_CLOSE=0.2) as one:
+        yield one
+
+
+@pytest.fixture
+def desk(browser: Browser, running: Cluster) -> Iterator[Page]:
+    with visiting(browser):
+        yield open_desk(browser, running.port)
+
+
+def open_desk(browser: Browser, port: int) -> Page:
+    """A desk in a browser of its own; what it hears of its connection and when is in ``heard``."""
+    page = browser.new_context().new_page()
+    page.set_default_timeout(15_000)
+    page.add_init_script(
+        "window.ups = 0; window.heard = {}; addEventListener('live:connected', () => ups++);"
+        "addEventListener('live:disconnected', () => heard.lost ??= Date.now() / 1000)"
+    )
+    page.goto(f"http://127.0.0.1:{port}/Desk/")
+    connected(page)
+    return page
+
+
+def shown(page: Page) -> str:
+    return page.locator("#shown").inner_text()
+
+
+def click(page: Page) -> None:
+    page.get_by_role("button", name="Count").click()
+
+
+def push(running: Cluster, number: int) -> None:
+    ask(running.port, f"/push/?number={number}")
+
+
+def test_while_redis_is_away_a_click_is_refused_in_words_and_what_was_typed_stays(desk: Page, running: Cluster) -> None:
+    click(desk)
+    expect(desk.locator("#shown")).to_contain_text("1 clicks")
+    desk.get_by_label("Typed").fill("half a sen")
+    running.redis.kill()
+    began = time.monotonic()
+    click(desk)
+    expect(desk.locator(".live-toast")).to_contain_text(NOT_AVAILABLE, timeout=10_000)
+    print(f"\nit was said after {time.monotonic() - began:.2f} s")
+    assert (shown(desk), desk.get_by_label("Typed").input_value()) == ("[1 clicks, 0 heard, ended .]", "half a sen")
+    running.redis.start()  # empty
+    expect(desk.locator("#shown")).to_contain_text("0 clicks")
+    expect(desk.locator(".live-toasts")).to_contain_text(AFRESH)
+    assert desk.get_by_label("Typed").input_value() == "half a sen"
+    desk.locator(".live-toast", has_text=NOT_AVAILABLE).get_by_role("button", name=re.compile("again", re.I)).click()
+    expect(desk.locator("#shown")).to_contain_text("1 clicks")
+
+
+def test_when_redis_is_emptied_the_page_says_that_it_starts_afresh_and_keeps_what_was_typed(
+    desk: Page, running: Cluster
+) -> None:
+    click(desk)
+    expect(desk.locator("#shown")).to_contain_text("1 clicks")
+    desk.get_by_label("Typed").fill("half a sen")
+    desk.get_by_label("Typed").focus()
+    with running.redis.client() as client:
+        client.flushall()
+    expect(desk.locator("#shown")).to_contain_text("0 clicks")
+    expect(desk.locator(".live-toasts")).to_contain_text(AFRESH)
+    desk.keyboard.type("tence")
+    click(desk)
+    expect(desk.locator("#shown")).to_contain_text("1 clicks")
+    assert desk.get_by_label("Typed").input_value() == "half a sentence"
+
+
+def test_when_a_web_process_is_killed_twenty_pages_show_what_the_server_would(desk: Page, running: Cluster) -> None:
+    ready, killed = threading.Event(), threading.Event()
+
+    async def others() -> None:
+        async with following(running.port, ["/Desk/"] * 19) as pages:
+            ready.set()
+            await asyncio.to_thread(killed.wait)
+            for page in pages:
+                await page.until("77 heard", within=CONVERGED)
+                assert await page.shows_what_the_server_would()
+
+    desk.get_by_label("Typed").fill("half a sentence")
+    with ThreadPoolExecutor() as pool:
+        future = pool.submit(asyncio.run, others())
+        try:
+            assert ready.wait(60) or future.result()
+            running.webs[0].kill()
+            push(running, 77)
+        finally:
+            killed.set()
+        expect(desk.locator("#shown")).to_contain_text("77 heard", timeout=CONVERGED * 1000)
+        future.result()
+    expect(desk.locator("body")).not_to_have_class(re.compile("live-offline"))
+    assert desk.get_by_label("Typed").input_value() == "half a sentence"
+    click(desk)
+    expect(desk.locator("#shown")).to_have_text("[1 clicks, 77 heard, ended .]")
+    running.webs[0].start()
+
+
+def test_black_holes_buffers_and_idle_limits_are_seen_and_survived(browser: Browser, running: Cluster) -> None:
+    """Proxies at once: one lets nothing pass for a while, one buffers, two cut what is idle for more and for less than
+    a heartbeat."""
+    ports = [web.port for web in running.webs]
+    with visiting(browser), ExitStack() as stack:
+        hole, buffering, cutting, idle = (stack.enter_context(FaultProxy(*ports)) for _ in range(4))
+        cutting.idle_limit, idle.idle_limit = 3 * HEARTBEAT, 0.6 * HEARTBEAT
+        lost, held, beating, cut = (open_desk(browser, one.port) for one in (hole, buffering, cutting, idle))
+        hole.is_black_hole = True
+        buffering.buffers = True
+        buffering.cut()
+        began = time.time()
+        expect(lost.locator(".live-banner")).to_be_visible()
+        after = lost.evaluate("heard.lost") - began
+        print(f"\nthe banner came {after:.2f} s after the connection had become a black hole")
+        assert after <= 2.5 * HEARTBEAT + 1  # the script looks at its stream once a second
+        push(running, 5)
+        for page in (held, beating, cut):  # one polls
+            expect(page.locator("#shown")).to_contain_text("5 heard")
+        click(held)
+        expect(held.locator("#shown")).to_contain_text("1 clicks")
+        assert held.evaluate("ups") == 1
+        time.sleep(max(0.0, began + HOLE - time.time()))
+        assert "0 heard" in shown(lost)
+        hole.is_black_hole = False
+        expect(lost.locator("#shown")).to_contain_text("5 heard")
+        expect(lost.locator("body")).not_to_have_class(re.compile("live-offline"))
+        click(lost)
+        expect(lost.locator("#shown")).to_contain_text("1 clicks")
+        assert cut.evaluate("ups") > 1
+        assert beating.evaluate("ups") == 1  # heartbeats keep its connection
+        buffering.buffers = False
+        buffering.cut()
+        expect(held.locator("body")).not_to_have_class(re.compile("live-offline"))
+        push(running, 6)
+        for page in (lost, held, beating, cut):
+            expect(page.locator("#shown")).to_contain_text("6 heard")
+
+
+def test_of_eight_tabs_the_last_loads_and_each_is_its_own(browser: Browser, running: Cluster) -> None:
+    """A browser has six connections to a server: tabs in the background give theirs up after HIDDEN_CLOSE."""
+    with visiting(browser):
+        tabs = [open_desk(browser, running.port)]
+        context = tabs[0].context
+        for number in range(7):
+            hide(tabs[-1], True)
+            tabs.append(context.new_page())
+            began = time.monotonic()
+            tabs[-1].goto(tabs[0].url)
+            expect(tabs[-1].locator("#shown")).to_contain_text("0 clicks")
+            took = time.monotonic() - began
+            click(tabs[-1])
+            expect(tabs[-1].locator("#shown")).to_contain_text("1 clicks")
+        print(f"\nthe eighth tab was there after {took:.2f} s")
+        push(running, 9)
+        expect(tabs[-1].locator("#shown")).to_contain_text("9 heard")
+        hide(tabs[0], False)
+        expect(tabs[0].locator("#shown")).to_have_text("[0 clicks, 9 heard, ended .]")
+
+
+def hide(page: Page, hidden: bool) -> None:
+    page.evaluate(
+        "(hidden) => {Object.defineProperty(document, 'hidden', {configurable: true, get: () => hidden});"
+        "document.dispatchEvent(new Event('visibilitychange'))}",
+        hidden,
+    )
