@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Generic, Protocol, TypeVar
 
-from htmx_live.exceptions import Cancelled, UserError
+from htmx_live.exceptions import Cancelled, StoreUnavailable, UserError
 from htmx_live.progress.counting import counted, length
+from htmx_live.progress.keeping import keeping
 from htmx_live.progress.running import Gauge, forget, gauge
 from htmx_live.runtime.parts import parts
 
@@ -114,13 +115,23 @@ class RunningTask:
 
     def complete(self, message: str | None = None, *, result: str = "") -> None:
         """It has ended well, which the end of the block says too; see ``ProgressSession.complete``."""
+        if self._counts_no_more():
+            raise Cancelled
         self.session.complete(self.task_id, message, result=result)
 
     def check_cancelled(self) -> None:
         """Raises ``Cancelled`` when the task was cancelled."""
-        if self._gauge.is_cancelled:
+        if self._gauge.is_cancelled or self._counts_no_more():
             raise Cancelled
         self.session.check_cancelled(self.task_id)
+
+    def _counts_no_more(self) -> bool:
+        """Whether the runner was given the task once more: it is that start's, and this one's end is nobody's."""
+        try:
+            found = None if self._ref is None else keeping().row(self.session.session_id, self.task_id)
+        except StoreUnavailable:
+            return False
+        return found is not None and found[0].ref != self._ref
 
     def __enter__(self) -> "RunningTask":
         self._gauge = gauge(self.session.session_id, self.task_id, ref=self._ref)
@@ -139,7 +150,11 @@ class RunningTask:
     ) -> None:
         assert self._outer is not None
         current_task_of.reset(self._outer)
-        if error is None:
+        if self._counts_no_more():
+            forget(self._gauge)
+            if isinstance(error, Cancelled):
+                _ignore_in_celery(error)
+        elif error is None:
             self.session.complete(self.task_id)
         elif isinstance(error, Cancelled):
             self.session.cancel(self.task_id)

@@ -424,6 +424,34 @@ def test_a_cancelled_task_is_not_begun(staged: Stage) -> None:
     assert session.to_dict()["status"] == "cancelled"
 
 
+ATTEMPTS: list[str] = []
+
+
+def restarted(ending: str) -> None:
+    """Somebody cancels it and starts it again, and only then the first start comes to its end."""
+    task = current_task()
+    assert task is not None
+    ATTEMPTS.append(ending)
+    if len(ATTEMPTS) > 1:
+        return
+    task.session.cancel()  # type: ignore[attr-defined]
+    task.session.retry()  # type: ignore[attr-defined]
+    if ending == "cancelled":
+        task.check_cancelled()
+    if ending == "failed":
+        raise ValueError
+
+
+@pytest.mark.parametrize("ending", ["cancelled", "failed", "done"])
+def test_the_late_end_of_a_start_does_nothing_to_the_next_one(staged: Stage, ending: str) -> None:
+    ATTEMPTS.clear()
+    session = ProgressSession.create({"a": "Import"})
+    session.run("a", restarted, ending)
+    perform(staged)
+    staged.clock.advance(2)
+    assert (ATTEMPTS, session.to_dict()["status"]) == ([ending, ending], "complete")
+
+
 def test_a_session_that_is_started_again_waits_for_its_later_tasks_once_more(staged: Stage) -> None:
     session = ProgressSession.create({"a": "Check", "b": "Import"})
     session.run("a", afail, "secret")
