@@ -8,7 +8,7 @@ import re
 
 __all__ = ["BYE", "beat", "event", "hello", "reset"]
 
-_LINE_END = re.compile(r"\r\n|\r|\n")
+_RETURN = re.compile(r"\r\n?")
 
 
 def event(data: str, *, name: str = "", position: str = "") -> bytes:
@@ -16,12 +16,9 @@ def event(data: str, *, name: str = "", position: str = "") -> bytes:
 
     ``name`` and ``position`` come from us and contain no line ends.
     """
-    lines = _LINE_END.split(data.replace("\0", "")) if "\n" in data or "\r" in data or "\0" in data else (data,)
-    fields = [f"id: {position}"] if position else []
-    if name:
-        fields.append(f"event: {name}")
-    fields.extend(f"data: {line}" for line in lines)
-    return ("\n".join(fields) + "\n\n").encode(errors="replace")
+    head = (f"id: {position}\n" if position else "") + (f"event: {name}\n" if name else "")
+    lines = _RETURN.sub("\n", data.replace("\0", "")).replace("\n", "\ndata: ")
+    return f"{head}data: {lines}\n\n".encode(errors="replace")
 
 
 def hello(*, heartbeat: float, retry: int) -> bytes:
