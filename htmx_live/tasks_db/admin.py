@@ -22,12 +22,7 @@ else:
 @admin.register(TaskRecord)
 class TaskRecordAdmin(_Admin):
     list_display = ("name", "owner", "status", "percent_done", "created", "finished", "took", "result", "error_id")
-    list_filter = (
-        "status",
-        ("finished", admin.EmptyFieldListFilter),
-        "created",
-        ("owner", admin.RelatedOnlyFieldListFilter),
-    )
+    list_filter = ("status", "created", ("owner", admin.RelatedOnlyFieldListFilter))
     list_select_related = ("owner",)
     search_fields = ("name", "message", "error_id", "session", "key")
     date_hierarchy = "created"

@@ -62,9 +62,7 @@ def _status(here: Seen) -> str:
     statuses = set(here.statuses.values())
     if here.status is ProgressStatus.ERROR:
         return TaskRecord.Status.LOST if ProgressStatus.ERROR not in statuses else TaskRecord.Status.ERROR
-    if here.status is ProgressStatus.PENDING and ProgressStatus.QUEUED in statuses:
-        return TaskRecord.Status.QUEUED
-    return str(here.status)
+    return TaskRecord.Status.QUEUED if here.status is ProgressStatus.PENDING else str(here.status)
 
 
 def _telling(here: Seen) -> str:

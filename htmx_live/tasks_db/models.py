@@ -21,7 +21,6 @@ class TaskRecord(models.Model):
     """
 
     class Status(models.TextChoices):
-        PENDING = "pending", _("waiting")
         QUEUED = "queued", _("waiting")
         RUNNING = "running", _("running")
         COMPLETE = "complete", _("complete")
@@ -41,7 +40,7 @@ class TaskRecord(models.Model):
     owner_word = models.CharField(max_length=100, blank=True)  # as progress tells owners apart, visitors too
     key = models.CharField(_("key"), max_length=200, blank=True)
     name = models.CharField(_("name"), max_length=LONGEST)
-    status = models.CharField(_("status"), max_length=16, choices=Status.choices, default=Status.PENDING)
+    status = models.CharField(_("status"), max_length=16, choices=Status.choices, default=Status.QUEUED)
     percent = models.PositiveSmallIntegerField(_("percent"), default=0)
     message = models.CharField(_("message"), max_length=LONGEST, blank=True)
     result_url = models.CharField(_("result"), max_length=2000, blank=True)

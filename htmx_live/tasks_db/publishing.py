@@ -13,6 +13,7 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone, translation
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.timesince import timesince
 
 from htmx_live.exceptions import StoreUnavailable
 from htmx_live.progress.cards import Card, progress_context
@@ -60,7 +61,7 @@ def draw_past(
     page = Paginator(records, SIZE).get_page(number)
     with translation.override(language or None):
         context = {
-            "records": [{"record": record, "retry_url": _retry_url(record)} for record in page],
+            "records": [{"record": record, "ago": _ago(record), "retry_url": _retry_url(record)} for record in page],
             "csrf_token": csrf_token,
             "said": _said(page),
             "newer": _link(page.previous_page_number(), query) if page.has_previous() else "",
@@ -68,6 +69,13 @@ def draw_past(
             "page": page,
         }
         return mark_safe(render_to_string("htmx_live/task_inbox_past.html", context))
+
+
+def _ago(record: TaskRecord) -> str:
+    """How long ago it ended, "" for just now."""
+    if record.finished is None or (timezone.now() - record.finished).total_seconds() < 60:
+        return ""
+    return timesince(record.finished, depth=1)
 
 
 def _retry_url(record: TaskRecord) -> str:
