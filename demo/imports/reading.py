@@ -13,6 +13,8 @@ from decimal import Decimal
 from io import TextIOWrapper
 from typing import Any
 
+from htmx_live import UserError
+
 from .models import VALUE_LENGTH, Fault
 
 __all__ = ["COLUMNS", "Entry", "Shop", "Unreadable", "count_lines", "opened", "read"]
@@ -21,7 +23,7 @@ COLUMNS = ("number", "placed", "email", "article", "quantity", "price")
 BLOCK = 1 << 16  # bytes
 
 
-class Unreadable(Exception):
+class Unreadable(UserError):
     """The file as a whole cannot be read; the text is meant for its user."""
 
 

@@ -16,11 +16,11 @@ from django.utils.timezone import now
 
 from demo.reports.numbers import pace
 from demo.shop.models import Customer, Order, OrderLine, Product
-from htmx_live import Cancelled, notify, push_to_view
+from htmx_live import Cancelled, UserError, notify, push_to_view
 from htmx_live.progress import ProgressSession, current_task
 
 from .models import Fault, Import
-from .reading import Entry, Shop, Unreadable, count_lines, opened, read
+from .reading import Entry, Shop, count_lines, opened, read
 
 __all__ = ["CHUNK", "TASKS", "add", "check", "prices", "start"]
 
@@ -46,20 +46,14 @@ def check(pk: int) -> None:
         run.faults.all().delete()
         run.rows = run.faulty = 0
         task.update(current=0, total=count_lines(run.file), unit="rows")
-        try:
-            for chunk in chunks(rows, 2 * CHUNK):
-                check_chunk(run, chunk)
-                task.update(current=run.rows, message=words_of(run))
-                pace()
-        except Unreadable as error:
-            tell(run, f"{run.name}: {error}", level="error")
-            task.session.cancel("add", "prices")
-            task.session.error("check", str(error))  # these words are meant for the user
-            return
+        for chunk in chunks(rows, 2 * CHUNK):
+            check_chunk(run, chunk)
+            task.update(current=run.rows, message=words_of(run))
+            pace()
         run.save(update_fields=["rows", "faulty"])
     then(task, "add", add, pk)
     task.update(total=run.rows)
-    task.session.complete("check", words_of(run))
+    task.complete(words_of(run))
 
 
 def add(pk: int) -> None:
@@ -74,7 +68,7 @@ def add(pk: int) -> None:
             task.update(current=run.position, message=f"{run.added:,} orders are in the shop")
             pace()
     then(task, "prices", prices, pk)
-    task.session.complete("add", f"{run.added:,} orders imported, {run.skipped:,} were there already")
+    task.complete(f"{run.added:,} orders imported, {run.skipped:,} were there already")
 
 
 def prices(pk: int) -> None:
@@ -93,7 +87,7 @@ def prices(pk: int) -> None:
     tell(run, end_of(run), level="warning" if run.faulty else "success")
     push_to_view("demo.dashboard.views.Dashboard")
     push_to_view("demo.orders.views.OrderList")
-    task.session.complete("prices", f"{run.prices} prices changed")
+    task.complete(f"{run.prices} prices changed", result=run.get_absolute_url())
 
 
 def check_chunk(run: Import, chunk: list[tuple[int, Any]]) -> None:
@@ -155,8 +149,9 @@ def telling(pk: int) -> Iterator[Import]:
     push_to_view(PAGE, user=run.owner_id)
     try:
         yield run
-    except Exception:
-        tell(run, f"{run.name} could not be imported.", level="error")
+    except Exception as error:
+        reason = str(error) if isinstance(error, UserError) else "The import failed."
+        tell(run, f"{run.name}: {reason}", level="error")
         steps = list(TASKS)
         for later in steps[steps.index(current_task().task_id) + 1 :]:
             current_task().session.cancel(later)
