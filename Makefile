@@ -51,7 +51,7 @@ lint: $(VENV)/.test
 # Names of the script's own state are shortened too. The first line is what a test knows a stale copy by.
 SCRIPT := static/htmx_live/htmx-live
 MINIFY := npx --yes terser@5 $(SCRIPT).js --module --ecma 2022 -c passes=3,unsafe_arrows=true,ecma=2022,pure_getters=true,hoist_funs=true,comparisons=false \
-	-m --mangle-props 'regex=/^(flights|started|looks|swapping|served|moved|everything|syncing|held|fields|tries|again|idle|isTyping|isOld|isSent|isAnswered|isAborted|resets|removed|since|due|until|focused|age|fed|root|trigger|grant|args|go|task|timer|was|up|offline|mode)$$/'
+	-m --mangle-props 'regex=/^(flights|started|looks|swapping|served|moved|everything|syncing|held|fields|tries|again|calm|isTyping|isOld|isSent|isAnswered|isAborted|resets|taken|since|due|until|focused|age|fed|root|trigger|grant|args|go|task|timer|was|up|offline|mode|shown)$$/'
 
 script:
 	@{ printf '/*%s*/' "$$(sha256sum $(SCRIPT).js | cut -c1-12)"; $(MINIFY); } > $(SCRIPT).min.js

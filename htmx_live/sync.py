@@ -235,7 +235,7 @@ class _Answers:
                 earlier.remove(record)
                 end(fresh.instance)
                 html = turned.fragment.html
-                self._fragments.append(Fragment(target=f"live-{fresh.instance}", html=html, swap="outerHTML"))
+                self._fragments.append(Fragment(target=f"live-{fresh.instance}", html=html))
                 return True
         return False
 

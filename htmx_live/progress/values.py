@@ -99,8 +99,8 @@ class Row:
     ``current`` is None until a real figure is reported, ``total`` None while the extent is not known.  ``floor`` is the
     highest real percentage so far.  ``since`` is when the status began, ``beat`` the last sign of life of a process
     that runs it.  ``attempt`` counts the starts.  ``result`` is where to find what came of it, ``error`` the id under
-    which the log has why it failed.  ``ref`` to ``is_async`` are what the runner was given.  ``notify`` is what a notice
-    about its end calls it, in ``language``; "" for none.
+    which the log has why it failed.  ``ref`` to ``is_async`` are what the runner was given.  ``notify`` is what a
+    notice about its end calls it, in ``language``; "" for none.
     """
 
     rev: int = 0

@@ -2,15 +2,19 @@
 
 import re
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest
+from django.shortcuts import resolve_url
 from django.template import Context, Library, TemplateSyntaxError
 from django.template.loader import render_to_string
 from django.templatetags.static import static
-from django.urls import reverse
+from django.urls import NoReverseMatch, is_valid_path, reverse
+from django.utils.http import urlencode
 from django.utils.safestring import SafeString, mark_safe
 
-from htmx_live.conf import is_debug, settings
+from htmx_live.conf import is_debug, project_setting, settings
 from htmx_live.embed import embed
 from htmx_live.exceptions import TurnError
 from htmx_live.fragments import text_slot, text_target
@@ -53,9 +57,22 @@ def htmx_live(context: Context, htmx: bool = True) -> SafeString:
                 "poll": chosen.POLL_INTERVAL,
                 "hidden_close": chosen.HIDDEN_CLOSE,
                 "groups": " ".join(chosen.LOADING_GROUPING_CLASSES),
+                "signin": _sign_in_url(context.get("request")),
             },
         )
     )
+
+
+def _sign_in_url(request: HttpRequest | None) -> str:
+    """The site's page for signing in, which leads back here; "" where ``LOGIN_URL`` names none."""
+    try:
+        url = resolve_url(project_setting("LOGIN_URL", ""))
+        if request is None or not (urlsplit(url).netloc or is_valid_path(urlsplit(url).path)):
+            return ""
+    except NoReverseMatch:
+        return ""
+    query = urlencode({"next": request.get_full_path()})
+    return f"{url}{'&' if '?' in url else '?'}{query}"
 
 
 def live(context: Context, view: str | type[Live], **options: Any) -> SafeString:

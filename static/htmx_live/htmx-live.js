@@ -29,9 +29,10 @@
     mode: "", // "poll": there are no streams here, "stop": the grant is good no more
     fed: 0, // time of the stream's last byte, ms
     tries: 0, // since the last hello
-    idle: 0, // polls without news
+    calm: 0, // polls without news
     everything: false, // the next sync asks for all there is
     syncing: /** @type {Promise<void> | null} */ (null),
+    shown: "", // ids of the roots on the page
     again: false, // sync was asked for meanwhile
   };
   const timers = /** @type {any} */ ({}), retries = new WeakMap();
@@ -46,7 +47,7 @@
   /** @returns {any[]} */
   const all = (selector, from = /** @type {any} */ (doc)) => [...from.querySelectorAll(selector)];
   const split = (words) => (words || "").split(/\s+/).filter(Boolean);
-  const resolved = (url) => new URL(url, doc.baseURI), isOurs = (url) => resolved(url).origin === location.origin;
+  const resolved = (url) => new URL(url, doc.baseURI);
   const rootId = (elt) => elt.closest(ROOT)?.id;
   const rootOf = (id) => doc.getElementById(state.moved.get(id) || id);
   const emit = (name, detail, elt = /** @type {Node} */ (doc)) =>
@@ -95,7 +96,7 @@
     const { liveDelay, liveMin, liveClass, liveRemoveClass, liveDisable } = elt.dataset, { classList } = elt;
     let look = state.looks.get(elt);
     if (!look && !wanted) return;
-    if (!look) state.looks.set(elt, (look = { on: false, removed: [] }));
+    if (!look) state.looks.set(elt, (look = { on: false, taken: [] }));
     const now = Date.now();
     clearTimeout(look.timer);
     if (wanted === look.on) look.due = 0;
@@ -106,8 +107,8 @@
     }
     const { on } = look;
     for (const name of ["live-on", ...split(liveClass)]) classList.toggle(name, on);
-    if (on) look.removed.push(...split(liveRemoveClass).filter((name) => classList.contains(name)));
-    for (const name of on ? look.removed : look.removed.splice(0)) classList.toggle(name, !on);
+    if (on) look.taken.push(...split(liveRemoveClass).filter((name) => classList.contains(name)));
+    for (const name of on ? look.taken : look.taken.splice(0)) classList.toggle(name, !on);
     if (liveDisable == null || (!on && look.was == null)) return;
     look.was ??= elt.hasAttribute("disabled");
     look.focused ||= elt === doc.activeElement; // a disabled element loses the focus
@@ -121,23 +122,18 @@
     const active = activities();
     doc.body.classList.toggle("live-loading", active.length > 0);
     doc.body.classList.toggle("live-offline", state.offline);
+    doc.body.classList.toggle("live-cut", !navigator.onLine);
     for (const elt of all(TRIGGER)) {
       const busy = isBusy(elt, active);
       elt.classList.toggle("live-busy", busy);
       if (busy || elt.ariaBusy) elt.ariaBusy = busy || null;
     }
     for (const elt of all(DIRECTIVE)) turn(elt, isWanted(elt, active));
-    for (const elt of all("[data-live-progress]")) finish(elt);
-  }
-
-  /** What a card asks for at its end: once, in a tab that has seen it go on. */
-  function finish(elt) {
-    const { liveProgress: session, liveDone: status, liveEvent, liveRedirect } = elt.dataset, mark = "live-" + session;
-    if (!status) return memory(mark, 1);
-    if (!memory(mark)) return;
-    memory(mark, "");
-    if (liveEvent) elt.dispatchEvent(new CustomEvent(liveEvent, { detail: { session, status }, bubbles: true }));
-    if (status === "complete" && liveRedirect && isOurs(liveRedirect)) location.assign(liveRedirect);
+    const shown = all(ROOT).map(({ id }) => id) + "";
+    if (!shown.includes(state.shown)) later("gone", 31 * SECOND, sync); // the server ends what the page names no more
+    state.shown = shown;
+    const cards = all("[data-live-progress]").map((elt) => [elt, { ...elt.dataset }]);
+    if (cards[0]) import(page.progress).then(({ finish }) => cards.forEach(finish), () => {});
   }
 
   // ---- Events: one at a time per view, in the order of the clicks, bound to the view's id
@@ -253,7 +249,7 @@
     if (old.name === TOKEN && next.name === TOKEN) return false;
     if (liveStream && covers(liveAt, next.dataset.liveAt)) return false;
     if (look) {
-      look.removed = [];
+      look.taken = [];
       if (look.was != null) look.was = next.hasAttribute("disabled");
     }
     const [was, rendered] = state.fields.get(old) || [];
@@ -300,7 +296,7 @@
         setTimeout(release, 2 * SECOND);
       }
       if (mustWait || isStale(target, root)) tasks.splice(tasks.indexOf(task), 1);
-      else if (root.id !== target.id) state.moved.set(target.id, root.id);
+      else if (root.id !== target.id) state.moved.set(target.id, (target.id = root.id)); // adopted: morphed, for what is typed
     }
   }
 
@@ -415,7 +411,7 @@
     if (event === "notice") notice(message);
     if (event === "redirect" && isWeb(message.url)) location.assign(message.url);
     if (event === "hello") {
-      Object.assign(state, { up: true, tries: 0, idle: 0 });
+      Object.assign(state, { up: true, tries: 0, calm: 0 });
       page.heartbeat = message.heartbeat || page.heartbeat;
       clearTimeout(timers.poll);
       later("banner", 50, async () => { // a reset that comes with hello is made good first
@@ -435,7 +431,7 @@
   }
 
   function poll() {
-    later("poll", page.poll * SECOND * Math.min(4, 1 + state.idle / 4), async () => {
+    later("poll", page.poll * SECOND * Math.min(4, 1 + state.calm / 4), async () => {
       if (!doc.hidden) await sync();
       if (!state.up && state.mode !== "stop") poll();
     });
@@ -464,7 +460,7 @@
     const { status, headers } = answer, number = headers.get("X-Live-Number");
     if (/40[134]|410/.test(status)) return refuse(status);
     if (!answer.ok || answer.redirected) return;
-    Object.assign(state, { everything: false, adopt: [], idle: status === 204 ? state.idle + 1 : 0 });
+    Object.assign(state, { everything: false, adopt: [], calm: status === 204 ? state.calm + 1 : 0 });
     if (partials) await apply(partials);
     if (!state.up && number) page.number = number;
     for (const { event, data } of JSON.parse(messages.replace("</script>", ""))) receive(event, data);
@@ -513,7 +509,7 @@
     init: (inside) => void (api = inside),
     htmx_config_request(elt, { ctx }) {
       const { request } = ctx;
-      if (page.page && isOurs(request.action))
+      if (page.page && resolved(request.action).origin === location.origin)
         request.headers["X-Live-Page"] = page.page;
       if (!ctx.live && !elt.matches(TRIGGER)) return;
       ctx.live ||= flightOf(elt, ctx.sourceEvent, request.body);
@@ -572,7 +568,8 @@
   });
   on(win, "pagehide", () => (keep(), close()));
   on(win, "pageshow", (event) => event.persisted && open());
-  on(win, "online", () => state.up || doc.hidden || (close(), open()));
+  on(win, "online", () => (paint(), state.up || doc.hidden || (close(), open())));
+  on(win, "offline", () => (paint(), state.stream?.abort()));
   on(win, "load", register);
   on(doc, "htmx:abort", ({ target }) => {
     for (const one of state.flights) if (one.trigger === target) one.isAborted = true;

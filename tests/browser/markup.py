@@ -13,11 +13,11 @@ def document(body: str, *, htmx: str | None = "/htmx.js", **meta: object) -> str
     """A page whose head is what ``{% htmx_live %}`` emits; ``meta`` changes its data attributes (None removes one)."""
     values: dict[str, object] = {
         "page": "page-grant", "number": "e.1", "csrf": "csrf-token", "url": "/live/",
-        "upload": "/upload.js", "plain": "/plain.js",
+        "upload": "/upload.js", "plain": "/plain.js", "progress": "/progress.js",
         "heartbeat": 15, "poll": 3, "hidden-close": 60, "groups": "card",
     } | {name.replace("_", "-"): value for name, value in meta.items()}  # fmt: skip
+    words = render_to_string("htmx_live/messages.html", {"signin": values.pop("signin", "")})
     attributes = "".join(f' data-{name}="{value}"' for name, value in values.items() if value is not None)
-    words = render_to_string("htmx_live/messages.html")
     script = f'<script defer src="{htmx}"></script>' if htmx else ""
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Test</title>{script}'

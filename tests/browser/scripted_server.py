@@ -85,7 +85,10 @@ class ScriptedServer:
 
     def __init__(self, scripts: dict[str, Path]) -> None:
         script = STATIC / "htmx-live.min.js"  # the one that pages load
-        others = {f"/{name}": STATIC / name for name in ("htmx-live.css", "upload.js", "plain.js", "notices.js")}
+        others = {
+            f"/{name}": STATIC / name
+            for name in ("htmx-live.css", "upload.js", "plain.js", "progress.js", "notices.js")
+        }
         self.files = {"/htmx-live.js": script, **others, **scripts}
         self.pages: dict[str, str] = {}
         self.page_headers: dict[str, str] = {}

@@ -217,3 +217,38 @@ def test_a_boosted_body_keeps_working(live: LivePage) -> None:
     expect(live.page.locator("#b")).to_have_text("1")
     live.push(json.dumps({"message": "Still here"}), "e.3", "notice")
     expect(live.page.locator(".live-toast p")).to_have_text("Still here")
+
+
+def test_what_is_typed_before_the_adoption_stays(live: LivePage) -> None:
+    form = '<input id="name" name="name" value="{name}"><input id="city" name="city" value="{city}">'
+    live.open(root(form.format(name="", city="")))
+    live.server.pages["/"] = document(root(form.format(name="", city=""), id="live-n"), htmx=live.htmx)
+    live.server.on["sync"] = lambda exchange: None
+    live.page.reload()
+    sync = live.server.next("sync")
+    live.page.locator("#name").press_sequentially("Ada")
+    sync.answer(partial(root(form.format(name="", city="Turin"), rev=4), "live-n"))
+    expect(live.page.locator("#live-a #city")).to_have_value("Turin")
+    expect(live.page.locator("#name")).to_have_value("Ada")
+    expect(live.page.locator("#name")).to_be_focused()
+
+
+def test_a_root_that_plain_htmx_took_away_is_said_to_be_gone(live: LivePage) -> None:
+    replace = '<button id="b" hx-get="/other/" hx-target="#place" hx-swap="innerHTML">Go</button>'
+    live.open(f'{root("1")}<div id="place">{root("2", id="live-b")}</div>{replace}', frozen=True)
+    live.server.on["other"] = lambda exchange: exchange.answer(root("3", id="live-c"))
+    live.page.click("#b")
+    expect(live.page.locator("#live-c")).to_have_text("3")
+    live.push("", "e.2")  # the stream lives
+    live.page.clock.run_for(32_000)
+    assert [one["live"] for one in live.server.next("sync").json["roots"]] == ["grant-live-a", "grant-live-c"]
+
+
+def test_a_page_that_keeps_its_roots_says_nothing(live: LivePage) -> None:
+    live.open(root("1") + '<button id="b" hx-get="/other/" hx-swap="outerHTML">Go</button>', frozen=True)
+    live.server.on["other"] = lambda exchange: exchange.answer(f'<div id="done">{root("3", id="live-c")}</div>')
+    live.page.click("#b")
+    expect(live.page.locator("#done")).to_have_text("3")
+    live.push("", "e.2")  # the stream lives
+    live.page.clock.run_for(32_000)
+    assert [live.server.next("sync").json for _ in range(live.server.count("sync"))] == []

@@ -237,3 +237,25 @@ def test_a_click_works_while_the_stream_is_away(live: LivePage) -> None:
     live.page.click("#b")
     live.event().answer(swap('<button id="b">1</button>', rev=2))
     expect(live.page.locator("#b")).to_have_text("1")
+
+
+def test_a_device_without_a_network_is_told_apart_from_a_server_that_is_away(live: LivePage) -> None:
+    live.open(root("1"))
+    banner = live.page.locator(".live-banner")
+    live.page.context.set_offline(True)
+    expect(banner).to_be_visible()
+    expect(banner).to_have_text("You are offline.", use_inner_text=True)
+    live.page.context.set_offline(False)
+    live.server.next("stream")
+    expect(banner).to_have_text("Connected again", use_inner_text=True)
+
+
+def test_who_is_signed_out_is_led_to_the_page_for_signing_in(live: LivePage) -> None:
+    live.open(root(f'<button id="b" {on("add")}>+</button>'), signin="/accounts/login/?next=/shop/")
+    live.server.pages["/accounts/login/"] = "<h1>Sign in</h1>"
+    live.page.click("#b")
+    live.event().answer("<h1>Sign in</h1>", status=403)
+    link = live.page.get_by_role("alert").get_by_role("link", name="Sign in")
+    assert link.get_attribute("href") == "/accounts/login/?next=/shop/"
+    link.click()
+    live.page.wait_for_url("**/accounts/login/?next=/shop/")
