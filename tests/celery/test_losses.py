@@ -18,6 +18,8 @@ from .cluster import ROOT, Page, Worker, wait_for, worker_environment
 from .conftest import LEASE, Bell, broker_of, use
 from .views import Desk
 
+pytestmark = pytest.mark.faults
+
 SOON = LEASE + 2 * INTERVAL + 1  # seconds in which a loss must be seen
 
 
@@ -82,8 +84,9 @@ def test_a_job_of_a_killed_worker_is_resumed_by_another(site: None, hire: Any, b
     assert (page.settle(), len(bell.begun)) == (["job: 42"], 2)
 
 
-def test_a_worker_that_is_asked_to_end_finishes_its_job(site: None, hire: Any, bell: Bell) -> None:
-    worker = hire("prefork")
+@pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
+def test_a_worker_that_is_asked_to_end_finishes_its_job(site: None, hire: Any, bell: Bell, pool: str) -> None:
+    worker = hire(pool)
     page = Page(Desk)
     page.send("start", job="work", path=bell.path)
     bell.wait()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from redis import Redis
 
 from htmx_live.exceptions import StoreUnavailable
 from htmx_live.runners.base import Job
@@ -18,8 +19,10 @@ from tests.redis_server import RedisServer
 from tests.server import free_port
 
 from .cluster import PATIENCE, ROOT, Page, wait_for, worker_environment
-from .conftest import Bell, celery_app, live_settings, serving
+from .conftest import Bell, broker_of, celery_app, live_settings, serving
 from .views import Desk
+
+pytestmark = pytest.mark.faults
 
 
 @pytest.fixture
@@ -56,6 +59,23 @@ def test_a_job_that_no_broker_takes_is_refused_on_the_page(site: None, refusing:
     with celery_app(f"redis://127.0.0.1:{refusing}/1"):
         page.send("start", job="flash")
     assert page.settle() == ["job: refused"]
+
+
+def test_a_click_after_the_broker_was_killed_fails_in_time_and_works_when_it_is_back(
+    site: None, settings: Any, tmp_path: Path
+) -> None:
+    page, queue = Page(Desk), settings.HTMX_LIVE["CELERY_QUEUE"]
+    with RedisServer(tmp_path) as broker, celery_app(broker_of(broker)):
+        page.send("start", job="flash", name="before")
+        broker.kill()
+        began = time.monotonic()
+        page.send("start", job="flash", name="without")
+        assert time.monotonic() - began < 2.0
+        wait_for(lambda: page.ended == ["without: refused"])
+        broker.start()
+        page.send("start", job="flash", name="after")
+        with Redis.from_url(broker_of(broker)) as client:
+            assert ([row.name for row in page.rows], client.llen(queue)) == (["before", "after"], 1)
 
 
 @pytest.mark.parametrize("count", [1, 20])
