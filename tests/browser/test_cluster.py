@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -171,7 +170,7 @@ def test_of_eight_tabs_the_last_loads_and_each_is_its_own(browser: Browser, runn
     with visiting(browser):
         tabs = [open_desk(browser, running.port)]
         context = tabs[0].context
-        for number in range(7):
+        for _ in range(7):
             hide(tabs[-1], True)
             tabs.append(context.new_page())
             began = time.monotonic()

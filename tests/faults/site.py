@@ -112,12 +112,14 @@ class Deployed(LiveView):
     """Before a deployment and after it: a handler, an argument and a part of the state have other names."""
 
     template_name = "faults/deployed.html"
+    total, note = 0, "is new"  # in states of before the deployment these are not
 
     def mount(self, request: Any, **kwargs: Any) -> None:
+        self.looks = 0
         if OLD:
             self.count = 0
         else:
-            self.total, self.note = 0, "new"
+            self.total, self.note = 0, "is new"
 
     if OLD:
 
@@ -132,8 +134,9 @@ class Deployed(LiveView):
             self.total += by
 
     @event_handler
-    def look(self) -> None:
+    def look(self, closely: bool = False) -> None:
         """The same in both."""
+        self.looks += 1
 
 
 def report(file: str) -> None:

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from tests.faults.cluster import PREFIX, Cluster, cluster
+from tests.faults.cluster import HEARTBEAT, PREFIX, Cluster, cluster
 from tests.faults.followers import Follower, following
 from tests.faults.site import STEPS
-from tests.faults.viewers import ask
+from tests.faults.viewers import Viewer, ask, load_page
 
 pytestmark = pytest.mark.faults
 
@@ -169,5 +169,29 @@ def test_a_poisoned_record_is_gone_and_its_page_goes_on(running: Cluster, poison
             await page.send("click")
             await page.until("[1 clicks")
             assert not Path(bomb).exists()
+
+    asyncio.run(scenario())
+
+
+def test_what_happens_between_render_and_connect_is_there(running: Cluster) -> None:
+    async def scenario() -> None:
+        page = await asyncio.to_thread(load_page, running.port, "/Desk/")
+        await asyncio.to_thread(ask, running.port, "/push/?number=11")
+        follower = Follower(page, heartbeat=HEARTBEAT)
+        await follower.until("11 heard", within=CONVERGED)
+        assert (follower.ups, follower.resets) == (1, 0)
+        await follower.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_client_that_slept_gets_the_newest_state_once(running: Cluster) -> None:
+    async def scenario() -> None:
+        sleeper = await Viewer.open(running.port, "/Desk/", buffer=4096)
+        for number in range(1, 301):  # it takes none of them
+            await asyncio.to_thread(ask, running.port, f"/push/?number={number}")
+        await sleeper.until("300 heard")
+        assert sleeper.renders < 300
+        await sleeper.close()
 
     asyncio.run(scenario())
