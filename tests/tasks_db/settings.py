@@ -12,3 +12,4 @@ CSRF_TRUSTED_ORIGINS = ["http://127.0.0.1"]
 
 if "TASKS_DATABASE" in os.environ:
     DATABASES = {"default": {**DATABASES["default"], "NAME": os.environ["TASKS_DATABASE"]}}
+    DATABASES["default"]["OPTIONS"] = {**DATABASES["default"]["OPTIONS"], "timeout": 2}
