@@ -73,8 +73,8 @@ def examine_clicks(address: Address) -> Finding:
     if status == 403:
         text = f"A POST with the origin {address.origin} is refused by Django's CSRF protection."
         advice = (
-            "Let the proxy pass the Host header on, and behind TLS set SECURE_PROXY_SSL_HEADER; "
-            "or name the origin in CSRF_TRUSTED_ORIGINS."
+            "Let the proxy pass Host on with its port, and X-Forwarded-Proto, which the server must believe (uvicorn's "
+            "--forwarded-allow-ips, or SECURE_PROXY_SSL_HEADER); or name the origin in CSRF_TRUSTED_ORIGINS."
         )
         return bad("Clicks", text, advice)
     return bad("Clicks", f"A POST is answered {status}.", "Look at the log of the server and of the proxy.")
