@@ -69,15 +69,7 @@ _UNREADABLE = (ArithmeticError, AttributeError, LookupError, RecursionError, Typ
 def _readable() -> Iterator[None]:
     try:
         yield
-    except (
-        ArithmeticError,
-        AttributeError,
-        LookupError,
-        RecursionError,
-        TypeError,
-        ValueError,
-        ValidationError,
-    ) as error:
+    except _UNREADABLE as error:
         raise StateError(f"A kept value cannot be read: {type(error).__name__}: {error}") from error
 
 
