@@ -17,7 +17,10 @@ class LiveLazyPanel(LiveComponent):
 
     template_file = "htmx_live/live_lazy_panel.html"
     positional = ("url",)
-    slot_help = {"placeholder": "what is shown until it comes; also what is between the tags"}
+    slot_help = {
+        "placeholder": "what is shown until it comes; also what is between the tags",
+        "error": "what is said when it did not come, before the button to try again",
+    }
 
     class Kwargs(Options):
         url: str = option("", "Where its HTML comes from: a panel's, or any view that answers with a part of a page.")

@@ -6,7 +6,8 @@
 // The parser inserts an element before it has read what is in it, so a panel is placed when its second half is there.
 // Placed means: the placeholder [data-layout-stream] of that name is replaced by the template's content.
 //
-// Lazy: htmx loads them; a request that ends without an answer uncovers the button that the placeholder holds.
+// Lazy: htmx loads them; a request that ends without an answer uncovers the button that the placeholder holds, and what
+// is said then.
 (() => {
   "use strict";
   const READY = "template[data-layout-ready]";
@@ -46,7 +47,7 @@
     const panel = source instanceof Element ? source.closest("[data-layout-panel]") : null;
     if (!panel || (source !== panel && !source.matches("[data-layout-retry]"))) return;
     panel.setAttribute("aria-busy", "false");
-    panel.querySelector("[data-layout-retry]")?.removeAttribute("hidden");
+    for (const part of panel.querySelectorAll("[data-layout-retry], [data-layout-error]")) part.removeAttribute("hidden");
   }
 
   for (const name of FAILURES) document.addEventListener(name, failed);

@@ -169,6 +169,13 @@ def test_a_lazy_panel_asks_when_it_is_told_to_and_holds_a_way_without_script() -
     assert "hx-trigger" not in html and html.count('hx-target="closest [data-layout-panel]"') == 2
 
 
+def test_a_lazy_panel_says_in_the_projects_words_that_it_did_not_come() -> None:
+    html = show(
+        '{% component "live_lazy_panel" "/part/" %}{% fill "error" %}<p>No offers</p>{% endfill %}{% endcomponent %}'
+    )
+    assert "<div data-layout-error hidden><p>No offers</p></div>" in html
+
+
 @pytest.mark.parametrize("name", SHOWN_ALONE)
 def test_what_a_live_view_sends_holds_no_script_and_no_inline_style(name: str) -> None:
     with around():
