@@ -1,7 +1,15 @@
-"""The HTTP endpoints: a user's event, a page's question what it has missed, and its stream."""
+"""The HTTP endpoints: a user's event, a page's question what it has missed, and its stream.
 
+They ask for permission themselves, and answer statuses that the script knows: Django's LoginRequiredMiddleware would
+send a click to the login page instead.
+"""
+
+import logging
+from functools import cache
 from typing import Any
 
+from django.contrib.auth.decorators import login_not_required
+from django.core.handlers.asgi import ASGIRequest
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.views.decorators.cache import never_cache
@@ -21,14 +29,18 @@ from htmx_live.pages import owner_of, page_of
 from htmx_live.records import Record
 from htmx_live.runtime.dispatch import dispatch
 from htmx_live.runtime.mount import mount_again
+from htmx_live.runtime.ticks import ticking_views
 from htmx_live.sync import MAX_REV, answer_sync, read_question
 from htmx_live.transport.stream import stream_response
 from htmx_live.uploads import check_uploads
 
 __all__ = ["event", "notices", "stream", "sync"]
 
+logger = logging.getLogger("htmx_live.endpoints")
+
 
 # The turn opens its own transaction, which must have ended before anything is saved or sent.
+@login_not_required
 @transaction.non_atomic_requests
 @require_POST
 @never_cache
@@ -48,6 +60,7 @@ def event(request: HttpRequest, handler: str) -> HttpResponseBase:
     return respond(request, turned)
 
 
+@login_not_required
 @transaction.non_atomic_requests
 @require_POST
 @never_cache
@@ -57,6 +70,7 @@ def sync(request: HttpRequest) -> HttpResponseBase:
     return answer_sync(request, page_of(request), read_question(request.body))
 
 
+@login_not_required
 @require_POST
 @never_cache
 @answered
@@ -66,9 +80,24 @@ def notices(request: HttpRequest) -> HttpResponseBase:
     return HttpResponse(status=204) if is_scripted(request) else HttpResponseRedirect(back(request))
 
 
+@login_not_required
 async def stream(request: HttpRequest) -> HttpResponseBase:
     """The stream, where ``live_asgi`` does not answer before Django does."""
+    _warn(isinstance(request, ASGIRequest))
     return await stream_response(request, StreamGate())
+
+
+@cache  # once in a process
+def _warn(is_asgi: bool) -> None:
+    if is_asgi:
+        logger.warning("A stream comes through Django's handler: each page costs a thread. Use live_asgi in asgi.py.")
+        return
+    ticking = ", ".join(sorted(view.__name__ for view in ticking_views()))
+    logger.warning(
+        "This server speaks WSGI, which has no streams: pages ask every %g s instead%s. Use an ASGI server.",
+        settings().POLL_INTERVAL,
+        f", and show the ticks of {ticking} no sooner" if ticking else "",
+    )
 
 
 def _call(request: HttpRequest, record: Record, name: str) -> Call:
