@@ -96,9 +96,9 @@ class Follower:
         return answer.status == 200 and same(whole.html, self.html)
 
     async def close(self) -> None:
-        self._task.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._task
+        while not self._task.done():  # asyncio.wait_for may swallow a cancel that comes with an answer
+            self._task.cancel()
+            await asyncio.wait({self._task}, timeout=0.2)
 
     async def _post(self, path: str, body: str, kind: str, **headers: str) -> Answer:
         given = {

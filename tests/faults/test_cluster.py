@@ -17,7 +17,7 @@ import pytest
 from tests.faults.cluster import HEARTBEAT, PREFIX, Cluster, cluster
 from tests.faults.followers import Follower, following
 from tests.faults.site import STEPS
-from tests.faults.viewers import Viewer, ask, load_page
+from tests.faults.viewers import ask, load_page
 
 pytestmark = pytest.mark.faults
 
@@ -181,17 +181,5 @@ def test_what_happens_between_render_and_connect_is_there(running: Cluster) -> N
         await follower.until("11 heard", within=CONVERGED)
         assert (follower.ups, follower.resets) == (1, 0)
         await follower.close()
-
-    asyncio.run(scenario())
-
-
-def test_a_client_that_slept_gets_the_newest_state_once(running: Cluster) -> None:
-    async def scenario() -> None:
-        sleeper = await Viewer.open(running.port, "/Desk/", buffer=4096)
-        for number in range(1, 301):  # it takes none of them
-            await asyncio.to_thread(ask, running.port, f"/push/?number={number}")
-        await sleeper.until("300 heard")
-        assert sleeper.renders < 300
-        await sleeper.close()
 
     asyncio.run(scenario())
