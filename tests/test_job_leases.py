@@ -99,10 +99,35 @@ def test_a_job_that_is_begun_late_goes_its_way(page: LiveClient, watcher: Watche
 def test_a_job_that_waits_for_too_long_is_lost(page: LiveClient, watcher: Watcher, settings: Any) -> None:
     settings.HTMX_LIVE = {"JOB_TIME_LIMIT": 60}
     start(page)
-    for _ in range(2):
-        page.advance(61)
+    for seconds in (8, 16, 32, 3):
+        page.advance(seconds)
         watcher.ask()
+    assert page.pending == [("start", "job")]
+    page.advance(1)
+    watcher.ask()
     assert (page.pending, ended(page)) == ([], ["job: lost"])
+
+
+def test_a_job_whose_message_was_lost_is_submitted_again(page: LiveClient, watcher: Watcher) -> None:
+    job = start(page)
+    parts().runner.waiting.clear()  # type: ignore[attr-defined]
+    page.advance(8.1)
+    watcher.ask()
+    assert waiting() == [job]
+    page.run_jobs()
+    assert ended(page) == ["job: None"]
+
+
+def test_a_job_that_is_submitted_again_and_again_is_begun_once(page: LiveClient, watcher: Watcher) -> None:
+    seen: list[str] = []
+    HOOKS["a"] = lambda: seen.append("begun")
+    start(page)
+    for pause in (8, 16, 32):
+        page.advance(pause)
+        watcher.ask()
+    assert len(waiting()) == 4
+    page.run_jobs()
+    assert (seen, ended(page)) == (["begun"], ["job: None"])
 
 
 def test_a_job_that_runs_is_not_overdue(page: LiveClient, watcher: Watcher) -> None:

@@ -47,7 +47,10 @@ class Runner(Protocol):
     interrupts: bool
 
     def submit(self, job: Job) -> None:
-        """Take the job, or raise ``RunnerUnavailable`` within 2 s; never waits for it."""
+        """Take the job, or raise ``RunnerUnavailable`` within 2 s; never waits for it.
+
+        One that waits may be submitted again: whoever performs it twice finds that it has begun.
+        """
 
     def cancel(self, ref: str) -> None:
         """Tell the job, wherever it runs; harmless when it does not run.  It may go on: its writes are dropped."""

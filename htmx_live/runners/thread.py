@@ -41,6 +41,8 @@ class ThreadRunner:
 
     def submit(self, job: Job) -> None:
         with self._lock:
+            if job.ref in self._known:
+                return  # it waits here already
             if self._is_closed:
                 raise RunnerUnavailable("This process is shutting down and takes no more jobs.")
             if len(self._known) >= settings().MAX_QUEUED_JOBS:

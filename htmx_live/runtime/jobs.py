@@ -6,8 +6,8 @@ ref is gone from there was cancelled or replaced, and whatever it hands over is 
 
       StartJob saved, deadline set ─▶ submitted ─▶ refused by the runner: JobEnd(refused)
                                           │
-             nobody begins it: waiting ◀──┤   begun once per ref; not wanted, or begun elsewhere: nothing
-             too long: lost               ▼
+  nobody begins it: waiting, submitted ◀──┤   begun once per ref; not wanted, or begun elsewhere: nothing
+  again now and then; too long: lost      ▼
                   ┌─────────────────── running ── half of JOB_TIME_LIMIT ─▶ late ── all of it ─▶ JobEnd(timeout)
                   │                     │   │ flush, ask ─▶ Merge
          the lease ends                 │   └─ raises Cancelled ─▶ JobEnd(cancelled)

@@ -44,8 +44,10 @@ def note(ref: str, instance: str, stage: Stage, **facts: Any) -> str:
 def announce(instance: str, starts: Iterable[StartJob]) -> None:
     """Say that these will be submitted; before the record says that they run, lest one is never missed."""
     for start in starts:
-        ref, within = start.row.ref, settings().WORKER_WAIT
-        parts().store.set_deadline(deadline_name(ref), note(ref, instance, "queued"), within=within)
+        ref, pause = start.row.ref, settings().WORKER_WAIT
+        fields = {"callback": start.callback, "args": start.args, "kwargs": start.kwargs, "is_async": start.is_async}
+        text = note(ref, instance, "queued", pause=pause, job={**fields, "retries": start.retries})
+        parts().store.set_deadline(deadline_name(ref), text, within=pause)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+from redis import Redis
 
 from htmx_live.runtime.parts import parts
 from htmx_live.runtime.watch import INTERVAL
@@ -82,6 +83,20 @@ def test_a_job_of_a_killed_worker_is_resumed_by_another(site: None, hire: Any, b
     bell.wait(2)
     bell.go()
     assert (page.settle(), len(bell.begun)) == (["job: 42"], 2)
+
+
+def test_a_job_that_a_killed_worker_had_fetched_is_begun_by_another(site: None, hire: Any, bell: Bell) -> None:
+    worker = hire("prefork", WORKER_WAIT=1.0)
+    page = Page(Desk)
+    for name in ("one", "two"):  # its two processes
+        page.send("start", job="hang", path=bell.path, name=name)
+    bell.wait(2)
+    page.send("start", job="flash", name="three")
+    with Redis.from_url(worker.broker) as broker:
+        wait_for(lambda: not broker.llen(worker.queue))
+    worker.kill()
+    hire("threads")
+    wait_for(lambda: sorted(page.ended) == ["one: lost", "three: 42", "two: lost"])
 
 
 @pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
