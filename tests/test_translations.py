@@ -89,7 +89,12 @@ TASK = {
     "result": "/",
 }
 TOASTS = [{"id": "a", "key": "", "level": "error", "text": "1"}, {"id": "b", "key": "", "level": "info", "text": "2"}]
+RECORD = {"status": "complete", "name": "1", "result_url": "/", "error_id": "2"}
 PLAIN: dict[str, dict[str, Any]] = {
+    "htmx_live/admin/change_list.html": {
+        "live_parent": Template("{% block extrahead %}{% endblock %}{% block messages %}{% endblock %}"),
+        "live_cards": [{"html": "1", "id": "2"}],
+    },
     "htmx_live/error.html": {"title": "1", "text": "2", "back": "/"},
     "htmx_live/failure.html": {"error": "1"},
     "htmx_live/head.html": {"script": "/", "style": "/"},
@@ -100,6 +105,13 @@ PLAIN: dict[str, dict[str, Any]] = {
     "htmx_live/progress_buttons.html": {"cancel_url": "/", "retry_url": "/"},
     "htmx_live/progress_list.html": {"items": [{**TASK, "names": "1", "status_text": "2", "cancel_url": "/"}]},
     "htmx_live/progress_page.html": {"title": "1", "card": "2", "refresh": 3},
+    "htmx_live/task_inbox.html": {"running": "1", "past": "2"},
+    "htmx_live/task_inbox_past.html": {
+        "records": [{"record": RECORD, "ago": "3", "retry_url": "/"}, {"record": RECORD}],
+        "newer": "/",
+        "older": "/",
+        "page": {"number": 2, "paginator": {"num_pages": 3}},
+    },
     "htmx_live/toast.html": {"part": "error", "level": "error", "text": "1", "action": "reload"},
     "htmx_live/toasts.html": {"toasts": TOASTS, "ids": ["a"], "csrf": "1"},
     "layouts/error.html": {},
@@ -186,7 +198,7 @@ def translated(text: str, language: str) -> str:
 
 
 def test_every_template_is_shown_here() -> None:
-    files = {path.parent.name + "/" + path.name for path in (ROOT / "htmx_live/templates").rglob("*.html")}
+    files = {path.as_posix().partition("/templates/")[2] for path in (ROOT / "htmx_live").rglob("*.html")}
     shown = {*PLAIN, *(f"htmx_live/{name}.html" for name in [*IN_A_VIEW, *ON_A_PAGE])}
     assert files == shown
 
