@@ -19,6 +19,7 @@ from functools import wraps
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
+from asgiref.sync import async_to_sync, iscoroutinefunction
 from django.apps import apps
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.options import IS_POPUP_VAR
@@ -52,7 +53,8 @@ def live_action(*, description: Any = "", permissions: Iterable[str] = ()) -> Ca
     """Decorates an action ``(modeladmin, request, queryset, task)``: as ``admin.action()``, but in the background.
 
     ``request`` is a stand-in with the user, the address and nothing else.  ``task`` reports and hears of ``cancel``.
-    What is returned is None, or the URL of the result.  ``permissions`` are asked again when the action begins.
+    What is returned is None, or the URL of the result; it may be ``async``.  ``permissions`` are asked again when the
+    action begins.
     """
 
     def decorate(action: Action) -> Callable[..., Any]:
@@ -118,7 +120,8 @@ def perform_action(where: list[str], name: str, pks: list[str] | None, facts: di
         request = stand_in(record)
         modeladmin = _modeladmin(*where)
         action = _allowed(modeladmin, request, name)
-        result = action.live(modeladmin, request, _chosen(modeladmin, request, pks), task)
+        call = async_to_sync(action.live) if iscoroutinefunction(action.live) else action.live
+        result = call(modeladmin, request, _chosen(modeladmin, request, pks), task)
     if result is not None and not isinstance(result, str):
         raise TypeError(f"The action {name!r} returned {result!r}: expected None, or the URL of its result as a text.")
     if result:

@@ -3,6 +3,7 @@
 from django.http import HttpRequest
 from django.middleware.csrf import get_token
 from django.template.loader import render_to_string
+from django.urls import reverse
 from django.utils import translation
 from django.utils.safestring import SafeString, mark_safe
 
@@ -36,6 +37,7 @@ def task_inbox(*, request: HttpRequest | None, css: str = "", title: str = "") -
     past = draw_past(
         user,
         language=language,
+        url=reverse("htmx_live:progress", args=["GRANT"]),
         number=request.GET.get(PAGE),
         csrf_token=csrf_slot() if is_in_view else get_token(request),
         query={name: str(value) for name, value in request.GET.items() if name != PAGE},

@@ -10,7 +10,6 @@ from urllib.parse import urlencode
 
 from django.core.paginator import Page, Paginator
 from django.template.loader import render_to_string
-from django.urls import reverse
 from django.utils import timezone, translation
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.timesince import timesince
@@ -45,23 +44,34 @@ def publish(owner: Owner) -> None:
         return
     try:
         cards = map(Card.from_json, keeping().shown_lists(listed_under(owner)).values())
-        for language in {card.language for card in cards if card.name == LIST}:
-            html = draw_past(owner.user, language=language)
+        for language, url in {card.language: card.url for card in cards if card.name == LIST}.items():
+            html = draw_past(owner.user, language=language, url=url)
             publish_fragments([region(REGION, html=html)], to=topic_of(owner.user, language))
     except StoreUnavailable as error:
         logger.warning("The tasks of user %s cannot be shown: %s", owner.user, error)
 
 
 def draw_past(
-    user: str, *, language: str, number: Any = 1, csrf_token: str = "", query: dict[str, str] | None = None
+    user: str,
+    *,
+    language: str,
+    url: str,
+    number: Any = 1,
+    csrf_token: str = "",
+    query: dict[str, str] | None = None,
 ) -> SafeString:
-    """One page of a user's finished tasks, the newest first; ``query`` is what else stands in the page's address."""
+    """One page of a user's finished tasks, the newest first.
+
+    ``url`` is a progress card's; ``query`` is what else stands in the page's address.
+    """
     owner: Any = user
     records = TaskRecord.objects.filter(owner_id=owner).exclude(finished=None).order_by("-finished", "-pk")
     page = Paginator(records, SIZE).get_page(number)
     with translation.override(language or None):
         context = {
-            "records": [{"record": record, "ago": _ago(record), "retry_url": _retry_url(record)} for record in page],
+            "records": [
+                {"record": record, "ago": _ago(record), "retry_url": _retry_url(record, url)} for record in page
+            ],
             "csrf_token": csrf_token,
             "said": _said(page),
             "newer": _link(page.previous_page_number(), query) if page.has_previous() else "",
@@ -78,13 +88,12 @@ def _ago(record: TaskRecord) -> str:
     return timesince(record.finished, depth=1)
 
 
-def _retry_url(record: TaskRecord) -> str:
+def _retry_url(record: TaskRecord, url: str) -> str:
     """Where a failed task is started again, "" when progress has forgotten how."""
     if record.status == TaskRecord.Status.COMPLETE:
         return ""
     kept = keeping().load(record.session)
-    pattern = reverse("htmx_live:progress", args=["GRANT"])
-    return "" if kept is None else str(progress_context(kept, Card(may_cancel=True, url=pattern))["retry_url"])
+    return "" if kept is None else str(progress_context(kept, Card(may_cancel=True, url=url))["retry_url"])
 
 
 def _said(page: Page[TaskRecord]) -> TaskRecord | None:

@@ -47,8 +47,8 @@ def _insert(kept: Kept, given: dict[str, Any]) -> None:
     if TaskRecord.objects.filter(session=session.id).exists():
         return  # by another process, which knows more
     logger.warning(
-        "Two records of one owner with the key %r are unfinished, so that of session %s has none. Either a process died "
-        "a moment ago, or processes keep progress apart: then set HTMX_LIVE['REDIS_URL'].",
+        "Two records of one owner with the key %r are unfinished, so that of session %s has none. Either a process "
+        "died a moment ago, or processes keep progress apart: then set HTMX_LIVE['REDIS_URL'].",
         session.key,
         session.id,
     )

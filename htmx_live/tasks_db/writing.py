@@ -34,7 +34,7 @@ from htmx_live.tasks_db.models import TaskRecord
 from htmx_live.tasks_db.records import save
 from htmx_live.timer import Timer
 
-__all__ = ["EVERY", "PATIENCE", "ROUND", "VOUCH", "forget_all", "known", "note", "round_"]
+__all__ = ["EVERY", "PATIENCE", "ROUND", "VOUCH", "forget_all", "known", "note", "write_due"]
 
 logger = logging.getLogger("htmx_live.tasks")
 
@@ -83,7 +83,7 @@ def known() -> list[str]:
     return list(_known)
 
 
-def round_() -> None:
+def write_due() -> None:
     """Write what is due; never raises."""
     now = parts().timer()
     for session, one in list(_known.items()):
@@ -95,6 +95,7 @@ def round_() -> None:
             _try_later(session, one, now, error)
         except (DatabaseError, InterfaceError) as error:
             _try_later(session, one, now, error)
+            return  # the others need not wait as long for a database that is busy: their turn is the next round
         except Exception:  # a boundary: one session must not keep the others from being written
             logger.exception("The record of session %s could not be written", session)
             _forget(session, one)
@@ -180,7 +181,7 @@ def _submit() -> None:
 def _go_round() -> None:
     global _rounds
     try:
-        round_()
+        write_due()
     finally:
         with _lock:
             _rounds = None
@@ -194,7 +195,7 @@ def _write_last() -> None:
     if any(one.is_new for one in list(_known.values())):
         for one in _known.values():
             one.status = ()  # whenever it was written last
-        _pool.submit(round_)
+        _pool.submit(write_due)
         _pool.settle(_AT_EXIT)
 
 

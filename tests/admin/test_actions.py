@@ -126,6 +126,17 @@ def test_what_returns_no_url_fails_and_tells_why_in_the_log(
     assert "The action 'refuse' returned 7" in caplog.text
 
 
+def test_an_action_may_be_async(client: Client, ann: Any, staged: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    @live_action()
+    async def refuse(modeladmin: Any, request: Any, queryset: Any, task: Any) -> str:
+        return f"/made/{await queryset.acount()}/"
+
+    monkeypatch.setattr(site.GroupAdmin, "refuse", refuse)
+    start(client, "Group 1", "Group 2", action="refuse")
+    staged.runner.run_all()
+    assert only(ann)["result"] == "/made/2/"
+
+
 def test_a_changelist_without_actions_is_djangos_own(client: Client) -> None:
     assert b"htmx-live" not in client.get(LIST).content
 

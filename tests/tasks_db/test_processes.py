@@ -40,7 +40,7 @@ other.execute("BEGIN IMMEDIATE")  # somebody's long import
 session = ProgressSession.create({"a": "Import"})
 session.complete("a")
 from htmx_live.tasks_db import writing
-writing.round_()
+writing.write_due()
 print(len(writing.known()), flush=True)
 other.execute("COMMIT")
 """
