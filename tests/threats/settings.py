@@ -16,3 +16,4 @@ DATABASES = {
     }
 }
 HTMX_LIVE = json.loads(os.environ.get("THREATS_SETTINGS", "{}"))
+SILENCED_SYSTEM_CHECKS = ["htmx_live.E009"]  # a test lets grants expire before they are used
