@@ -3,8 +3,6 @@
 import os
 from pathlib import Path
 
-import django
-
 # Not the repository's root: django-components would import its `components/` a second time.
 BASE_DIR = Path(__file__).resolve().parent
 
@@ -15,9 +13,8 @@ ROOT_URLCONF = "demo.urls"
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "reports"
 STATIC_URL = "/static/"
-# The gallery shows the components beside frameworks: the admin's style sheets, and those that a folder holds.
-STATICFILES_DIRS: list = [("admin", Path(django.__file__).parent / "contrib/admin/static/admin")]
-STATICFILES_DIRS += filter(None, [os.environ.get("DEMO_STYLES")])
+# The gallery shows the components beside frameworks, whose style sheets a folder holds.
+STATICFILES_DIRS = [*filter(None, [os.environ.get("DEMO_STYLES")])]
 LANGUAGE_CODE = "en"
 TIME_ZONE = "Europe/Berlin"
 USE_TZ = True
@@ -33,6 +30,7 @@ DATABASES = {
 }
 
 INSTALLED_APPS = [
+    "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.humanize",
@@ -46,6 +44,7 @@ INSTALLED_APPS = [
     "demo.overview",
     "demo.imports",
     "htmx_live",
+    "htmx_live.tasks_db",
     "demo",
     "demo.shop",
     "demo.reports",
@@ -53,6 +52,7 @@ INSTALLED_APPS = [
     "demo.notes",
     "demo.dashboard",
     "demo.gallery",
+    "demo.inbox",
 ]
 
 MIDDLEWARE = [

@@ -36,7 +36,7 @@ def place_random_order(random: Random) -> Order:
     customer = random.choice(list(Customer.objects.all()))
     product = random.choice(list(Product.objects.filter(category="Gifts") or Product.objects.all()))
     quantity = random.choice([1, 1, 2, 3])
-    clerks = list(get_user_model().objects.all())
+    clerks = list(get_user_model().objects.filter(is_staff=False))
     return place_order(customer, product, quantity, clerk=random.choice(clerks) if clerks else None)
 
 

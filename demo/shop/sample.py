@@ -14,9 +14,10 @@ from django.db.models import F
 
 from .models import Customer, Order, OrderLine, Product
 
-__all__ = ["USERS", "load"]
+__all__ = ["OWNER", "USERS", "load"]
 
 USERS = {"anna": ("Anna", "Lindqvist"), "ben": ("Ben", "Okafor")}
+OWNER = {"clara": ("Clara", "Moretti")}  # may use the admin
 FIRST_DAY = date(2023, 1, 2)
 LAST_DAY = date(2026, 9, 30)
 
@@ -92,9 +93,10 @@ def _share_out() -> None:
 
 def _load_users() -> None:
     users = get_user_model()
-    for username, (first, last) in USERS.items():
+    for username, (first, last) in {**USERS, **OWNER}.items():
+        rights = dict.fromkeys(("is_staff", "is_superuser"), username in OWNER)
         user, is_made = users.objects.get_or_create(
-            username=username, defaults={"first_name": first, "last_name": last}
+            username=username, defaults={"first_name": first, "last_name": last, **rights}
         )
         if is_made:
             user.set_unusable_password()  # the login page signs them in by a click; nobody can guess a password

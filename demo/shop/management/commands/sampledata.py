@@ -6,7 +6,7 @@ from demo.shop import sample
 
 
 class Command(BaseCommand):
-    help = "Fill an empty database with two users and about two thousand orders. Does nothing to a full one."
+    help = "Fill an empty database with three users and about two thousand orders. Does nothing to a full one."
 
     def handle(self, *args: object, **options: object) -> None:
         orders = sample.load()

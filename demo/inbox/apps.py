@@ -1,0 +1,7 @@
+"""The inbox: what runs for you, what became of it, and a plain Celery task."""
+
+from django.apps import AppConfig
+
+
+class InboxConfig(AppConfig):
+    name = "demo.inbox"
