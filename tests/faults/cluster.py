@@ -34,9 +34,24 @@ class Worker:
         self.log, self.env = log, env
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def __enter__(self) -> "Worker":
         options = ["--pool", "threads", "--concurrency", "4", "--loglevel", "INFO", "-n", f"{self.log.stem}@localhost"]
-        command = [sys.executable, "-m", "celery", "-A", "tests.celery.app", "worker", *options]
+        command = [
+            sys.executable,
+            "-m",
+            "celery",
+            "-A",
+            "tests.celery.app",
+            "worker",
+            "-I",
+            "tests.faults.chores",
+            *options,
+        ]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [*command, "--without-gossip", "--without-mingle"],

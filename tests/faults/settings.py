@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from tests.settings import *  # noqa: F403
 
-ROOT_URLCONF = "tests.faults.site"
+ROOT_URLCONF = os.environ.get("FAULTS_URLS", "tests.faults.site")
 SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 HTMX_LIVE = json.loads(os.environ["FAULTS_LIVE"])
