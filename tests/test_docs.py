@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.template import Template
 
 import htmx_live
 from htmx_live import exceptions
@@ -25,6 +26,10 @@ SOURCE = "\n".join(path.read_text() for path in sorted((ROOT / "htmx_live").rglo
 SCRIPTS = "\n".join(path.read_text() for path in sorted((ROOT / "static" / "htmx_live").glob("*[!n].js")))
 PUBLIC = ["htmx_live", "htmx_live.asgi", "htmx_live.layouts", "htmx_live.progress", "htmx_live.testing"]
 PYTHON = [block for path in FILES for block in blocks(path) if block.language == "python"]
+TEMPLATES = [block for path in FILES for block in blocks(path) if block.language == "django"]
+LIBRARIES = "{% load htmx_live layouts i18n static %}"
+TAG = re.compile(r"\{% (?:on|loading|stream|progress|region|toasts) [^%…`*][^…`*]*?%\}")
+INLINE = {tag for path in FILES for tag in TAG.findall(path.read_text()) if "= " not in tag}
 
 
 @pytest.mark.parametrize("name", sorted(htmx_live.__all__))
@@ -150,3 +155,14 @@ def test_the_package_offers_what_it_names() -> None:
     assert sorted(htmx_live.__all__) == sorted(htmx_live._HOMES)
     with pytest.raises(AttributeError, match="It offers"):
         htmx_live.nothing  # noqa: B018
+
+
+@pytest.mark.parametrize("block", TEMPLATES, ids=str)
+def test_a_block_of_a_template_compiles(block: Block) -> None:
+    Template(LIBRARIES + block.text)
+
+
+@pytest.mark.parametrize("tag", sorted(INLINE))
+def test_a_tag_in_the_text_compiles(tag: str) -> None:
+    end = "{% endregion %}" if tag.startswith("{% region") else ""
+    Template(f"{LIBRARIES}{tag}{end}")
