@@ -40,10 +40,13 @@ def test_the_wheel_holds_every_file_of_the_top_level_folder(wheel: ZipFile, fold
     assert {name.removeprefix(prefix) for name in wheel.namelist() if name.startswith(prefix)} == _below(folder)
 
 
-def test_the_wheel_holds_every_template_and_the_typing_marker(wheel: ZipFile) -> None:
-    names = set(wheel.namelist())
-    assert {f"htmx_live/templates/{name}" for name in _below("htmx_live/templates")} <= names
-    assert "htmx_live/py.typed" in names
+@pytest.mark.parametrize("folder", ["locale", "templates"])
+def test_the_wheel_holds_every_template_and_every_catalog(wheel: ZipFile, folder: str) -> None:
+    assert {f"htmx_live/{folder}/{name}" for name in _below(f"htmx_live/{folder}")} <= set(wheel.namelist())
+
+
+def test_the_wheel_holds_the_typing_marker(wheel: ZipFile) -> None:
+    assert "htmx_live/py.typed" in wheel.namelist()
 
 
 def test_the_wheel_holds_nothing_twice_and_nothing_beside_the_package(wheel: ZipFile) -> None:

@@ -43,6 +43,51 @@ def test_a_guide_passes_its_own_tests(project: Project, guide: str) -> None:
     project.run("python manage.py check --fail-level WARNING")
 
 
+def tried(project: Project, guide: str, view: str, test: str, *, also: str = "") -> str:
+    """What ``test`` says in an app that is made of a guide's files; ``also`` is what these leave to the reader."""
+    app, _, cls = view.partition(".")
+    project.run(f"python manage.py startapp {app}")
+    project.write("mysite/settings.py", f'INSTALLED_APPS += ["{app}"]', is_addition=True)
+    project.follow(guide)
+    project.write(f"{app}/views.py", also, is_addition=True)
+    imports = "from django.test import TestCase\nfrom htmx_live.testing import LiveClient\n"
+    imports += f"from htmx_live.testing.stage import stage\nfrom {app}.views import {cls}\n"
+    project.write(f"{app}/tests.py", imports + test)
+    return project.run(f"python manage.py test {app}")
+
+
+def test_the_form_of_the_guide_is_checked_and_sent(project: Project) -> None:
+    test = """
+class ContactTests(TestCase):
+    def test_it(self):
+        with stage():
+            page = LiveClient(ContactView).submit("save", email="nowhere", text="Hello")
+            self.assertIn("Enter a valid email address.", page.text)
+            page.submit("save", email="ada@example.com", text="Hello")
+        self.assertEqual(page.notices[0]["message"], "Thank you, we will write to ada@example.com.")
+        self.assertIn('value="A question"', page.html)
+"""
+    assert "Ran 1 test" in tried(project, "docs/forms.md", "contact.ContactView", test)
+
+
+def test_the_files_of_the_guide_are_imported_and_discarded(project: Project) -> None:
+    test = """
+from django.core.files.storage import default_storage
+from django.core.files.uploadedfile import SimpleUploadedFile
+
+class InboxTests(TestCase):
+    def test_it(self):
+        with stage():
+            page = LiveClient(InboxView)
+            page.submit("upload", files=[SimpleUploadedFile("a.csv", b"1\\n2"), SimpleUploadedFile("b.csv", b"3")])
+            page.run_jobs()
+        self.assertIn("3 rows", page.text)
+        self.assertEqual(default_storage.listdir("htmx_live/kept")[1], [])
+"""
+    also = "def import_rows(file):\n    return len(file.readlines())\n"
+    assert "Ran 1 test" in tried(project, "docs/uploads.md", "inbox.InboxView", test, also=also)
+
+
 def test_words_of_a_model_come_one_after_the_other_and_stop(project: Project) -> None:
     with serve(project.follow("docs/llm.md")) as server:
         page = Visit(server)
