@@ -3,10 +3,11 @@
 import os
 
 from tests.settings import *  # noqa: F403
-from tests.settings import DATABASES, INSTALLED_APPS, TEMPLATES
+from tests.settings import DATABASES, INSTALLED_APPS, MIDDLEWARE, TEMPLATES
 
 INSTALLED_APPS = [*INSTALLED_APPS[:-1], "htmx_live.tasks_db"]
 TEMPLATES = [{**TEMPLATES[0], "DIRS": []}]
+MIDDLEWARE = ["tests.tasks_db.site.policy", *MIDDLEWARE]
 ROOT_URLCONF = "tests.tasks_db.site"
 CSRF_TRUSTED_ORIGINS = ["http://127.0.0.1"]
 

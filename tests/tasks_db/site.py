@@ -84,7 +84,18 @@ def user(request: HttpRequest) -> HttpResponse:
 
 def inbox(request: HttpRequest) -> HttpResponse:
     context = Context({"request": request, "htmx": "plain" not in request.GET})
-    return HttpResponse(Template(INBOX).render(context), headers={"Content-Security-Policy": CSP})
+    return HttpResponse(Template(INBOX).render(context))
+
+
+def policy(get_response: Any) -> Any:
+    """A middleware: every page has a strict content security policy, the admin's too."""
+
+    def answer(request: HttpRequest) -> Any:
+        response = get_response(request)
+        response["Content-Security-Policy"] = CSP
+        return response
+
+    return answer
 
 
 def create(request: HttpRequest) -> HttpResponse:
