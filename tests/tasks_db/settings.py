@@ -5,7 +5,7 @@ import os
 from tests.settings import *  # noqa: F403
 from tests.settings import DATABASES, INSTALLED_APPS, MIDDLEWARE, TEMPLATES
 
-INSTALLED_APPS = [*INSTALLED_APPS[:-1], "htmx_live.tasks_db"]
+INSTALLED_APPS = [app for app in INSTALLED_APPS if "QuietTasks" not in app] + ["htmx_live.tasks_db"]
 TEMPLATES = [{**TEMPLATES[0], "DIRS": []}]
 MIDDLEWARE = ["tests.tasks_db.site.policy", *MIDDLEWARE]
 ROOT_URLCONF = "tests.tasks_db.site"
