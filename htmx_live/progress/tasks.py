@@ -125,6 +125,15 @@ class RunningTask:
             raise Cancelled
         self.session.check_cancelled(self.task_id)
 
+    def _ignore(self, error: Cancelled) -> None:
+        if not self.is_runners:
+            _ignore_in_celery(error)
+
+    @property
+    def is_runners(self) -> bool:
+        """Whether the runner performs it, which takes ``Cancelled`` as it is."""
+        return self._ref is not None
+
     def _counts_no_more(self) -> bool:
         """Whether the runner was given the task once more: it is that start's, and this one's end is nobody's."""
         try:
@@ -140,7 +149,7 @@ class RunningTask:
             self.session.check_cancelled(self.task_id)
         except Cancelled as cancelled:
             forget(self._gauge)
-            _ignore_in_celery(cancelled)
+            self._ignore(cancelled)
             raise
         self._outer = current_task_of.set(self)
         return self
@@ -153,12 +162,12 @@ class RunningTask:
         if self._counts_no_more():
             forget(self._gauge)
             if isinstance(error, Cancelled):
-                _ignore_in_celery(error)
+                self._ignore(error)
         elif error is None:
             self.session.complete(self.task_id)
         elif isinstance(error, Cancelled):
             self.session.cancel(self.task_id)
-            _ignore_in_celery(error)
+            self._ignore(error)
         elif _is_celerys(error, "Retry") or _is_retried(error):
             self.session.retrying(self.task_id)
         elif _is_celerys(error, "Ignore"):
@@ -226,8 +235,8 @@ def _is_retried(error: BaseException) -> bool:
 
 def _ignore_in_celery(error: Cancelled) -> None:
     """A cancelled task is no failure to Celery."""
-    celery = sys.modules.get("celery")
-    if celery is not None and celery.current_task:
+    celery, outer = sys.modules.get("celery"), current_task_of.get()
+    if celery is not None and celery.current_task and not (outer and outer.is_runners):
         from celery.exceptions import Ignore
 
         raise Ignore("The task was cancelled.") from error

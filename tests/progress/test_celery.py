@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 from celery import Celery, current_app
 
-from htmx_live.progress import ProgressSession
+from htmx_live.progress import ProgressSession, current_task
+from htmx_live.runners.immediate import ImmediateRunner
+from htmx_live.runtime.parts import parts
 from htmx_live.testing.stage import Stage
 
 app = Celery("progress-tests", set_as_current=False, broker="memory://", backend="cache+memory://")
@@ -73,3 +75,29 @@ def test_a_task_that_tries_again_by_itself_is_seen_to(staged: Stage, failures: i
     fetch.apply(args=[session.session_id, failures])
     staged.clock.advance(2)
     assert (SEEN.pop(session.session_id), session.to_dict()["tasks"]["a"]["status"]) == ("retrying", status)
+
+
+def cancelled_in_the_middle(session_id: str, nested: bool) -> None:
+    session, task = ProgressSession.get(session_id), current_task()
+    assert session is not None and task is not None
+    session.cancel()
+    list(session.track("a", range(3)) if nested else task.track(range(3)))
+
+
+@app.task
+def perform_jobs() -> None:
+    """What Celery runs for the runner."""
+    runner = parts().runner
+    assert isinstance(runner, ImmediateRunner)
+    runner.run_all()
+
+
+@pytest.mark.parametrize("nested", [True, False])
+def test_a_job_that_is_cancelled_is_no_failure_in_the_log(
+    staged: Stage, nested: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    session = ProgressSession.create({"a": "Import"})
+    session.run("a", cancelled_in_the_middle, session.session_id, nested)
+    assert perform_jobs.apply().state == "SUCCESS"
+    found = [record.getMessage() for record in caplog.records if record.name == "htmx_live.progress"]
+    assert (found, session.to_dict()["status"]) == ([], "cancelled")
