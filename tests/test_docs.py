@@ -15,6 +15,7 @@ from htmx_live import exceptions
 from htmx_live.components import classes
 from htmx_live.conf import Settings
 from htmx_live.layouts.conf import LayoutSettings
+from htmx_live.tasks_db.templatetags.live_tasks import register as tasks_register
 from htmx_live.templatetags.htmx_live import register
 from htmx_live.templatetags.layouts import register as layouts_register
 from tests.docs.blocks import DOCS as FILES
@@ -24,7 +25,14 @@ DOCS = "\n".join(path.read_text() for path in sorted((ROOT / "docs").glob("*.md"
 REFERENCE = (ROOT / "docs" / "reference.md").read_text()
 SOURCE = "\n".join(path.read_text() for path in sorted((ROOT / "htmx_live").rglob("*.py")))
 SCRIPTS = "\n".join(path.read_text() for path in sorted((ROOT / "static" / "htmx_live").glob("*[!n].js")))
-PUBLIC = ["htmx_live", "htmx_live.asgi", "htmx_live.layouts", "htmx_live.progress", "htmx_live.testing"]
+PUBLIC = [
+    "htmx_live",
+    "htmx_live.admin",
+    "htmx_live.asgi",
+    "htmx_live.layouts",
+    "htmx_live.progress",
+    "htmx_live.testing",
+]
 PYTHON = [block for path in FILES for block in blocks(path) if block.language == "python"]
 TEMPLATES = [block for path in FILES for block in blocks(path) if block.language == "django"]
 LIBRARIES = "{% load htmx_live layouts i18n static %}"
@@ -81,7 +89,7 @@ def test_a_setting_is_documented_with_its_default(field: Any) -> None:
     assert told and ast.literal_eval(told[1]) == getattr(Settings(), field.name)
 
 
-@pytest.mark.parametrize("name", sorted([*register.tags, *layouts_register.tags]))
+@pytest.mark.parametrize("name", sorted([*register.tags, *layouts_register.tags, *tasks_register.tags]))
 def test_every_tag_is_in_the_reference(name: str) -> None:
     assert f"{{% {name}" in REFERENCE
 
