@@ -1,4 +1,7 @@
-"""Workers that die, and workers that are not there: nobody waits in vain, and nothing is done twice."""
+"""Workers that die, and workers that are not there: nobody waits in vain, and nothing is done twice.
+
+Leases are short here; tests/faults/test_demo_cluster.py looks on at a real one.
+"""
 
 import os
 import signal
@@ -148,15 +151,6 @@ def test_a_job_that_was_lost_and_started_anew_does_not_come_back(site: None, hir
     bell.go()
     wait_for(lambda: page.ended == ["job: lost", "job: 42"])  # the new one's, behind the old in the same process
     assert (page.rows, page.state["step"], page.record.lost) == ((), 1, ())
-
-
-def test_at_its_real_lease_a_loss_is_told_within_fifteen_seconds(site: None, hire: Any, bell: Bell) -> None:
-    worker = hire("solo", JOB_LEASE=10.0)
-    page = Page(Desk)
-    page.send("start", job="hang", path=bell.path)
-    bell.wait()
-    worker.kill()
-    wait_for(lambda: page.ended == ["job: lost"], within=15)
 
 
 @pytest.mark.parametrize("retries", [0, 1])
