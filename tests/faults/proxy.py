@@ -33,7 +33,7 @@ class FaultProxy:
         self.idle_limit = self.delay = 0.0
         self._turns = count()
         self._open: set[asyncio.Task[None]] = set()
-        self._loop = asyncio.new_event_loop()
+        self._loop: asyncio.AbstractEventLoop
         self._thread = threading.Thread(target=self._run, name="fault-proxy", daemon=True)
         self._is_ready = threading.Event()
 
@@ -42,6 +42,7 @@ class FaultProxy:
         return f"http://127.0.0.1:{self.port}"
 
     def __enter__(self) -> "FaultProxy":
+        self._loop = asyncio.new_event_loop()
         self._thread.start()
         self._is_ready.wait()
         return self
