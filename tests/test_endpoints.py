@@ -44,7 +44,7 @@ def test_without_live_asgi_the_log_says_once_what_a_stream_costs(caplog: Any) ->
     assert line == "A stream comes through Django's handler: each page costs a thread. Use live_asgi in asgi.py."
 
 
-@pytest.mark.parametrize("name", ["event/save/", "sync/", "notices/"])
+@pytest.mark.parametrize("name", ["event/save/", "sync/", "notices/", "progress/grant/cancel/"])
 def test_a_project_that_asks_for_a_login_everywhere_leaves_our_answers_to_us(
     client: Client, settings: Any, name: str
 ) -> None:

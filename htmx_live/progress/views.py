@@ -10,6 +10,7 @@ A grant that is forged, expired, somebody else's, for another door, or of a sess
 from collections.abc import Callable
 from functools import wraps
 
+from django.contrib.auth.decorators import login_not_required
 from django.core.handlers.asgi import ASGIRequest
 from django.db import transaction
 from django.http import (
@@ -45,6 +46,7 @@ Endpoint = Callable[[HttpRequest, str], HttpResponseBase]
 def _granted(view: View) -> Endpoint:
     """Call ``view`` with what the grant opens."""
 
+    @login_not_required  # the grant says who may see it, API clients and visitors without a login among them
     @wraps(view)
     def endpoint(request: HttpRequest, grant: str) -> HttpResponseBase:
         try:
