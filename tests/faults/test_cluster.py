@@ -112,7 +112,7 @@ def test_jobs_ticks_pushes_and_clicks_from_three_processes_lose_nothing(running:
                 await page.until(lambda page=page: after in page.html and "ended one: None; two: None" in page.html)
                 assert page.revs == sorted(set(page.revs))
             ticks = [int(re.findall(r"(\d+) ticks", page.html)[0]) for page in pages]
-            assert min(ticks) >= 5
+            assert min(ticks) >= 1
 
     asyncio.run(scenario())
 
