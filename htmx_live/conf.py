@@ -5,6 +5,7 @@ No other module of the package reads ``django.conf.settings``.
 """
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from typing import Any
@@ -96,13 +97,22 @@ class Settings:
     LAYOUTS: Mapping[str, Any] = field(default_factory=dict)  # keys of htmx_live.layouts.conf.LayoutSettings
 
 
+# What was built last, and from what: a turn asks a dozen times.  A copy, for a test may change the dict itself.
+_built: tuple[dict[str, Any], Settings] = ({}, Settings())
+
+
 def settings() -> Settings:
     """The project's ``HTMX_LIVE``.  A misspelt key raises ``ImproperlyConfigured`` that guesses the right one."""
+    global _built
     given: dict[str, Any] = getattr(django_settings, "HTMX_LIVE", {})
-    try:
-        return Settings(**given)
-    except TypeError:
-        raise ImproperlyConfigured(_unknown_keys(given)) from None
+    known, built = _built
+    if given != known:
+        try:
+            built = Settings(**given)
+        except TypeError:
+            raise ImproperlyConfigured(_unknown_keys(given)) from None
+        _built = deepcopy(given), built
+    return built
 
 
 def installed_middleware() -> Sequence[str]:
