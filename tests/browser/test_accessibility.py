@@ -26,6 +26,10 @@ PAGES = [
     "/products/",
     "/overview/",
     "/overview/lazy/",
+    "/import/",
+    "/inbox/",
+    "/celery/",
+    "/orders/B-14033/edit/",
 ]
 GALLERY = ["/gallery/", *(f"/gallery/{name}/" for name in component_names())]
 BESIDE = ["/gallery/beside/admin/", "/gallery/beside/admin/?theme=dark"]
