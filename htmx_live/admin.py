@@ -185,10 +185,15 @@ def _class(modeladmin: Any) -> str:
 def _allowed(modeladmin: Any, request: HttpRequest, name: str) -> Any:
     """The action, if the user may still do it."""
     if modeladmin.admin_site.has_permission(request):
-        action = modeladmin.get_actions(request).get(name, (None,))[0]
+        action = _function(modeladmin.get_actions(request).get(name))
         if hasattr(action, "live"):
             return action
     raise UserError(_NOT_ALLOWED)
+
+
+def _function(action: Any) -> Any:
+    """What an action calls: until Django 6.0 an action is a tuple that begins with it, then an object."""
+    return action[0] if isinstance(action, tuple) else getattr(action, "func", None)
 
 
 _NOT_ALLOWED = gettext_lazy("You are not allowed to do this any more.")
