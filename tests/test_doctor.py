@@ -25,6 +25,7 @@ from htmx_live.doctor.reading import Address, chosen_protocol
 from htmx_live.doctor.services import redis_findings
 from htmx_live.doctor.site import examine_clicks
 from htmx_live.doctor.stream import examine_stream
+from htmx_live.layouts import base as layouts
 from htmx_live.redis_connection import RedisConnection
 from htmx_live.transport.bus import MemoryBus, RedisBus, override_bus
 from tests.faults.proxy import FaultProxy
@@ -32,6 +33,13 @@ from tests.redis_server import RedisServer
 from tests.server import Server, free_port
 
 NOWHERE = "redis://127.0.0.1:1/0"
+
+
+@pytest.fixture(autouse=True)
+def no_layouts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The site has none; those of other tests, whose URLs are not here, would be findings."""
+    monkeypatch.setattr(layouts, "_registry", {})
+    monkeypatch.setattr(layouts, "_references", {})
 
 
 def doctor(url: str = "", **options: Any) -> list[str]:
