@@ -65,7 +65,7 @@ bench: $(VENV)/.test needs
 
 newest: $(NEWEST_VENV)/.test
 	@$(NEWEST_VENV)/bin/python -c "import django, sys; print('Once more, Python', sys.version.split()[0], 'and Django', django.__version__)"
-	@$(NEWEST_VENV)/bin/python -m pytest -q -m "not browser"
+	@$(NEWEST_VENV)/bin/python -m pytest -q -m "not browser and not faults"
 
 # What the tests run beside Python: a browser, a Redis server, and PostgreSQL, whose tests are skipped without it.
 needs:
