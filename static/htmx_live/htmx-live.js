@@ -296,7 +296,10 @@
         setTimeout(release, 2 * SECOND);
       }
       if (mustWait || isStale(target, root)) tasks.splice(tasks.indexOf(task), 1);
-      else if (root.id !== target.id) state.moved.set(target.id, (target.id = root.id)); // adopted: morphed, for what is typed
+      else if (root.id !== target.id) { // adopted: morphed, for what is typed; what is kept would keep the other's arguments
+        state.moved.set(target.id, (target.id = root.id));
+        for (const elt of all("[data-live-keep]", target)) delete elt.dataset.liveKeep;
+      }
     }
   }
 
