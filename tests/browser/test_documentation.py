@@ -28,7 +28,7 @@ def files_of(document: str) -> dict[str, str]:
 
 def settings_of(document: str) -> str:
     blocks = BLOCK.findall((ROOT / document).read_text(encoding="utf-8"))
-    return next(block for block in blocks if block.startswith("INSTALLED_APPS"))
+    return next(block for block in blocks if "INSTALLED_APPS +=" in block)
 
 
 @pytest.fixture(params=["docs/quickstart.md", "README.md"])

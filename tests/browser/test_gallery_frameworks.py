@@ -70,3 +70,4 @@ def test_a_page_says_which_framework_is_not_installed(tmp_path: Path, visitors: 
     with demo_server(tmp_path) as bare:
         page = visitors.at(bare, "/gallery/beside/bootstrap/")
         expect(page.get_by_text("Bootstrap 5 is not installed here.")).to_be_visible()
+        page.context.close()  # before its server: a stream that is refused is an error in the console
