@@ -9,11 +9,11 @@ ROOT = Path(__file__).parents[2]
 STATIC = ROOT / "static/htmx_live"
 
 
-def test_script_and_style_together_weigh_at_most_nine_kilobytes() -> None:
+def test_script_and_style_together_weigh_at_most_thirteen_kilobytes() -> None:
     sizes = [
         len(gzip.compress((STATIC / name).read_bytes(), mtime=0)) for name in ("htmx-live.min.js", "htmx-live.min.css")
     ]
-    assert sum(sizes) <= 9 * 1024
+    assert sum(sizes) <= 13 * 1024
 
 
 def test_the_small_style_sheet_is_made_of_the_readable_one() -> None:
