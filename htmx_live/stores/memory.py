@@ -134,7 +134,7 @@ class MemoryStore(Holds, Deadlines):
     def post(self, instance: str, letter: str, *, fold: str = "") -> int:
         with self._mutex:
             entry = self._entries.get(instance)
-            if entry is None:
+            if entry is None or self._is_expired(entry):
                 return 0
             if fold and entry.mail and entry.mail[-1].fold == fold:
                 entry.mail.pop()

@@ -143,6 +143,12 @@ def test_releasing_without_mail_tells_of_none(store: Any) -> None:
     assert not store.release(store.acquire("one", wait=0))
 
 
+def test_an_expired_record_takes_no_mail(store: Any, clock: ManualClock) -> None:
+    store.create(record())
+    clock.advance(TTL + 1)
+    assert (store.post("one", "letter"), store.load("one")) == (0, None)
+
+
 def taken_of(loaded: Any) -> int:
     """What ``save`` is told was read."""
     taken: int = getattr(loaded, "mark", len(loaded.mail))
