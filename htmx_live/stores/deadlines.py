@@ -32,13 +32,14 @@ class Deadlines:
         self.__clock = clock
         self.__lock = threading.Lock()
         self.__deadlines: dict[str, _Deadline] = {}
+        self.__many = 0  # evict again once there are more than these
 
     def set_deadline(self, name: str, note: str, *, within: float) -> None:
         at = self.__clock() + within
         with self.__lock:
             self.__deadlines[name] = _Deadline(name, note, at, at + HEEDED_FOR)
-            if len(self.__deadlines) > settings().MAX_RECORDS:  # nobody asks for them
-                del self.__deadlines[min(self.__deadlines.values(), key=attrgetter("at")).name]
+            if len(self.__deadlines) > max(settings().MAX_RECORDS, self.__many):
+                self.__evict()
 
     def clear_deadline(self, name: str) -> bool:
         with self.__lock:
@@ -55,3 +56,14 @@ class Deadlines:
             for deadline in first:
                 deadline.at = now + HANDED_FOR
             return [(deadline.name, deadline.note) for deadline in first]
+
+    def __evict(self) -> None:
+        """Under the lock: past the cap, drop the deadlines that have been overdue longest.
+
+        A deadline whose time has not come stays, however many there are: a live job renews its own in time.
+        """
+        now, cap = self.__clock(), settings().MAX_RECORDS
+        overdue = [deadline for deadline in self.__deadlines.values() if deadline.ends - HEEDED_FOR <= now]
+        for deadline in nsmallest(len(self.__deadlines) - cap, overdue, key=attrgetter("ends")):
+            del self.__deadlines[deadline.name]
+        self.__many = len(self.__deadlines) + cap // 10  # a table that stays full is searched at every tenth only

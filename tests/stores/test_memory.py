@@ -92,3 +92,31 @@ def test_a_shared_instance_is_shown_when_one_of_many_viewers_is_there() -> None:
     assert store.is_shown("shared") is False
     store.show("p17", present=10, kept=0)
     assert store.is_shown("shared") is True
+
+
+# Deadlines
+
+
+def test_a_live_jobs_deadline_outlives_any_number_of_others(settings: Any) -> None:
+    """The deadline that is due first is the one renewed most often: a live job's."""
+    settings.HTMX_LIVE = {"MAX_RECORDS": 10}
+    clock = ManualClock()
+    store = MemoryStore(clock=clock)
+    for number in range(200):
+        store.set_deadline("job:live", "live", within=5)
+        store.set_deadline(f"notice:{number}", "waits", within=3600)
+        clock.advance(1)
+    clock.advance(5)
+    assert store.overdue() == [("job:live", "live")]
+
+
+def test_deadlines_that_nobody_asks_for_are_bounded_and_the_oldest_go(settings: Any) -> None:
+    settings.HTMX_LIVE = {"MAX_RECORDS": 10}
+    clock = ManualClock()
+    store = MemoryStore(clock=clock)
+    for number in range(500):
+        store.set_deadline(f"job:{number}", "", within=5)
+        clock.advance(1)
+    clock.advance(5)
+    names = [name for name, _ in store.overdue()]
+    assert (len(names) <= 20, names[-1]) == (True, "job:499")
