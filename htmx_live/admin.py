@@ -215,10 +215,10 @@ def _cards(modeladmin: Any, request: HttpRequest) -> list[dict[str, Any]]:
 
 
 def _sessions(prefix: str, request: HttpRequest) -> list[Kept]:
-    place, hidden = keeping(), set(request.session.get(_HIDDEN, ()))
-    owner = listed_under(Owner(user=str(request.user.pk)))
-    found = [place.load(session) for session in place.of_owner(owner) if session not in hidden]
-    return [kept for kept in found if kept is not None and any(task.startswith(prefix) for task in kept.session.names)]
+    hidden = set(request.session.get(_HIDDEN, ()))
+    mine = keeping().of_owner(listed_under(Owner(user=str(request.user.pk))))
+    shown = [kept for kept in mine if kept.session.id not in hidden]
+    return [kept for kept in shown if any(task.startswith(prefix) for task in kept.session.names)]
 
 
 def _hide(request: HttpRequest, session: str) -> None:

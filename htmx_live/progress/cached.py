@@ -87,10 +87,9 @@ class CacheKeeping:
     def bound(self, job: str) -> list[tuple[str, str]]:
         return read_bound(self._cache.get(_key("job", job), {}))
 
-    def of_owner(self, owner: str) -> list[str]:
-        ids = self._cache.get(_key(_OWNER, owner), [])
-        found = self._cache.get_many([_key(_SESSION, one) for one in ids])
-        return [one for one in ids if _key(_SESSION, one) in found]
+    def of_owner(self, owner: str) -> list[Kept]:
+        found = map(self.load, self._cache.get(_key(_OWNER, owner), []))
+        return [kept for kept in found if kept is not None]
 
     def show_list(self, owner: str, key: str, card: str) -> None:
         name = _key(_LISTS, owner)

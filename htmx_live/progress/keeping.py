@@ -59,8 +59,8 @@ class Keeping(Protocol):
     def bound(self, job: str) -> list[tuple[str, str]]:
         """Sessions and tasks that the Celery task works on."""
 
-    def of_owner(self, owner: str) -> list[str]:
-        """Ids of the last 100 sessions of an owner that are still kept, the newest first."""
+    def of_owner(self, owner: str) -> list[Kept]:
+        """The last 100 sessions of an owner that are still kept, the newest first; in Redis one round trip."""
 
     def show_list(self, owner: str, key: str, card: str) -> None:
         """See ``show``: of the list of an owner's sessions."""

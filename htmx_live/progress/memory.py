@@ -60,9 +60,7 @@ class MemoryKeeping:
     def load(self, session: str) -> Kept | None:
         with self._lock:
             entry = self._entry(session)
-            if entry is None:
-                return None
-            return Kept(session=entry.session, rows=dict(entry.rows), shown=dict(entry.shown), now=self._clock())
+            return None if entry is None else self._kept(entry)
 
     def row(self, session: str, task: str) -> tuple[Row, float] | None:
         with self._lock:
@@ -107,11 +105,12 @@ class MemoryKeeping:
         with self._lock:
             return read_bound(self._jobs.get(job, {}))
 
-    def of_owner(self, owner: str) -> list[str]:
+    def of_owner(self, owner: str) -> list[Kept]:
         with self._lock:
             entries = [entry for entry in self._entries.values() if listed_under(entry.session.owner) == owner]
-            alive = [entry.session for entry in entries if not self._is_over(entry)]
-        return [one.id for one in sorted(alive, key=lambda one: -one.created)][:LISTED]
+            alive = [entry for entry in entries if not self._is_over(entry)]
+            newest = sorted(alive, key=lambda entry: -entry.session.created)[:LISTED]
+            return [self._kept(entry) for entry in newest]
 
     def show_list(self, owner: str, key: str, card: str) -> None:
         with self._lock:
@@ -127,6 +126,9 @@ class MemoryKeeping:
     def _entry(self, session: str) -> _Entry | None:
         entry = self._entries.get(session)
         return None if entry is None or self._is_over(entry) else entry
+
+    def _kept(self, entry: _Entry) -> Kept:
+        return Kept(session=entry.session, rows=dict(entry.rows), shown=dict(entry.shown), now=self._clock())
 
     def _is_over(self, entry: _Entry) -> bool:
         return entry.touched + settings().PROGRESS_TTL <= self._clock()

@@ -26,6 +26,16 @@ _ROW = Script("""
 return {redis.call('HMGET', KEYS[1], 'row:' .. ARGV[1], 'beat:' .. ARGV[1]), redis.call('TIME')}
 """)
 
+# ARGV: what comes before an id in a session's key, how many
+_OF_OWNER = Script("""
+local found = {}
+for _, id in ipairs(redis.call('ZREVRANGE', KEYS[1], 0, ARGV[2] - 1)) do
+  local fields = redis.call('HGETALL', ARGV[1] .. id)
+  if #fields > 0 then found[#found + 1] = fields end
+end
+return {found, redis.call('TIME')}
+""")
+
 # ARGV: task, the rev that is expected, row, status, beat, ttl
 _SWAP = Script("""
 if redis.call('HGET', KEYS[1], 'rev:' .. ARGV[1]) ~= ARGV[2] then return 0 end
@@ -61,6 +71,12 @@ end
 if #cards >= tonumber(ARGV[3]) then redis.call('HDEL', KEYS[1], cards[1]) end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 return 1
+""")
+
+# ARGV: key, card
+_SHOW_LIST = Script("""
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+return redis.call('EXPIRE', KEYS[1], 86400)
 """)
 
 # KEYS: session, the owner's list or '', what the key names or ''
@@ -118,13 +134,7 @@ class RedisKeeping:
 
     def load(self, session: str) -> Kept | None:
         answer, time = self._redis.run(_LOAD, [self._key(session)])
-        fields = dict(zip(answer[::2], answer[1::2], strict=True))
-        if "session" not in fields:
-            return None
-        known = decode_session(fields["session"])
-        rows = {task: _row(fields[f"row:{task}"], fields.get(f"beat:{task}")) for task in known.names}
-        shown = {name[5:]: card for name, card in fields.items() if name.startswith("card:")}
-        return Kept(session=known, rows=rows, shown=shown, now=_seconds(time))
+        return _kept(answer, _seconds(time))
 
     def row(self, session: str, task: str) -> tuple[Row, float] | None:
         (text, beat), time = self._redis.run(_ROW, [self._key(session)], [task])
@@ -154,14 +164,13 @@ class RedisKeeping:
     def bound(self, job: str) -> list[tuple[str, str]]:
         return read_bound(self._redis.call("LRANGE", self._redis.key("progress", "job", job), 0, -1))
 
-    def of_owner(self, owner: str) -> list[str]:
-        ids = self._redis.call("ZREVRANGE", self._list_key(owner), 0, LISTED - 1)
-        return [one for one in ids if self._redis.call("EXISTS", self._key(one))]
+    def of_owner(self, owner: str) -> list[Kept]:
+        answers, time = self._redis.run(_OF_OWNER, [self._list_key(owner)], [self._key(""), LISTED])
+        found = (_kept(answer, _seconds(time)) for answer in answers)
+        return [kept for kept in found if kept is not None]
 
     def show_list(self, owner: str, key: str, card: str) -> None:
-        name = self._redis.key("progress", "lists", owner)
-        self._redis.call("HSET", name, key, card)
-        self._redis.call("EXPIRE", name, 86_400)
+        self._redis.run(_SHOW_LIST, [self._redis.key("progress", "lists", owner)], [key, card])
 
     def shown_lists(self, owner: str) -> dict[str, str]:
         answer: Any = self._redis.call("HGETALL", self._redis.key("progress", "lists", owner))
@@ -172,6 +181,17 @@ class RedisKeeping:
 
     def _list_key(self, owner: str) -> str:
         return self._redis.key("progress", "owner", owner)
+
+
+def _kept(answer: list[str], now: float) -> Kept | None:
+    """The session in the fields and values of its hash; None without any."""
+    fields = dict(zip(answer[::2], answer[1::2], strict=True))
+    if "session" not in fields:
+        return None
+    known = decode_session(fields["session"])
+    rows = {task: _row(fields[f"row:{task}"], fields.get(f"beat:{task}")) for task in known.names}
+    shown = {name[5:]: card for name, card in fields.items() if name.startswith("card:")}
+    return Kept(session=known, rows=rows, shown=shown, now=now)
 
 
 def _row(text: str, beat: str | None) -> Row:

@@ -93,9 +93,7 @@ def list_channel(owner: str, key: str) -> str:
 
 def listed(owner: str) -> list[Kept]:
     """What a list shows of an owner's work: what runs or waits to run, and what has just ended; the newest first."""
-    place = keeping()
-    found = [kept for kept in map(place.load, place.of_owner(owner)) if kept is not None]
-    return [kept for kept in found if _is_listed(kept)]
+    return [kept for kept in keeping().of_owner(owner) if _is_listed(kept)]
 
 
 def _is_listed(kept: Kept) -> bool:

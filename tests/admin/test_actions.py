@@ -27,7 +27,7 @@ def start(client: Client, *names: str, action: str = "export", query: str = "", 
 
 
 def sessions(user: Any) -> list[ProgressSession]:
-    found = [ProgressSession.get(session) for session in keeping().of_owner(f"user-{user.pk}")]
+    found = [ProgressSession.get(kept.session.id) for kept in keeping().of_owner(f"user-{user.pk}")]
     return [session for session in found if session is not None]
 
 

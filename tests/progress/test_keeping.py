@@ -112,7 +112,10 @@ def test_an_owner_has_a_list_the_newest_first(place: Keeping) -> None:
         create(place, session=f"s{number}", created=number)
     create(place, session="foreign", owner=Owner(user="8"))
     create(place, session="nobodys", owner=Owner())
-    assert place.of_owner(listed_under(OWNER)) == ["s2", "s1", "s0"]
+    apply("s1", "a", started)
+    listed = place.of_owner(listed_under(OWNER))
+    assert [kept.session.id for kept in listed] == ["s2", "s1", "s0"]
+    assert [kept.rows["a"].status for kept in listed] == ["pending", "running", "pending"]
     assert place.of_owner("user-9") == []
 
 

@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Iterator
+from itertools import takewhile
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from asgiref.sync import async_to_sync
@@ -13,10 +15,14 @@ from django.test import AsyncClient, Client
 from django.urls import include, path
 
 from htmx_live.progress import ProgressSession, accepted, current_task
+from htmx_live.progress.keeping import override_keeping
+from htmx_live.progress.redis import RedisKeeping
 from htmx_live.progress.running import running
+from htmx_live.redis_connection import RedisConnection
 from htmx_live.runners.immediate import ImmediateRunner
 from htmx_live.runtime.parts import parts
 from htmx_live.testing.stage import Stage
+from tests.redis_server import RedisServer
 
 pytestmark = pytest.mark.django_db
 HEAD = "{% load htmx_live %}<head>{% htmx_live %}</head>"
@@ -493,3 +499,24 @@ def test_under_asgi_the_first_line_is_out_at_once(staged: Stage, name: str) -> N
 
     first, last = async_to_sync(view)()
     assert (b'"pending"' in first, last.count(b'"error"')) == (True, 2)
+
+
+# Redis
+
+
+def test_a_list_of_a_hundred_sessions_takes_two_round_trips(staged: Stage, redis_server: RedisServer) -> None:
+    client = signed_in()
+    owner = get_user_model().objects.get()
+    prefix = f"{uuid4().hex}:"
+    place = RedisKeeping(RedisConnection(redis_server.url, prefix=prefix))
+    with override_keeping(place), redis_server.client() as redis:
+        for number in range(100):
+            ProgressSession.create({"a": f"Import {number}"}, owner=owner)
+        client.get("/page/list/")  # Redis knows the scripts from now on
+        with redis.monitor() as monitor:
+            html = client.get("/page/list/").content.decode()
+            redis.echo("end")
+            said = list(takewhile(lambda each: each["command"] != "ECHO end", iter(monitor.next_command, None)))
+    calls = [each["command"] for each in said if each["client_type"] != "lua" and prefix in each["command"]]
+    of_the_tag = [call for call in calls if not call.endswith("progress:session:")]  # what the view asks for
+    assert (len(of_the_tag), html.count('role="progressbar"')) == (2, 100)
