@@ -23,7 +23,10 @@ class Timer(Protocol):
 
 
 class ThreadTimer:
-    """A timer on ``time.monotonic()``: one daemon thread of this process, begun with the first call."""
+    """A timer on ``time.monotonic()``: one daemon thread of this process, started with the first call.
+
+    The thread renews the leases of all jobs.  A call must be short: it posts or submits what may wait or run a turn.
+    """
 
     def __init__(self) -> None:
         self._wake = threading.Condition()
@@ -37,7 +40,7 @@ class ThreadTimer:
     def at(self, when: float, call: Callable[[], None]) -> None:
         with self._wake:
             heapq.heappush(self._calls, (when, next(self._order), call))
-            if self._thread is None:
+            if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="htmx-live-timer", daemon=True)
                 self._thread.start()
             self._wake.notify()
@@ -47,7 +50,7 @@ class ThreadTimer:
             call = self._next()
             try:
                 call()
-            except Exception:  # a boundary: one call that fails must not keep the others from their time
+            except BaseException:  # a boundary: Cancelled and JobTimeout must not end the thread of the other calls
                 logger.exception("A timed call failed")
 
     def _next(self) -> Callable[[], None]:

@@ -2,20 +2,23 @@
 
 import json
 import logging
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from htmx_live.events import JobLost, Push
+from htmx_live.events import JobLost, JobNews, Push
 from htmx_live.exceptions import StoreUnavailable
 from htmx_live.letters import write_mail
+from htmx_live.pool import DaemonPool
 from htmx_live.runtime.dispatch import dispatch
 from htmx_live.runtime.leases import deadline_name
-from htmx_live.runtime.parts import parts
+from htmx_live.runtime.parts import override, parts
 from htmx_live.runtime.watch import INTERVAL, Watcher, on_overdue
 from htmx_live.state import encode_state
 from htmx_live.testing import LiveClient
+from htmx_live.timer import ThreadTimer
 
 from .working_views import HOOKS, Retried, Work
 
@@ -147,6 +150,30 @@ def test_a_job_that_has_ended_leaves_nothing_to_watch(page: LiveClient) -> None:
     page.run_jobs()
     page.advance(86_000)
     assert parts().store.overdue() == []
+
+
+def test_a_template_that_is_slow_keeps_no_lease_from_being_renewed(page: LiveClient, settings: Any) -> None:
+    settings.HTMX_LIVE = {"JOB_LEASE": 0.3}
+    is_rendered, timely = threading.Event(), []
+
+    def render() -> None:
+        """Slow: it ends when the timer has made another call."""
+        is_made = threading.Event()
+        parts().timer.at(parts().timer(), is_made.set)
+        timely.append(is_made.wait(10))
+        is_rendered.set()
+
+    def work() -> None:
+        dispatch(page.instance, JobNews(ref=job.ref, stage="waiting"))  # noted too late: the job runs
+        HOOKS["render"] = render
+        assert is_rendered.wait(30)
+        HOOKS.pop("render")
+
+    HOOKS["a"] = work
+    with override(timer=ThreadTimer(), turns=DaemonPool("turns", lambda: 1)):
+        job = start(page)
+        page.run_jobs()
+    assert timely == [True]
 
 
 # Losses

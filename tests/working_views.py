@@ -33,6 +33,10 @@ class Work(LiveView):
         if start:
             self.start_async(getattr(self, start), name="first")
 
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        step("render")
+        return super().get_context_data(**kwargs)
+
     # What a job does
 
     def set_a(self, value: int = 1) -> None:

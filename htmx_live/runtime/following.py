@@ -15,7 +15,7 @@ from htmx_live.letters import fold_of, write_mail
 from htmx_live.records import JobRow, Record
 from htmx_live.runners.base import Job
 from htmx_live.runtime.later import keep_trying
-from htmx_live.runtime.mailbox import look_after, post
+from htmx_live.runtime.mailbox import look_after, post, post_and_schedule
 from htmx_live.runtime.notices import still_going
 from htmx_live.runtime.parts import parts
 from htmx_live.runtime.turn import Turn
@@ -96,8 +96,8 @@ def _tell_if_slow(record: Record, row: JobRow) -> None:
     notice, timer = still_going(record.owner, row), parts().timer
 
     def call() -> None:
-        if notice is not None and post(record.instance, Merge(ref=row.ref, effects=[notice])):
-            look_after(record.instance)
+        if notice is not None:
+            post_and_schedule(record.instance, Merge(ref=row.ref, effects=[notice]))
 
     if notice is not None:
         timer.at(timer() + settings().SLOW_AFTER, call)
@@ -109,15 +109,13 @@ def mend(turn: Turn | None, instance: str) -> None:
     def call() -> None:
         for start in turn.jobs.starts if turn else ():
             post(instance, JobEnd(ref=start.row.ref, failure=JobFailure(id=random_id()[:8], kind="refused")))
-        if post(instance, Again()):
-            look_after(instance)
+        post_and_schedule(instance, Again())
 
     keep_trying(call, after=_PAUSE)
 
 
 def _refuse(instance: str, start: StartJob, error: str) -> None:
-    if post(instance, JobEnd(ref=start.row.ref, failure=JobFailure(id=error, kind="refused"))):
-        look_after(instance)
+    post_and_schedule(instance, JobEnd(ref=start.row.ref, failure=JobFailure(id=error, kind="refused")))
 
 
 def _job(instance: str, start: StartJob) -> Job:

@@ -48,6 +48,7 @@ from htmx_live.runtime.interrupt import acall, interruptible
 from htmx_live.runtime.later import insist
 from htmx_live.runtime.leases import leased
 from htmx_live.runtime.losses import overdue_job, overdue_mail
+from htmx_live.runtime.mailbox import post_and_schedule
 from htmx_live.runtime.parts import give_perform, parts
 from htmx_live.runtime.pen import Pen
 from htmx_live.runtime.surroundings import after_commit, around, stand_in
@@ -132,10 +133,13 @@ class _Run:
             self.leave()
 
     def is_wanted(self) -> bool:
-        """Asked while it runs; who has said just before it began that it waits for a worker is put right."""
+        """Return whether the page still wants this job; called on the timer thread while the job runs.
+
+        Also clears a "waiting for a worker" that was noted after the job had started.
+        """
         newest = self._newest()
         if newest is not None and any(row.ref == self._job.ref and row.stage == "waiting" for row in newest.jobs):
-            self._tell(JobNews(ref=self._job.ref))
+            post_and_schedule(self._job.instance, JobNews(ref=self._job.ref))
         return newest is not None
 
     def enter(self) -> None:

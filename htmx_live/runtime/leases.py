@@ -12,13 +12,13 @@ from contextlib import contextmanager, suppress
 from typing import Any, Literal
 
 from htmx_live.conf import settings
-from htmx_live.events import JobEnd, JobFailure, JobNews, Mail, StartJob
+from htmx_live.events import JobEnd, JobFailure, JobNews, StartJob
 from htmx_live.exceptions import Cancelled, JobTimeout, StoreUnavailable
 from htmx_live.grants import random_id
 from htmx_live.runners.base import Job
 from htmx_live.runtime.interrupt import interrupt
 from htmx_live.runtime.later import insist
-from htmx_live.runtime.mailbox import look_after, post
+from htmx_live.runtime.mailbox import post_and_schedule
 from htmx_live.runtime.parts import parts
 
 __all__ = ["announce", "deadline_name", "leased", "note"]
@@ -121,19 +121,15 @@ class _Beat:
             if not self._is_ended and (taken > limit + _GRACE or not is_reached):
                 self._end(limit)
         elif taken > limit / 2 and not self._is_late:
-            self._tell(JobNews(ref=self._job.ref, stage="late"))
+            post_and_schedule(self._job.instance, JobNews(ref=self._job.ref, stage="late"))
             self._is_late = True
 
     def _end(self, limit: float) -> None:
         """For the page: the work may go on here, and whatever it hands over is dropped."""
         failure = JobFailure(id=random_id()[:8], kind="timeout")
         logger.error("%s took longer than %s s (error %s)", self._job.callback, limit, failure.id)
-        self._tell(JobEnd(ref=self._job.ref, failure=failure))
+        post_and_schedule(self._job.instance, JobEnd(ref=self._job.ref, failure=failure))
         self._is_ended = True
-
-    def _tell(self, mail: Mail) -> None:
-        post(self._job.instance, mail)
-        look_after(self._job.instance)
 
 
 def _again(job: Job) -> dict[str, Any]:

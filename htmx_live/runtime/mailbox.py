@@ -11,7 +11,7 @@ from htmx_live.letters import fold_of, write_mail
 from htmx_live.runtime.later import keep_trying
 from htmx_live.runtime.parts import parts
 
-__all__ = ["give_drain", "look_after", "post"]
+__all__ = ["give_drain", "look_after", "post", "post_and_schedule"]
 
 _scheduled: set[str] = set()  # instances that the pool will look after
 _lock = threading.Lock()
@@ -37,6 +37,12 @@ def look_after(instance: str) -> None:
             return
         _scheduled.add(instance)
     parts().turns.submit(partial(_drain_scheduled, instance))
+
+
+def post_and_schedule(instance: str, mail: Mail) -> None:
+    """Put a letter into the mailbox and have the pool of turns read it, without running a turn on this thread."""
+    if post(instance, mail):
+        look_after(instance)
 
 
 def _drain_scheduled(instance: str) -> None:

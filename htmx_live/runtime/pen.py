@@ -48,7 +48,7 @@ class Pen:
                 self._send(now)
             elif not self._is_due:
                 self._is_due = True
-                self._timer.at(self._next_at, self.flush)
+                self._schedule()
 
     def flush(self) -> None:
         """Send what waits."""
@@ -70,6 +70,10 @@ class Pen:
             if self._channels() is not None:
                 parts().bus.end_texts([text_target(self._instance, stream)])
 
+    def _schedule(self) -> None:
+        """Flush at the next frame, on the pool of turns: the timer thread must not wait for the lock or for the bus."""
+        self._timer.at(self._next_at, lambda: parts().turns.submit(self.flush))
+
     def _send(self, now: float) -> None:
         """With the lock held, so that pieces keep their order."""
         self._next_at = now + settings().STREAM_INTERVAL
@@ -88,4 +92,4 @@ class Pen:
             self._next_at = now + _PAUSE
             if not self._is_due and now < self._given_up_at:
                 self._is_due = True
-                self._timer.at(self._next_at, self.flush)
+                self._schedule()
