@@ -10,6 +10,7 @@ from hashlib import blake2b
 
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
+from django.middleware.csrf import _does_token_match  # type: ignore[attr-defined]
 from django.template.loader import get_template, render_to_string
 from django.urls import get_script_prefix, get_urlconf, reverse
 from django.utils.html import format_html
@@ -24,11 +25,14 @@ from htmx_live.markup import check_markup
 from htmx_live.records import JobRow, Record
 from htmx_live.rendering import Rendering, current_rendering
 from htmx_live.runtime.parts import parts
+from htmx_live.runtime.surroundings import csrf_secret
 
 __all__ = ["csrf_slot", "digest", "failure", "fragment", "render", "root", "without_noise"]
 
 # What django-components adds at random to each render.
 _COMPONENT_NOISE = re.compile(r'\s+data-djc-id-\w+(?:="")?|<!-- _RENDERED [^>]*-->')
+# Every masked CSRF token looks like this, and so do some hashes.
+_CSRF_TOKEN = re.compile(r"(?<![a-zA-Z0-9])[a-zA-Z0-9]{64}(?![a-zA-Z0-9])")
 
 
 def csrf_slot() -> str:
@@ -55,12 +59,18 @@ def render(view: Live, record: Record, request: HttpRequest) -> SafeString:
         current_rendering.reset(token)
     if parts().is_strict:
         check_markup(html)
-    return without_noise(html)
+    return without_noise(_with_csrf_slots(html))
 
 
 def without_noise(html: str) -> SafeString:
     """Rendered HTML without what differs between two renders of the same."""
     return mark_safe(_COMPONENT_NOISE.sub("", html) if "djc" in html or "_RENDERED" in html else html)
+
+
+def _with_csrf_slots(html: str) -> str:
+    """Replace each token of the stand-in request by the slot, whichever context processor or tag has written it."""
+    secret, slot = csrf_secret(), csrf_slot()
+    return _CSRF_TOKEN.sub(lambda found: slot if _does_token_match(found[0], secret) else found[0], html)
 
 
 def pending(rows: Iterable[JobRow]) -> str:
@@ -107,7 +117,7 @@ def digest(record: Record, inner: str) -> str:
 
 def _context(view: Live) -> dict[str, object]:
     shown = {name: value for name, value in state_of(view).items() if not name.startswith("_")}
-    context = {**type(view)._defaults, **shown, **view.get_context_data(), "view": view, "csrf_token": csrf_slot()}
+    context = {**type(view)._defaults, **shown, **view.get_context_data(), "view": view}
     if view._live.record.shared:
         context["request"] = _NoRequest(type(view).__name__)
     return context

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta, tzinfo
 from datetime import timezone as fixed_zone
+from functools import cache
 from io import BytesIO
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -18,8 +19,10 @@ from django.apps import apps
 from django.core.handlers.wsgi import WSGIRequest
 from django.db import connections, transaction
 from django.http import HttpRequest
+from django.middleware.csrf import CSRF_SECRET_LENGTH
 from django.urls import Resolver404, get_script_prefix, resolve, set_script_prefix
 from django.utils import timezone, translation
+from django.utils.crypto import salted_hmac
 from django.utils.functional import SimpleLazyObject, cached_property
 from django.utils.module_loading import import_string
 from django_htmx.middleware import HtmxDetails
@@ -29,7 +32,16 @@ from htmx_live.exceptions import TurnError
 from htmx_live.records import Owner, Record
 from htmx_live.runtime.address import without_reference
 
-__all__ = ["after_commit", "around", "atomic_where_asked", "facts_of", "stand_in", "zone_name", "zone_of"]
+__all__ = [
+    "after_commit",
+    "around",
+    "atomic_where_asked",
+    "csrf_secret",
+    "facts_of",
+    "stand_in",
+    "zone_name",
+    "zone_of",
+]
 
 _MAX_ADDRESS = 4096  # characters of a page's address that a client may tell
 
@@ -46,6 +58,7 @@ def stand_in(record: Record) -> HttpRequest:
             "PATH_INFO": path_info.encode().decode("latin-1") or "/",
             "QUERY_STRING": record.query,
             "HTTP_HOST": record.host,
+            "CSRF_COOKIE": csrf_secret(),  # where get_token() reads it
             "SERVER_NAME": host or "localhost",
             "SERVER_PORT": port or ("443" if record.secure else "80"),
             "SERVER_PROTOCOL": "HTTP/1.1",
@@ -59,6 +72,12 @@ def stand_in(record: Record) -> HttpRequest:
     request.live_owner = record.owner
     request.resolver_match = SimpleLazyObject(lambda: _resolve(path_info))  # type: ignore[assignment]
     return request
+
+
+@cache
+def csrf_secret() -> str:
+    """The secret behind every CSRF token of a stand-in request.  No browser has it: ``render`` replaces the tokens."""
+    return salted_hmac("htmx_live.csrf", "stand-in", algorithm="sha256").hexdigest()[:CSRF_SECRET_LENGTH]
 
 
 class _StandIn(WSGIRequest):

@@ -20,15 +20,16 @@ class Visitors:
     def at(
         self, server: Server, path: str, *, name: str = "anna", offline_is_fine: bool = False, **options: object
     ) -> Page:
-        """A new browser, in which ``name`` has signed in and looks at ``path``; its live views are connected."""
+        """A new browser, in which ``name`` has signed in (nobody if "") and looks at ``path``, connected."""
         page = self.browser.new_context(**options).new_page()  # type: ignore[arg-type]
         page.set_default_timeout(15_000)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         if not offline_is_fine:
             page.on("console", lambda message: message.type == "error" and self.complaints.append(message.text))
-        page.goto(f"{server.url}/login/?next=/products/")
-        page.get_by_role("button", name=f"Sign in as {name}").click()
-        expect(page.get_by_role("heading", name="Products")).to_be_visible()
+        if name:
+            page.goto(f"{server.url}/login/?next=/products/")
+            page.get_by_role("button", name=f"Sign in as {name}").click()
+            expect(page.get_by_role("heading", name="Products")).to_be_visible()
         if options.get("java_script_enabled", True):
             page.add_init_script("window.ups = 0; addEventListener('live:connected', () => ups++)")
         page.goto(server.url + path)

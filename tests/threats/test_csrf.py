@@ -1,9 +1,15 @@
 """CSRF: every route that changes something asks for the token, the script's and a form's own."""
 
+import re
+from typing import Any
+
 import pytest
+from django.template.loaders.app_directories import Loader as AppLoader
+from django.template.loaders.filesystem import Loader as FileLoader
 from django.urls import get_resolver
 
-from tests.threats.visitor import Visitor, written
+from htmx_live.testing.stage import Stage
+from tests.threats.visitor import Visitor, somebody, written
 
 pytestmark = pytest.mark.django_db
 
@@ -89,3 +95,32 @@ def test_pages_and_answers_stay_out_of_shared_caches():
     assert visitor.http.get("/counter/")["Cache-Control"] == "private"
     assert "no-store" in page.event("add")["Cache-Control"]
     assert "no-store" in page.sync()["Cache-Control"]
+
+
+@pytest.mark.parametrize("is_cached", [False, True])
+@pytest.mark.parametrize("is_logged_in", [False, True])
+def test_every_token_that_a_template_writes_is_the_pages(settings: Any, is_logged_in: bool, is_cached: bool) -> None:
+    settings.TEMPLATES = [_with_loaders(settings.TEMPLATES[0], is_cached)]
+    page = Visitor(somebody("ada") if is_logged_in else None).open("/tokens/")
+    tokens = _tokens(page.html)
+    forms = [{"text": str(number), "csrfmiddlewaretoken": token} for number, token in enumerate(tokens)]
+    assert [page.event("write", form=form).status_code for form in forms] == [200] * 8
+
+
+def test_an_answer_and_a_push_hold_no_token(stage: Stage) -> None:
+    page = Visitor().open("/tokens/")
+    assert set(_tokens(page.event("write", {"text": "x"}).content.decode())) == {""}
+    page.event("work")
+    stage.runner.run_all()
+    assert set(_tokens("".join(message.data for message in stage.transport.messages))) == {""}
+
+
+def _with_loaders(engine: dict[str, Any], is_cached: bool) -> dict[str, Any]:
+    loaders: list[Any] = [f"{one.__module__}.{one.__qualname__}" for one in (FileLoader, AppLoader)]
+    if is_cached:
+        loaders = [("django.template.loaders.cached.Loader", loaders)]
+    return {**engine, "APP_DIRS": False, "OPTIONS": {**engine["OPTIONS"], "loaders": loaders}}
+
+
+def _tokens(html: str) -> list[str]:
+    return re.findall(r'(?:name="csrfmiddlewaretoken" value|data-token)="(.*?)"', html)

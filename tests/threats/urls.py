@@ -8,7 +8,7 @@ from django.urls import include, path, re_path
 
 from tests import sample_views
 from tests.sample_views import Counter, Private, Report
-from tests.threats.views import Board, Guarded, Guestbook, Shared
+from tests.threats.views import Board, Guarded, Guestbook, Shared, Tokens
 
 
 def log_in(request: HttpRequest, name: str) -> HttpResponse:
@@ -37,6 +37,7 @@ urlpatterns = [
     path("guarded/", Guarded.as_view()),
     path("shared/", Shared.as_view()),
     path("board/", Board.as_view()),
+    path("tokens/", Tokens.as_view()),
     path("login/<str:name>/", log_in),
     path("logout/", log_out),
     path("live/", include("htmx_live.urls")),

@@ -3,6 +3,8 @@
 from typing import Any
 
 from django.http import Http404
+from django.middleware.csrf import get_token
+from django.template import engines
 
 from htmx_live import LiveView, UserError, background, event_handler
 
@@ -107,3 +109,25 @@ class Board(LiveView):
     """Nothing to click: it needs no session."""
 
     template_name = "threats/board.html"
+
+
+class Tokens(LiveView):
+    """Writes a CSRF token in every way that a template has."""
+
+    template_name = "threats/tokens.html"
+
+    def mount(self, request: Any, **kwargs: Any) -> None:
+        self.text = ""
+
+    @event_handler
+    def write(self, text: str = "") -> None:
+        self.text = text
+
+    @event_handler
+    @background
+    def work(self) -> None:
+        self.text = "worked"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        drawn = engines["django"].from_string("{% csrf_token %}").render({}, self.request)
+        return super().get_context_data(drawn=drawn, asked=get_token(self.request), **kwargs)
