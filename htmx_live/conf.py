@@ -69,7 +69,7 @@ class Settings:
     CELERY_QUEUE: str = ""  # Celery's queue for jobs; "": what the project's task_routes and default queue say
     JOB_THREADS: int = 16  # jobs that run at once in one process
     MAX_QUEUED_JOBS: int = 1000  # jobs that wait for a thread; one more fails at once
-    JOB_TIME_LIMIT: float = 1800.0  # a job that takes longer has failed; Celery's prefork pool interrupts it
+    JOB_TIME_LIMIT: float = 1800.0  # a job that takes longer has failed; Celery's prefork pool kills it a minute later
     JOB_LEASE: float = 10.0  # a job whose process does not say for so long that it lives is lost
     WORKER_WAIT: float = 8.0  # a job that nobody has begun after this time waits for a worker, and the page says so
     STREAM_INTERVAL: float = 0.05  # stream_text() sends at most one frame in this time

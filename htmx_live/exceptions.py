@@ -181,7 +181,10 @@ class Cancelled(BaseException):
 
 
 class JobTimeout(BaseException):
-    """Raised inside a job that took longer than ``JOB_TIME_LIMIT``, where it can be interrupted."""
+    """Raised inside a job that takes longer than ``JOB_TIME_LIMIT``, at its next call of the view's methods.
+
+    Those are ``check_cancelled()``, ``flush()`` and ``stream_text()``; an async callback is cancelled at its ``await``.
+    """
 
     def __init__(self, callback: str, limit: float) -> None:
         self.callback, self.limit = callback, limit

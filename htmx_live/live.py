@@ -18,7 +18,7 @@ from django.shortcuts import resolve_url
 
 from htmx_live.callbacks import job_start
 from htmx_live.events import CancelJobs, Notice, PushTo, Redirect, ResetForms, WriteText
-from htmx_live.exceptions import Cancelled, StateError, TurnError
+from htmx_live.exceptions import StateError, TurnError
 from htmx_live.handlers import Handler, registry
 from htmx_live.kept import KeepsFiles
 from htmx_live.outlet import Outlet, Streams
@@ -114,7 +114,7 @@ class Live(KeepsFiles, KnowsJobs):
 
     @property
     def cancelled(self) -> bool:
-        """In a job: whether it was cancelled or replaced, so that going on is of no use."""
+        """In a job: whether it was cancelled or replaced, or its time limit is over, so that it should end."""
         return self._live.outlet.cancelled
 
     # What a view overrides
@@ -181,12 +181,11 @@ class Live(KeepsFiles, KnowsJobs):
         self._live.outlet.ask(CancelJobs(name=name, key=None if key is None else str(key)))
 
     def check_cancelled(self) -> None:
-        """In a job: raise ``Cancelled`` when it was cancelled or replaced."""
-        if self._live.outlet.cancelled:
-            raise Cancelled
+        """In a job: raise ``Cancelled`` when it was cancelled or replaced, ``JobTimeout`` when its time is over."""
+        self._live.outlet.check_cancelled()
 
     def flush(self) -> None:
-        """In a job: merge and show what is set so far.  Raises ``Cancelled`` like ``check_cancelled``."""
+        """In a job: merge and show what is set so far.  Raises like ``check_cancelled()``."""
         self._live.outlet.flush()
 
     async def aflush(self) -> None:

@@ -19,6 +19,8 @@ class Outlet(Protocol):
     @property
     def cancelled(self) -> bool: ...
 
+    def check_cancelled(self) -> None: ...
+
 
 class Streams:
     """The text streams of one view."""

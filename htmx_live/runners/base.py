@@ -39,12 +39,7 @@ class Perform:
 
 
 class Runner(Protocol):
-    """Where jobs run.
-
-    ``interrupts``: a job may run on the main thread of its process, where a signal can reach it.
-    """
-
-    interrupts: bool
+    """Where jobs run."""
 
     def submit(self, job: Job) -> None:
         """Take the job, or raise ``RunnerUnavailable`` within 2 s; never waits for it.

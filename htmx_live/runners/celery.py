@@ -23,13 +23,11 @@ TASK = "htmx_live.perform"
 SEND_TIMEOUT = 1.5  # seconds that a broker has to take a message
 _SENDERS = 4  # threads, beside those that a broker keeps waiting
 _MOST_SENDERS = 64
-_KILL_AFTER = 60.0  # seconds beyond JOB_TIME_LIMIT after which Celery kills a process that cannot be interrupted
+_KILL_AFTER = 60.0  # seconds beyond JOB_TIME_LIMIT after which Celery's prefork pool kills a job that has not ended
 
 
 class CeleryRunner:
     """See ``htmx_live.runners.base.Runner``."""
-
-    interrupts = True
 
     def __init__(self, perform: Perform) -> None:
         self._senders = DaemonPool("htmx-live-send", self._size)

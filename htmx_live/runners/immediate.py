@@ -10,8 +10,6 @@ __all__ = ["ImmediateRunner"]
 class ImmediateRunner:
     """See ``htmx_live.runners.base.Runner``.  Jobs run on the thread that calls ``run_all``, in order of submission."""
 
-    interrupts = False
-
     def __init__(self, perform: Perform) -> None:
         self._perform = perform
         self._cancelled: set[str] = set()

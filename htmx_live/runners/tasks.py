@@ -24,8 +24,6 @@ logger = logging.getLogger("htmx_live.jobs")
 class TasksRunner:
     """See ``htmx_live.runners.base.Runner``."""
 
-    interrupts = True
-
     def __init__(self, perform: Perform) -> None:
         self._cancelled = RecentRefs()
 

@@ -27,8 +27,6 @@ _HELPERS = 32  # threads for what async jobs do by asyncio.to_thread() and the l
 class ThreadRunner:
     """See ``htmx_live.runners.base.Runner``."""
 
-    interrupts = False
-
     def __init__(self, perform: Perform) -> None:
         self._perform = perform
         self._pool = DaemonPool("htmx-live-job", lambda: settings().JOB_THREADS, after=connections.close_all)

@@ -44,9 +44,8 @@ from htmx_live.records import JobRow, Record
 from htmx_live.runners.base import Job, Perform
 from htmx_live.runtime.channels import channels_of
 from htmx_live.runtime.dispatch import dispatch
-from htmx_live.runtime.interrupt import acall, interruptible
 from htmx_live.runtime.later import insist
-from htmx_live.runtime.leases import leased
+from htmx_live.runtime.leases import JobLease, leased
 from htmx_live.runtime.losses import overdue_job, overdue_mail
 from htmx_live.runtime.mailbox import post_and_schedule
 from htmx_live.runtime.parts import give_perform, parts
@@ -80,9 +79,9 @@ def _run(job: Job) -> None:
     run = insist(lambda: _wanted(job))
     if run is None:
         return
-    with leased(job, run.is_wanted) as is_ours:
-        if is_ours:
-            run.perform()
+    with leased(job, run.is_wanted) as lease:
+        if lease is not None:
+            run.perform(lease)
 
 
 async def _arun(job: Job) -> None:
@@ -118,15 +117,15 @@ class _Run:
         self._pen = Pen(record.instance, self._channels, timer=parts().timer)
         self._surroundings = ExitStack()
         self._view: Live | None = None
+        self._lease: JobLease | None = None
 
-    def perform(self) -> None:
+    def perform(self, lease: JobLease) -> None:
+        self._lease = lease
         try:
             if self._row not in self._record.jobs or self._row.stage:
                 self._tell(JobNews(ref=self._row.ref))  # somebody waits for it, or has given it up
             self.enter()
-            with interruptible(self._job.ref):
-                result = self.call()
-            self.end(result=result)
+            self.end(result=self.call())
         except BaseException as error:  # a boundary: whatever a job raises is its end
             self.end(error=error)
         finally:
@@ -164,11 +163,11 @@ class _Run:
         self._surroundings.close()
 
     def call(self) -> Any:
-        assert self._view is not None, "enter() comes first"
+        assert self._view is not None and self._lease is not None, "perform() calls it after enter()"
         callback = find_callback(self._view, self._job.callback)
         args, kwargs = decode(self._job.args), decode(self._job.kwargs)
         if self._job.is_async:
-            return async_to_sync(acall)(self._job.ref, callback, *args, **kwargs)
+            return async_to_sync(self._lease.call)(callback, *args, **kwargs)
         return callback(*args, **kwargs)
 
     def end(self, *, result: Any = None, error: BaseException | None = None) -> None:
@@ -208,6 +207,7 @@ class _Run:
     def ask(self, effect: Effect) -> None:
         if isinstance(effect, WriteText):
             self._pen.write(effect)
+            self._check_lease()
             if self._pen.is_dropped or parts().runner.is_cancelled(self._job.ref):
                 raise Cancelled
         elif isinstance(effect, EndText):
@@ -218,8 +218,7 @@ class _Run:
             after_commit(lambda: self._hand_over([effect]))
 
     def flush(self) -> None:
-        if self.cancelled:
-            raise Cancelled
+        self.check_cancelled()
         self._pen.flush()
         after_commit(lambda: self._hand_over([]))
 
@@ -228,9 +227,18 @@ class _Run:
         text = insist(lambda: parts().bus.text(text_target(self._job.instance, stream)))
         return None if text is None else text.text
 
+    def check_cancelled(self) -> None:
+        self._check_lease()
+        if self.cancelled:
+            raise Cancelled
+
+    def _check_lease(self) -> None:
+        if self._lease is not None:
+            self._lease.check()
+
     @property
     def cancelled(self) -> bool:
-        if parts().runner.is_cancelled(self._job.ref):
+        if parts().runner.is_cancelled(self._job.ref) or (self._lease is not None and self._lease.stopped is not None):
             return True
         try:
             return self._newest() is None

@@ -1,34 +1,40 @@
-"""Leases: how everybody knows that a job lives.
+"""Job leases: detect jobs whose worker has died, and stop jobs that are cancelled or overdue.
 
-The store keeps one deadline for each job: first for somebody to begin it, then for its process to say that it lives,
-which that does three times in ``JOB_LEASE``.  Whoever finds one overdue sees to it (``runtime.losses``).  Each beat
-also tells a job that is not wanted any more, and ends for the page what takes longer than ``JOB_TIME_LIMIT``.
+The store keeps one deadline for each job: until a worker begins it, and then until its process renews it, which it
+does three times in ``JOB_LEASE``.  The process that finds a deadline overdue handles it (``runtime.losses``).  Each
+renewal also checks whether the page still wants the job and whether ``JOB_TIME_LIMIT`` is over.
+
+A job is stopped cooperatively: its next call of ``check_cancelled()``, ``flush()`` or ``stream_text()`` raises, and an
+async callback is cancelled as any task is.  No signal is sent: it could reach the next job on that thread.
 """
 
+import asyncio
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator
+import threading
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
 
 from htmx_live.conf import settings
 from htmx_live.events import JobEnd, JobFailure, JobNews, StartJob
 from htmx_live.exceptions import Cancelled, JobTimeout, StoreUnavailable
 from htmx_live.grants import random_id
 from htmx_live.runners.base import Job
-from htmx_live.runtime.interrupt import interrupt
 from htmx_live.runtime.later import insist
 from htmx_live.runtime.mailbox import post_and_schedule
 from htmx_live.runtime.parts import parts
 
-__all__ = ["announce", "deadline_name", "leased", "note"]
+__all__ = ["JobLease", "announce", "deadline_name", "leased", "note"]
 
 logger = logging.getLogger("htmx_live.jobs")
 
-_GRACE = 5.0  # seconds that an interrupted job has to end by itself
-_ASKS = 1.0  # seconds between two looks whether a job that can be interrupted is still wanted
+_GRACE = 5.0  # seconds that an async job has to end by itself when it is cancelled at its time limit
+_ASKS = 1.0  # seconds between two checks whether an async job, which can be cancelled from here, is still wanted
 _CLAIMED = 86_400.0  # seconds that a job that has begun cannot be begun again
 
+Result = TypeVar("Result")
 Stage = Literal["queued", "waiting", "running"]
 
 
@@ -51,35 +57,46 @@ def announce(instance: str, starts: Iterable[StartJob]) -> None:
 
 
 @contextmanager
-def leased(job: Job, is_wanted: Callable[[], bool]) -> Iterator[bool]:
-    """Hold the lease of ``job`` while it runs; False when another process has begun it already.
+def leased(job: Job, is_wanted: Callable[[], bool]) -> Iterator["JobLease | None"]:
+    """Hold the lease of ``job`` while it runs; None when another process has begun it already.
 
-    ``is_wanted()`` is asked now and then, on the timer's thread; it may raise ``StoreUnavailable``.
+    ``is_wanted()`` is called now and then, on the timer thread; it may raise ``StoreUnavailable``.
     """
-    store, beat = parts().store, _Beat(job, is_wanted)
-    with suppress(StoreUnavailable):  # then the first beat says it
-        beat.renew()
-    if not insist(lambda: store.hold(f"begun:{job.ref}", beat.holder, ttl=_CLAIMED)):
-        yield False
+    store, lease = parts().store, JobLease(job, is_wanted)
+    with suppress(StoreUnavailable):  # then the first renewal writes it
+        lease.renew()
+    if not insist(lambda: store.hold(f"begun:{job.ref}", lease.holder, ttl=_CLAIMED)):
+        yield None
         return
-    beat.begin()
+    lease.begin()
     try:
-        yield True
+        yield lease
     finally:
-        beat.is_over = True
+        lease.is_over = True
         with suppress(StoreUnavailable):  # then it comes up, and nobody misses the job
             store.clear_deadline(deadline_name(job.ref))
-            store.let_go(f"begun:{job.ref}", beat.holder)
+            store.let_go(f"begun:{job.ref}", lease.holder)
 
 
-class _Beat:
-    """What is done for one running job, on the timer's thread."""
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """The asyncio task in which an async callback runs."""
+
+    loop: asyncio.AbstractEventLoop
+    task: asyncio.Task[Any]
+
+
+class JobLease:
+    """The lease of one running job: renewed on the timer thread, and asked by the job whether to go on."""
 
     def __init__(self, job: Job, is_wanted: Callable[[], bool]) -> None:
         self._job, self._is_wanted, self._here = job, is_wanted, parts()
         self._note = note(job.ref, job.instance, "running", **_again(job))
         self._began = self._here.timer()
         self._is_late = self._is_ended = False
+        self._lock = threading.Lock()
+        self._task: _Task | None = None
+        self.stopped: BaseException | None = None  # why the job should end; the first reason stays
         self.holder = random_id()
         self.is_over = False
 
@@ -90,9 +107,38 @@ class _Beat:
         name, within = deadline_name(self._job.ref), settings().JOB_LEASE
         self._here.store.set_deadline(name, self._note, within=within)
 
+    def check(self) -> None:
+        """Raise the reason for which the job should end, if there is one."""
+        if self.stopped is not None:
+            raise self.stopped
+
+    async def call(self, callback: Callable[..., Awaitable[Result]], *args: Any, **kwargs: Any) -> Result:
+        """Await an async callback, which ``_stop()`` cancels."""
+        task = asyncio.current_task()
+        assert task is not None
+        with self._lock:
+            self._task = _Task(asyncio.get_running_loop(), task)
+        try:
+            return await callback(*args, **kwargs)
+        except asyncio.CancelledError:
+            self.check()
+            raise
+        finally:
+            with self._lock:  # from here on the task may end, and its loop be closed
+                self._task = None
+
+    def _stop(self, reason: BaseException) -> bool:
+        """Tell the job to end; return whether a callback was cancelled for that."""
+        self.stopped = self.stopped or reason
+        with self._lock:
+            if self._task is None:
+                return False
+            self._task.loop.call_soon_threadsafe(self._task.task.cancel)
+            return True
+
     def _pause(self) -> float:
         third = settings().JOB_LEASE / 3
-        return min(third, _ASKS) if self._here.runner.interrupts else third
+        return min(third, _ASKS) if self._job.is_async else third
 
     def _at(self, pause: float) -> None:
         self._here.timer.at(self._here.timer() + pause, self._beat)
@@ -103,10 +149,10 @@ class _Beat:
         pause = self._pause()
         try:
             self.renew()
-            self._mind_time()
+            self._check_time()
             if not self._is_wanted():
                 self._here.runner.cancel(self._job.ref)
-                interrupt(self._job.ref, Cancelled())
+                self._stop(Cancelled())
         except StoreUnavailable:
             pause = min(pause, _ASKS)
         except Exception:  # a boundary: the lease is renewed whatever goes wrong beside it
@@ -114,18 +160,18 @@ class _Beat:
         if not self.is_over:
             self._at(pause)
 
-    def _mind_time(self) -> None:
+    def _check_time(self) -> None:
         limit, taken = settings().JOB_TIME_LIMIT, self._here.timer() - self._began
         if taken > limit:
-            is_reached = interrupt(self._job.ref, JobTimeout(self._job.callback, limit))
-            if not self._is_ended and (taken > limit + _GRACE or not is_reached):
+            is_cancelled = self._stop(JobTimeout(self._job.callback, limit))
+            if not self._is_ended and (taken > limit + _GRACE or not is_cancelled):
                 self._end(limit)
         elif taken > limit / 2 and not self._is_late:
             post_and_schedule(self._job.instance, JobNews(ref=self._job.ref, stage="late"))
             self._is_late = True
 
     def _end(self, limit: float) -> None:
-        """For the page: the work may go on here, and whatever it hands over is dropped."""
+        """End the job for the page: its code may go on here, and everything it hands over from now on is dropped."""
         failure = JobFailure(id=random_id()[:8], kind="timeout")
         logger.error("%s took longer than %s s (error %s)", self._job.callback, limit, failure.id)
         post_and_schedule(self._job.instance, JobEnd(ref=self._job.ref, failure=failure))

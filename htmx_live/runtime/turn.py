@@ -130,6 +130,9 @@ class Turn:
     def cancelled(self) -> bool:
         return False
 
+    def check_cancelled(self) -> None:
+        """A turn cannot be cancelled."""
+
     # State
 
     def keep(self) -> None:

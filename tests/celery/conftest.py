@@ -138,6 +138,11 @@ class Bell:
     def told(self) -> list[int]:
         return _lines(f"{self.path}.told")
 
+    @property
+    def raised(self) -> str:
+        path = Path(f"{self.path}.raised")
+        return path.read_text() if path.exists() else ""
+
     def wait(self, count: int = 1) -> int:
         """The process in which the job has begun for the ``count``-th time."""
         return int(wait_for(lambda: self.begun[count - 1 :])[0])

@@ -135,8 +135,6 @@ def test_what_was_saved_and_not_sent_is_sent_when_the_bus_is_back(site: None, mo
 class Silent:
     """A runner whose jobs never begin."""
 
-    interrupts = False
-
     def submit(self, job: Job) -> None: ...
 
     def cancel(self, ref: str) -> None: ...

@@ -1,7 +1,6 @@
 """Jobs on Celery's pools: what each can do, with a real worker and a real Redis."""
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,7 +13,7 @@ from htmx_live.runners.messages import write_job
 
 from .chores import refresh_metrics
 from .cluster import Page, Worker, wait_for
-from .conftest import Bell, use
+from .conftest import Bell
 from .views import Desk, Metrics
 
 
@@ -35,15 +34,10 @@ def test_steps_are_shown_while_the_work_goes_on(worker: Worker, bell: Bell) -> N
     assert (page.settle(), page.state["step"]) == (["job: None"], 2)
 
 
-@pytest.mark.parametrize("pool", ["prefork", "solo"])
-@pytest.mark.parametrize("job", ["hang", "hang_async"])
-def test_work_that_never_looks_is_interrupted_by_a_cancel(
-    site: None, pools: Callable[[str], Worker], settings: Any, bell: Bell, pool: str, job: str
-) -> None:
-    use(pools(pool), settings)
+def test_an_async_job_is_cancelled_at_its_next_await(worker: Worker, bell: Bell) -> None:
     page = Page(Desk)
-    for count in (1, 2):  # prefork has two processes, solo one
-        page.send("start", job=job, path=bell.path)
+    for count in (1, 2, 3):  # more than the worker has processes
+        page.send("start", job="hang_async", path=bell.path)
         bell.wait(count)
         page.send("stop")
     bell.go()
@@ -51,10 +45,18 @@ def test_work_that_never_looks_is_interrupted_by_a_cancel(
     assert page.settle() == ["job: 42"]
 
 
-def test_on_threads_a_job_is_told_and_ends_by_itself(
-    site: None, pools: Callable[[str], Worker], settings: Any, bell: Bell
-) -> None:
-    use(pools("threads"), settings)
+def test_a_sync_job_that_is_cancelled_ends_at_its_next_call(worker: Worker, bell: Bell) -> None:
+    page = Page(Desk)
+    page.send("start", job="call_late", path=bell.path)
+    bell.wait()
+    page.send("stop")
+    assert (page.rows, bell.raised) == ((), "")  # the page goes on at once, and nothing interrupts the code
+    page.send("start", job="flash")
+    bell.go()
+    assert (page.settle(), bell.raised) == (["job: 42"], "Cancelled")
+
+
+def test_a_job_sees_that_it_is_cancelled(worker: Worker, bell: Bell) -> None:
     page = Page(Desk)
     page.send("start", job="listen", path=bell.path)
     bell.wait()
@@ -63,13 +65,11 @@ def test_on_threads_a_job_is_told_and_ends_by_itself(
     assert wait_for(lambda: bell.told)
 
 
-@pytest.mark.parametrize(("pool", "job"), [("prefork", "hang"), ("solo", "hang"), ("threads", "hang_async")])
-def test_a_job_that_never_returns_is_interrupted_at_its_limit(
-    hire: Any, site: None, bell: Bell, pool: str, job: str
-) -> None:
+@pytest.mark.parametrize("pool", ["prefork", "solo", "threads"])
+def test_an_async_job_is_cancelled_at_its_time_limit(hire: Any, site: None, bell: Bell, pool: str) -> None:
     hire(pool, JOB_TIME_LIMIT=2.0)
     page = Page(Desk)
-    page.send("start", job=job, path=bell.path)
+    page.send("start", job="hang_async", path=bell.path)
     wait_for(lambda: page.stages == ["late"])
     assert page.settle() == ["job: timeout"]
     bell.go()
@@ -77,12 +77,18 @@ def test_a_job_that_never_returns_is_interrupted_at_its_limit(
     assert page.settle() == ["job: timeout", "job: 42"]
 
 
-def test_on_threads_a_job_that_never_returns_is_told_and_ends_for_the_page(hire: Any, site: None, bell: Bell) -> None:
-    hire("threads", JOB_TIME_LIMIT=1.0)
+@pytest.mark.parametrize("pool", ["prefork", "solo", "threads"])
+def test_a_sync_job_ends_for_the_page_at_its_time_limit_and_by_itself_at_its_next_call(
+    hire: Any, site: None, bell: Bell, pool: str
+) -> None:
+    hire(pool, JOB_TIME_LIMIT=1.0)
     page = Page(Desk)
-    page.send("start", job="listen", path=bell.path)
-    assert page.settle() == ["job: timeout"]
-    assert wait_for(lambda: bell.told)
+    page.send("start", job="call_late", path=bell.path)
+    assert (page.settle(), bell.raised) == (["job: timeout"], "")
+    bell.go()
+    assert wait_for(lambda: bell.raised) == "JobTimeout"
+    page.send("start", job="flash")
+    assert page.settle() == ["job: timeout", "job: 42"]
 
 
 def test_cancel_against_finish_gives_each_job_one_end(worker: Worker, bell: Bell) -> None:

@@ -67,6 +67,17 @@ class Desk(LiveView):
             time.sleep(0.01)
         begin(f"{path}.told")
 
+    def call_late(self, path: str) -> None:
+        """Ignores everything until the file's twin is there; then writes down what its next call raises."""
+        begin(path)
+        while not Path(f"{path}.go").exists():
+            time.sleep(0.01)
+        try:
+            self.check_cancelled()
+        except BaseException as error:
+            Path(f"{path}.raised").write_text(type(error).__name__)
+            raise
+
     def flash(self, path: str) -> int:
         self.step += 1
         return 42
