@@ -23,10 +23,12 @@ from django.core.exceptions import (
 from django.core.signals import got_request_exception
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.http.multipartparser import MultiPartParserError
+from django.middleware.csrf import CsrfViewMiddleware
 from django.template.loader import render_to_string
 from django.utils.encoding import iri_to_uri
 from django.utils.http import url_has_allowed_host_and_scheme
 
+from htmx_live.conf import is_debug
 from htmx_live.embed import complete
 from htmx_live.events import Notice
 from htmx_live.exceptions import ArgumentError, GrantError, HtmxLiveError, StoreUnavailable, UserError
@@ -38,7 +40,7 @@ from htmx_live.runtime.address import address_of, without_reference
 from htmx_live.runtime.outcome import Turned
 from htmx_live.words import words
 
-__all__ = ["answered", "back", "is_scripted", "partials", "respond", "unavailable"]
+__all__ = ["answered", "back", "csrf_refusal", "is_scripted", "partials", "respond", "unavailable"]
 
 logger = logging.getLogger("htmx_live.endpoints")
 
@@ -68,6 +70,28 @@ def unavailable(request: HttpRequest, error: StoreUnavailable) -> HttpResponse:
     response = _failure(request, error)
     response["Retry-After"] = "5"
     return response
+
+
+class _CsrfCheck(CsrfViewMiddleware):
+    """Django's check, with the reason as its result."""
+
+    def _reject(self, request: HttpRequest, reason: str) -> str:
+        return reason
+
+
+def csrf_refusal(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+    """Replace the project's ``CSRF_FAILURE_VIEW`` where Django's check refused a request to one of our URLs."""
+    match = request.resolver_match
+    if response.status_code != 403 or match is None or "htmx_live" not in match.app_names:
+        return response
+    reason = _CsrfCheck(lambda request: response).process_view(request, match.func, match.args, match.kwargs)
+    if not reason:  # it was accepted: the view itself has refused
+        return response
+    headers = {"X-Live-Refused": "csrf"}
+    if is_debug():
+        headers["X-Live-Reason"] = str(reason)
+    title, text = words("csrf")
+    return _error(request, 403, headers=headers, title=title, text=text)
 
 
 def partials(fragments: Iterable[Fragment]) -> HttpResponse:
@@ -134,10 +158,17 @@ def _failure(request: HttpRequest, error: Exception) -> HttpResponse:
         headers["X-Live-Field"] = error.parameter.encode("ascii", "replace").decode()
     if isinstance(error, UserError):
         headers["X-Live-Notices"] = json.dumps([{"message": str(error), "level": "error"}])
+    title, text = words(status)
+    return _error(
+        request, status, headers=headers, title=title, text=str(error) if isinstance(error, UserError) else text
+    )
+
+
+def _error(request: HttpRequest, status: int, *, headers: dict[str, str], title: str, text: str) -> HttpResponse:
+    """An error page.  Our script gets no body: it shows texts of its own."""
     if is_scripted(request):
         return HttpResponse(status=status, headers=headers)
-    title, text = words(status)
-    context = {"title": title, "text": str(error) if isinstance(error, UserError) else text, "back": back(request)}
+    context = {"title": title, "text": text, "back": back(request)}
     return HttpResponse(render_to_string("htmx_live/error.html", context, request), status=status, headers=headers)
 
 

@@ -205,13 +205,15 @@
       Object.assign(page, { page: header("Page"), csrf: header("CSRF") });
       open();
     }
+    const refused = header("Refused"); // by Django's CSRF check
+    if (refused) tell(refused, live, header("Reason") || "");
     if (!live?.handler) return;
     const isForeign = raw.redirected || (status === 200 && !/<hx-partial/.test(text) && !hx.redirect && !hx.refresh);
     const [how, url] = split(header("Url"));
     if (url) hx[how + "url"] = url;
     live.isAnswered = true;
     live.resets = header("Reset-Forms");
-    if (isForeign || (status > 399 && !header("Notices")))
+    if (isForeign || (status > 399 && !header("Notices") && !refused))
       tell(isForeign ? 403 : status, live, header("Field") || header("Error") || "");
     if (header("Remounted")) tell("remounted");
     if (isForeign || status > 399) ctx.text = ""; // never swapped
@@ -461,7 +463,7 @@
         streams: Object.fromEntries(all("[data-live-stream]").map((elt) => [elt.id, elt.dataset.liveAt])) }) });
     const [partials, messages = "[]"] = (await answer.text()).split(/<script [^>]*data-live-messages>/);
     const { status, headers } = answer, number = headers.get("X-Live-Number");
-    if (/40[134]|410/.test(status)) return refuse(status);
+    if (/40[134]|410/.test(status)) return refuse(headers.get("X-Live-Refused") || status);
     if (!answer.ok || answer.redirected) return;
     Object.assign(state, { everything: false, adopt: [], calm: status === 204 ? state.calm + 1 : 0 });
     if (partials) await apply(partials);
@@ -480,7 +482,7 @@
   function tell(status, flight, what = "") {
     const toast = part(status) || part("other"), text = toast?.querySelector("[data-live-text]");
     if (!emit("error", { status, handler: flight?.handler, detail: what }, flight?.trigger) || !text) return;
-    text.textContent = text.textContent.replace("{}", what);
+    text.textContent = text.textContent.replace("{}", what).trim();
     if (flight) retries.set(toast, flight);
     raise(toast, "status-" + status);
   }

@@ -121,6 +121,12 @@ def test_an_abort_of_a_waiting_event_sends_nothing(live: LivePage) -> None:
     [
         (401, {}, "This page has expired. Reload it to go on."),
         (403, {}, "You are signed out, or not allowed to do this."),
+        (403, {"X_Live_Refused": "csrf"}, "This page's security token is out of date. Reload the page to go on."),
+        (
+            403,
+            {"X_Live_Refused": "csrf", "X_Live_Reason": "CSRF cookie not set."},
+            "This page's security token is out of date. Reload the page to go on. CSRF cookie not set.",
+        ),
         (404, {}, "This page has expired. Reload it to go on."),
         (409, {}, "This is busy with something else."),
         (410, {}, "This page has expired. Reload it to go on."),
@@ -141,6 +147,23 @@ def test_every_status_is_said_in_words_and_never_swapped(
     live.event().answer(page, status=status, **headers)
     live.page.wait_for_selector("body:not(.live-loading)")
     assert (toast(live.page), live.page.title(), live.page.inner_text("#b")) == (words, "Test", "Save")
+
+
+def test_what_was_typed_stays_when_the_token_is_refused(live: LivePage) -> None:
+    live.open(root(f'<form {on("save", event="submit")}><input id="t" name="t"><button>Save</button></form>'))
+    live.page.fill("#t", "typed")
+    live.page.click("button")
+    live.event().answer(status=403, X_Live_Refused="csrf")
+    live.page.wait_for_selector(".live-toast [data-live-do=reload]")
+    assert live.page.input_value("#t") == "typed"
+
+
+def test_a_form_of_our_own_urls_says_that_its_token_is_refused(live: LivePage) -> None:
+    live.server.on["other"] = lambda exchange: exchange.answer(status=403, X_Live_Refused="csrf")
+    live.open('<form hx-post="/live/progress/grant/cancel/" hx-swap="none"><button>Cancel</button></form>')
+    live.page.click("button")
+    live.page.wait_for_selector(".live-toast")
+    assert toast(live.page) == "This page's security token is out of date. Reload the page to go on."
 
 
 def test_a_login_page_instead_of_an_answer_is_not_swapped(live: LivePage) -> None:

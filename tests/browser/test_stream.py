@@ -161,6 +161,16 @@ def test_a_stream_that_is_not_allowed_is_not_tried_again(live: LivePage) -> None
     assert (live.server.count("stream"), live.server.count("sync")) == (0, 0)
 
 
+def test_a_sync_whose_token_is_refused_says_so_and_is_not_tried_again(live: LivePage) -> None:
+    live.server.on["sync"] = lambda exchange: exchange.answer(status=403, X_Live_Refused="csrf")
+    live.open(root("1"), frozen=True)
+    live.stream.send("event: reset\nid: f.2\ndata: {}\n\n")
+    live.page.wait_for_selector("text=This page's security token is out of date.")
+    live.server.next("sync")
+    live.page.clock.run_for(600_000)
+    assert live.server.count("sync") == 0
+
+
 def test_a_silent_stream_is_given_up_after_two_and_a_half_heartbeats(live: LivePage) -> None:
     live.open(root("1"), frozen=True)
     for number in range(2, 6):

@@ -4,8 +4,12 @@ import re
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
+from django.contrib.auth import get_user_model
+from django.http import HttpRequest, HttpResponse
 from django.template.loaders.app_directories import Loader as AppLoader
 from django.template.loaders.filesystem import Loader as FileLoader
+from django.test import AsyncClient
 from django.urls import get_resolver
 
 from htmx_live.testing.stage import Stage
@@ -113,6 +117,48 @@ def test_an_answer_and_a_push_hold_no_token(stage: Stage) -> None:
     page.event("work")
     stage.runner.run_all()
     assert set(_tokens("".join(message.data for message in stage.transport.messages))) == {""}
+
+
+def refused_by_project(request: HttpRequest, reason: str = "") -> HttpResponse:
+    return HttpResponse(f"the project says {reason}", status=403)
+
+
+@pytest.mark.parametrize("is_debug", [False, True])
+def test_the_script_learns_that_the_token_is_refused_and_in_debug_why(settings: Any, is_debug: bool) -> None:
+    page = Visitor().open()
+    settings.DEBUG = is_debug
+    for answer in (page.event("add", X_CSRFToken=None), page.sync(X_CSRFToken=None)):
+        reason = "CSRF token missing." if is_debug else None
+        headers = (answer.headers.get("X-Live-Refused"), answer.headers.get("X-Live-Reason"))
+        assert (answer.status_code, answer.content, *headers) == (403, b"", "csrf", reason)
+
+
+def test_other_refusals_are_not_taken_for_this_one() -> None:
+    page = Visitor(somebody("ada", is_superuser=True)).open("/guarded/")
+    get_user_model().objects.update(is_superuser=False)
+    answer = page.event("add")
+    assert (answer.status_code, "X-Live-Refused" in answer.headers) == (403, False)
+
+
+def test_a_form_without_our_script_is_answered_in_words_about_the_token() -> None:
+    page = Visitor().open("/guestbook/")
+    form = {"_live": page.live, "text": "x"}
+    answer = page.event("write", form=form, X_Live=None, X_Live_Page=None, X_CSRFToken=None)
+    assert "The security token of the page is out of date." in answer.content.decode()
+
+
+def test_the_projects_own_urls_keep_the_projects_failure_view(settings: Any) -> None:
+    settings.CSRF_FAILURE_VIEW = f"{__name__}.refused_by_project"
+    page = Visitor().open()
+    answer = page.visitor.http.post("/counter/")
+    assert (answer.status_code, answer.content) == (403, b"the project says CSRF token missing.")
+    assert page.event("add", X_CSRFToken=None).headers["X-Live-Refused"] == "csrf"
+
+
+def test_a_token_is_refused_in_the_same_words_under_asgi() -> None:
+    post = async_to_sync(AsyncClient(enforce_csrf_checks=True).post)
+    answer = post("/live/sync/", headers={"X-Live-Page": "x"})
+    assert (answer.status_code, answer.headers.get("X-Live-Refused")) == (403, "csrf")
 
 
 def _with_loaders(engine: dict[str, Any], is_cached: bool) -> dict[str, Any]:
