@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from htmx_live.conf import settings as live_settings
 from htmx_live.events import JobLost, JobNews, Push
 from htmx_live.exceptions import StoreUnavailable
 from htmx_live.letters import write_mail
 from htmx_live.pool import DaemonPool
-from htmx_live.runtime.dispatch import dispatch
+from htmx_live.runtime.dispatch import dispatch, drain
 from htmx_live.runtime.leases import deadline_name
 from htmx_live.runtime.parts import override, parts
 from htmx_live.runtime.watch import INTERVAL, Watcher, on_overdue
@@ -225,6 +226,45 @@ def test_a_job_that_is_delivered_twice_at_once_runs_once(page: LiveClient) -> No
     HOOKS["a"] = deliver_again
     page.run_jobs()
     assert (count, ended(page)) == ([1], ["job: None"])
+
+
+def test_a_copy_that_comes_while_the_job_runs_does_not_renew_its_deadline(page: LiveClient) -> None:
+    job, name = start(page), deadline_name(waiting()[-1].ref)
+
+    def deliver_again() -> None:
+        parts().store.set_deadline(name, "of the one that runs", within=2)
+        parts().runner.run(job)  # type: ignore[attr-defined]
+        page.advance(2.1)
+        assert parts().store.overdue() == [(name, "of the one that runs")]
+
+    HOOKS["a"] = deliver_again
+    page.run_jobs()
+    assert ended(page) == ["job: None"]
+
+
+def test_a_copy_that_comes_when_the_end_waits_in_the_mailbox_does_nothing(page: LiveClient) -> None:
+    count: list[int] = []
+    job = start(page)
+    HOOKS["a"] = lambda: count.append(1)
+    lease = parts().store.acquire(page.instance, wait=0)
+    assert lease is not None
+    page.run_jobs()  # its end cannot be applied yet
+    parts().runner.run(job)  # type: ignore[attr-defined]
+    parts().store.release(lease)
+    drain(page.instance)
+    assert (count, ended(page)) == ([1], ["job: None"])
+
+
+def test_a_claim_that_died_before_the_work_can_be_made_again(page: LiveClient, watcher: Watcher) -> None:
+    """A process dies after it has claimed a job and before it has said so: nothing has begun."""
+    job = start(page)
+    parts().runner.waiting.clear()  # type: ignore[attr-defined]
+    assert parts().store.hold(f"begun:{job.ref}", "a process that has died", ttl=live_settings().JOB_LEASE)
+    for _ in range(3):
+        page.advance(8.1)
+        watcher.ask()
+    page.run_jobs()
+    assert ended(page) == ["job: None"]
 
 
 # Coming back

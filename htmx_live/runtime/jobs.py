@@ -6,7 +6,7 @@ ref is gone from there was cancelled or replaced, and whatever it hands over is 
 
       StartJob saved, deadline set ─▶ submitted ─▶ refused by the runner: JobEnd(refused)
                                           │
-  nobody begins it: waiting, submitted ◀──┤   begun once per ref; not wanted, or begun elsewhere: nothing
+  nobody begins it: waiting, submitted ◀──┤   claimed once per ref; not wanted, or claimed elsewhere: nothing
   again now and then; too long: lost      ▼
                   ┌─────────────────── running ── half of JOB_TIME_LIMIT ─▶ late ── all of it ─▶ JobEnd(timeout)
                   │                     │   │ flush, ask ─▶ Merge
@@ -47,6 +47,7 @@ from htmx_live.runtime.dispatch import dispatch
 from htmx_live.runtime.later import insist
 from htmx_live.runtime.leases import JobLease, leased
 from htmx_live.runtime.losses import overdue_job, overdue_mail
+from htmx_live.runtime.mail import ended
 from htmx_live.runtime.mailbox import post_and_schedule
 from htmx_live.runtime.parts import give_perform, parts
 from htmx_live.runtime.pen import Pen
@@ -76,12 +77,10 @@ def _run(job: Job) -> None:
     if job.kind in _performers:
         _performers[job.kind](job)
         return
-    run = insist(lambda: _wanted(job))
-    if run is None:
-        return
-    with leased(job, run.is_wanted) as lease:
-        if lease is not None:
-            run.perform(lease)
+    with leased(job) as lease:
+        run = insist(lambda: _wanted(job, lease)) if lease else None
+        if run is not None:
+            run.perform()
 
 
 async def _arun(job: Job) -> None:
@@ -98,10 +97,13 @@ on_overdue("job", overdue_job)
 on_overdue("mail", overdue_mail)
 
 
-def _wanted(job: Job) -> "_Run | None":
+def _wanted(job: Job, lease: JobLease) -> "_Run | None":
+    """The job as its record says; None when it was cancelled, replaced or has ended, even if its end waits as mail."""
     loaded = parts().store.load(job.instance)
     row = _row(loaded.record, job) if loaded else None
-    return _Run(job, row, loaded.record) if loaded and row else None
+    if loaded is None or row is None or job.ref in ended(loaded.mail):
+        return None
+    return _Run(job, lease, row=row, record=loaded.record)
 
 
 def _row(record: Record, job: Job) -> JobRow | None:
@@ -111,16 +113,15 @@ def _row(record: Record, job: Job) -> JobRow | None:
 class _Run:
     """One job that runs; the outlet of its view."""
 
-    def __init__(self, job: Job, row: JobRow, record: Record) -> None:
-        self._job, self._row, self._record = job, row, record
+    def __init__(self, job: Job, lease: JobLease, *, row: JobRow, record: Record) -> None:
+        self._job, self._lease, self._row, self._record = job, lease, row, record
         self._known: State = record.state  # as it was at the start or at the last hand-over
         self._pen = Pen(record.instance, self._channels, timer=parts().timer)
         self._surroundings = ExitStack()
         self._view: Live | None = None
-        self._lease: JobLease | None = None
 
-    def perform(self, lease: JobLease) -> None:
-        self._lease = lease
+    def perform(self) -> None:
+        self._lease.is_wanted = self.is_wanted
         try:
             if self._row not in self._record.jobs or self._row.stage:
                 self._tell(JobNews(ref=self._row.ref))  # somebody waits for it, or has given it up
@@ -163,7 +164,7 @@ class _Run:
         self._surroundings.close()
 
     def call(self) -> Any:
-        assert self._view is not None and self._lease is not None, "perform() calls it after enter()"
+        assert self._view is not None, "enter() comes first"
         callback = find_callback(self._view, self._job.callback)
         args, kwargs = decode(self._job.args), decode(self._job.kwargs)
         if self._job.is_async:
@@ -207,7 +208,7 @@ class _Run:
     def ask(self, effect: Effect) -> None:
         if isinstance(effect, WriteText):
             self._pen.write(effect)
-            self._check_lease()
+            self._lease.check()
             if self._pen.is_dropped or parts().runner.is_cancelled(self._job.ref):
                 raise Cancelled
         elif isinstance(effect, EndText):
@@ -228,17 +229,13 @@ class _Run:
         return None if text is None else text.text
 
     def check_cancelled(self) -> None:
-        self._check_lease()
+        self._lease.check()
         if self.cancelled:
             raise Cancelled
 
-    def _check_lease(self) -> None:
-        if self._lease is not None:
-            self._lease.check()
-
     @property
     def cancelled(self) -> bool:
-        if parts().runner.is_cancelled(self._job.ref) or (self._lease is not None and self._lease.stopped is not None):
+        if parts().runner.is_cancelled(self._job.ref) or self._lease.stopped is not None:
             return True
         try:
             return self._newest() is None

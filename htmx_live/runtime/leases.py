@@ -32,7 +32,7 @@ logger = logging.getLogger("htmx_live.jobs")
 
 _GRACE = 5.0  # seconds that an async job has to end by itself when it is cancelled at its time limit
 _ASKS = 1.0  # seconds between two checks whether an async job, which can be cancelled from here, is still wanted
-_CLAIMED = 86_400.0  # seconds that a job that has begun cannot be begun again
+_CLAIMED = 86_400.0  # seconds beyond JOB_TIME_LIMIT for which a job that has begun cannot be begun again
 
 Result = TypeVar("Result")
 Stage = Literal["queued", "waiting", "running"]
@@ -40,6 +40,10 @@ Stage = Literal["queued", "waiting", "running"]
 
 def deadline_name(ref: str) -> str:
     return f"job:{ref}"
+
+
+def _claim_name(ref: str) -> str:
+    return f"begun:{ref}"
 
 
 def note(ref: str, instance: str, stage: Stage, **facts: Any) -> str:
@@ -57,25 +61,21 @@ def announce(instance: str, starts: Iterable[StartJob]) -> None:
 
 
 @contextmanager
-def leased(job: Job, is_wanted: Callable[[], bool]) -> Iterator["JobLease | None"]:
-    """Hold the lease of ``job`` while it runs; None when another process has begun it already.
+def leased(job: Job) -> Iterator["JobLease | None"]:
+    """Claim ``job`` and hold its lease while it runs; None when another process has claimed it.
 
-    ``is_wanted()`` is called now and then, on the timer thread; it may raise ``StoreUnavailable``.
+    The claim alone does not mean that the job is still wanted: an earlier claim may have been given back with the
+    end of the job.  Load the record inside this block, where a new copy of the message can no longer begin it.
     """
-    store, lease = parts().store, JobLease(job, is_wanted)
-    with suppress(StoreUnavailable):  # then the first renewal writes it
-        lease.renew()
-    if not insist(lambda: store.hold(f"begun:{job.ref}", lease.holder, ttl=_CLAIMED)):
+    lease = JobLease(job)
+    if not insist(lease.claim):
         yield None
         return
     lease.begin()
     try:
         yield lease
     finally:
-        lease.is_over = True
-        with suppress(StoreUnavailable):  # then it comes up, and nobody misses the job
-            store.clear_deadline(deadline_name(job.ref))
-            store.let_go(f"begun:{job.ref}", lease.holder)
+        lease.release()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,21 +89,46 @@ class _Task:
 class JobLease:
     """The lease of one running job: renewed on the timer thread, and asked by the job whether to go on."""
 
-    def __init__(self, job: Job, is_wanted: Callable[[], bool]) -> None:
-        self._job, self._is_wanted, self._here = job, is_wanted, parts()
+    def __init__(self, job: Job) -> None:
+        self._job, self._here = job, parts()
         self._note = note(job.ref, job.instance, "running", **_again(job))
         self._began = self._here.timer()
         self._is_late = self._is_ended = False
         self._lock = threading.Lock()
         self._task: _Task | None = None
         self.stopped: BaseException | None = None  # why the job should end; the first reason stays
-        self.holder = random_id()
-        self.is_over = False
+        # Called on the timer thread while the job runs; it may raise ``StoreUnavailable``.
+        self.is_wanted: Callable[[], bool] = lambda: True
+        self._holder = random_id()
+        self._is_over = False
+
+    def claim(self) -> bool:
+        """Claim the job, so that no other copy of its message begins it; return whether that succeeded.
+
+        The claim is short until the deadline says that the job runs: when the process dies in between, nothing has
+        begun, and the copy that is sent again after ``WORKER_WAIT`` can claim it.  Only a claimed job gets a deadline.
+        """
+        limits = settings()
+        if not self._hold(limits.JOB_LEASE):
+            return False
+        self._renew()
+        return self._hold(limits.JOB_TIME_LIMIT + _CLAIMED)
 
     def begin(self) -> None:
+        """Renew from now on."""
         self._at(self._pause())
 
-    def renew(self) -> None:
+    def release(self) -> None:
+        """Give the claim back, after the end of the job has been posted."""
+        self._is_over = True
+        with suppress(StoreUnavailable):  # then the deadline comes up, and the job is no longer in the record
+            self._here.store.clear_deadline(deadline_name(self._job.ref))
+            self._here.store.let_go(_claim_name(self._job.ref), self._holder)
+
+    def _hold(self, ttl: float) -> bool:
+        return self._here.store.hold(_claim_name(self._job.ref), self._holder, ttl=ttl)
+
+    def _renew(self) -> None:
         name, within = deadline_name(self._job.ref), settings().JOB_LEASE
         self._here.store.set_deadline(name, self._note, within=within)
 
@@ -144,20 +169,20 @@ class JobLease:
         self._here.timer.at(self._here.timer() + pause, self._beat)
 
     def _beat(self) -> None:
-        if self.is_over:
+        if self._is_over:
             return
         pause = self._pause()
         try:
-            self.renew()
+            self._renew()
             self._check_time()
-            if not self._is_wanted():
+            if not self.is_wanted():
                 self._here.runner.cancel(self._job.ref)
                 self._stop(Cancelled())
         except StoreUnavailable:
             pause = min(pause, _ASKS)
         except Exception:  # a boundary: the lease is renewed whatever goes wrong beside it
             logger.exception("A beat of job %s failed", self._job.ref)
-        if not self.is_over:
+        if not self._is_over:
             self._at(pause)
 
     def _check_time(self) -> None:

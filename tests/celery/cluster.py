@@ -12,18 +12,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from celery import current_app
 from django.test import RequestFactory
 
+from htmx_live.conf import settings
 from htmx_live.events import Call
 from htmx_live.grants import random_id
 from htmx_live.records import JobRow, Owner, Record
+from htmx_live.runners.base import Job
+from htmx_live.runners.celery import TASK
+from htmx_live.runners.messages import write_job
 from htmx_live.runtime.dispatch import dispatch, drain
 from htmx_live.runtime.mount import Visit, mount
 from htmx_live.runtime.parts import parts
 from htmx_live.state import decode_state
 from htmx_live.views import LiveView
 
-__all__ = ["PATIENCE", "ROOT", "Page", "Worker", "running", "wait_for", "worker_environment"]
+__all__ = ["PATIENCE", "ROOT", "Page", "Worker", "running", "send_message", "wait_for", "worker_environment"]
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PATIENCE = 30.0  # seconds until what does not come fails a test
@@ -94,6 +99,11 @@ class Worker:
         assert self.process is not None
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(PATIENCE)
+
+
+def send_message(job: Job) -> None:
+    """Send one more copy of a job's message."""
+    current_app.send_task(TASK, kwargs={"job": write_job(job)}, queue=settings().CELERY_QUEUE, ignore_result=True)
 
 
 @contextmanager

@@ -9,16 +9,19 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 from redis import Redis
 
+from htmx_live.runners.base import Job
+from htmx_live.runtime.leases import deadline_name
 from htmx_live.runtime.parts import parts
 from htmx_live.runtime.watch import INTERVAL
 from tests.redis_server import RedisServer
 
-from .cluster import ROOT, Page, Worker, wait_for, worker_environment
+from .cluster import PATIENCE, ROOT, Page, Worker, send_message, wait_for, worker_environment
 from .conftest import LEASE, Bell, broker_of, use
 from .views import Desk
 
@@ -151,6 +154,92 @@ def test_a_job_that_was_lost_and_started_anew_does_not_come_back(site: None, hir
     bell.go()
     wait_for(lambda: page.ended == ["job: lost", "job: 42"])  # the new one's, behind the old in the same process
     assert (page.rows, page.state["step"], page.record.lost) == ((), 1, ())
+
+
+@pytest.fixture
+def hesitant(hire: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Worker]:
+    """Start a worker that stops before a job's n-th call for a claim; the file "claim.on" lets it go on."""
+
+    def start(number: int) -> Worker:
+        monkeypatch.setenv("TEST_HESITATE", str(tmp_path / "claim"))
+        monkeypatch.setenv("TEST_HESITATE_AT", str(number))
+        worker: Worker = hire("solo", STORE="tests.celery.stores.HesitantStore", WORKER_WAIT=60.0)
+        return worker
+
+    return start
+
+
+@pytest.mark.parametrize("retries", [0, 1])
+def test_two_workers_that_both_have_a_jobs_message_do_it_once(
+    site: None, hesitant: Callable[[int], Worker], hire: Any, bell: Bell, tmp_path: Path, retries: int
+) -> None:
+    slow, page = hesitant(1), Page(Desk)
+    page.send("start", job="work", path=bell.path, retries=retries)
+    ref, copy = page.rows[0].ref, message_of(page, bell, retries)
+    wait_for((tmp_path / "claim").exists)
+    hire("solo", STORE="")
+    deliver_until_begun(copy, bell)
+    bell.go()
+    assert page.settle() == ["job: 42"]
+    (tmp_path / "claim.on").touch()
+    end(slow)
+    assert (len(bell.begun), page.ended, parts().store.clear_deadline(deadline_name(ref))) == (1, ["job: 42"], False)
+
+
+def test_a_worker_that_freezes_while_it_claims_a_job_leaves_it_to_another(
+    site: None, hesitant: Callable[[int], Worker], hire: Any, bell: Bell, tmp_path: Path
+) -> None:
+    slow, page = hesitant(2), Page(Desk)
+    page.send("start", job="work", path=bell.path)
+    copy = message_of(page, bell, 0)
+    wait_for((tmp_path / "claim").exists)
+    hire("solo", STORE="")
+    deliver_until_begun(copy, bell)
+    bell.go()
+    wait_for(lambda: "job: 42" in page.ended)
+    (tmp_path / "claim.on").touch()
+    end(slow)
+    assert (len(bell.begun), page.rows) == (1, ())
+
+
+def test_a_copy_of_a_job_that_is_retried_is_not_begun(
+    site: None, hesitant: Callable[[int], Worker], hire: Any, bell: Bell, tmp_path: Path
+) -> None:
+    slow, page = hesitant(1), Page(Desk)
+    page.send("start", job="work", path=bell.path, retries=1)
+    wait_for((tmp_path / "claim").exists)
+    first = hire("solo", STORE="")
+    deliver_until_begun(message_of(page, bell, 1), bell)
+    first.kill()
+    wait_for(lambda: page.stages == ["retrying"], within=SOON)
+    hire("solo")
+    bell.wait(2)
+    (tmp_path / "claim.on").touch()
+    end(slow)
+    bell.go()
+    assert (page.settle(), len(bell.begun)) == (["job: 42"], 2)
+
+
+def deliver_until_begun(copy: Job, bell: Bell) -> None:
+    """One copy does while no process has claimed the job; a claim in the middle ends after ``JOB_LEASE``."""
+
+    def is_begun() -> bool:
+        send_message(copy)
+        return bool(bell.begun)
+
+    wait_for(is_begun)
+
+
+def message_of(page: Page, bell: Bell, retries: int) -> Job:
+    ref = page.rows[0].ref
+    return Job(ref=ref, instance=page.instance, callback="method:work", args=[bell.path], retries=retries)
+
+
+def end(worker: Worker) -> None:
+    """Let it finish what it has."""
+    assert worker.process is not None
+    worker.stop()
+    worker.process.wait(PATIENCE)
 
 
 @pytest.mark.parametrize("retries", [0, 1])

@@ -6,13 +6,11 @@ from typing import Any
 import pytest
 from celery import current_app
 
-from htmx_live.conf import settings
 from htmx_live.runners.base import Job
 from htmx_live.runners.celery import TASK
-from htmx_live.runners.messages import write_job
 
 from .chores import refresh_metrics
-from .cluster import Page, Worker, wait_for
+from .cluster import Page, Worker, send_message, wait_for
 from .conftest import Bell
 from .views import Desk, Metrics
 
@@ -133,7 +131,3 @@ def test_a_task_of_the_project_pushes_to_live_views(worker: Worker) -> None:
     page = Page(Metrics)
     refresh_metrics.apply_async([7], queue=worker.queue, ignore_result=True)
     assert wait_for(lambda: page.state["pending_orders"]) == 7
-
-
-def send_message(job: Job) -> None:
-    current_app.send_task(TASK, kwargs={"job": write_job(job)}, queue=settings().CELERY_QUEUE, ignore_result=True)
