@@ -31,7 +31,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from htmx_live.conf import is_debug
 from htmx_live.embed import complete
 from htmx_live.events import Notice
-from htmx_live.exceptions import ArgumentError, GrantError, HtmxLiveError, StoreUnavailable, UserError
+from htmx_live.exceptions import ArgumentError, GrantError, HtmxLiveError, StoreNotShared, StoreUnavailable, UserError
 from htmx_live.fragments import Fragment, join
 from htmx_live.grants import random_id
 from htmx_live.pages import sign_reference
@@ -45,6 +45,8 @@ __all__ = ["answered", "back", "csrf_refusal", "is_scripted", "partials", "respo
 logger = logging.getLogger("htmx_live.endpoints")
 
 Endpoint = Callable[..., HttpResponseBase]
+
+_RETRY_AFTER = "30"  # seconds after which a page that lives in another process asks again
 
 
 def is_scripted(request: HttpRequest) -> bool:
@@ -153,7 +155,11 @@ def _failure(request: HttpRequest, error: Exception) -> HttpResponse:
         logger.error("%s failed (error %s)", _one_line(request.path), error_id, exc_info=error)
         got_request_exception.send(sender=None, request=request)
     else:
-        logger.warning("%s answered %d: %s", _one_line(request.path), status, _one_line(str(error)))
+        # That processes share no store is logged once, not for each request; see runtime/processes.py.
+        level = logging.DEBUG if isinstance(error, StoreNotShared) else logging.WARNING
+        logger.log(level, "%s answered %d: %s", _one_line(request.path), status, _one_line(str(error)))
+    if isinstance(error, StoreNotShared):
+        headers["Retry-After"] = _RETRY_AFTER
     if isinstance(error, ArgumentError):
         headers["X-Live-Field"] = error.parameter.encode("ascii", "replace").decode()
     if isinstance(error, UserError):

@@ -18,6 +18,7 @@ from django.urls import Resolver404, resolve
 from django.utils.module_loading import import_string
 
 from htmx_live.courtesy import courtesy
+from htmx_live.siblings import withdraw
 from htmx_live.transport.access import Gate
 from htmx_live.transport.hub import Hub, current_hub
 from htmx_live.transport.stream import Receive, Scope, Send, serve
@@ -81,6 +82,7 @@ def _ending(hub: Hub, before: Callable[..., Any]) -> Callable[[int, FrameType | 
     """A signal handler that ends the hub's streams and goes on to the one that was there ``before``."""
 
     def handler(number: int, frame: FrameType | None) -> None:
+        withdraw()
         if not hub.loop.is_closed():
             hub.loop.call_soon_threadsafe(hub.close)
         before(number, frame)
@@ -105,8 +107,10 @@ class _Lifespan:
             answer = await self._answer_of_app(await receive())
             if not answer["type"].endswith(".failed"):
                 _end_streams_on_signals()
+                import_string("htmx_live.runtime.processes.announce")()
             await send(answer)
             ending = await receive()
+            withdraw()
             current_hub().close()
             await send(await self._answer_of_app(ending))
         finally:

@@ -11,6 +11,7 @@
     ├── GrantError          a signed grant is missing, forged or expired
     ├── InstanceGone        no such instance, or not yours
     ├── InstanceExpired     an instance that cannot be brought back
+    │   └── StoreNotShared      it lives in the memory of another process
     ├── Busy                another turn of the instance took too long
     ├── TurnError           the code of a view asked for what a turn cannot do
     ├── StoreUnavailable    the store did not answer
@@ -41,6 +42,7 @@ __all__ = [
     "RunnerUnavailable",
     "StateError",
     "StateTooLarge",
+    "StoreNotShared",
     "StoreUnavailable",
     "TurnError",
     "UnknownHandler",
@@ -134,9 +136,13 @@ class InstanceGone(HtmxLiveError):
 
 
 class InstanceExpired(HtmxLiveError):
-    """The instance is gone, and mounting it again would lose it again: processes share nothing but a memory store."""
+    """The instance is gone and cannot be mounted again, because the code of its view is gone, too."""
 
     status = 410
+
+
+class StoreNotShared(InstanceExpired):
+    """Processes serve the same page, and each has its own store in memory."""
 
 
 class Busy(HtmxLiveError):

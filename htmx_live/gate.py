@@ -14,7 +14,7 @@ from django.contrib.auth import get_user
 from django.http import HttpRequest, parse_cookie
 
 from htmx_live.conf import session_cookie_name, session_engine, settings
-from htmx_live.exceptions import GrantError
+from htmx_live.exceptions import GrantError, StoreNotShared
 from htmx_live.grants import unsign_page
 from htmx_live.ownership import is_allowed, opens_page
 from htmx_live.pages import owner_of, session_hash
@@ -23,6 +23,7 @@ from htmx_live.runtime.channels import shared_channels
 from htmx_live.runtime.dispatch import look_after
 from htmx_live.runtime.first import watch
 from htmx_live.runtime.parts import parts
+from htmx_live.runtime.processes import check_position
 from htmx_live.runtime.shared import say_viewed
 from htmx_live.transport.channels import page_channel, user_channel
 from htmx_live.transport.stream import Access, Refusal
@@ -49,6 +50,10 @@ class StreamGate:
             return Refusal(status=404)
         if not is_allowed(grant.page, owner, request):
             return Refusal(status=403)
+        try:
+            check_position(headers.get("last-event-id", ""))
+        except StoreNotShared as error:
+            return Refusal(status=error.status)
         channels = [page_channel(grant.page), *shared_channels(grant.page)]
         if owner.user:
             channels.append(user_channel(owner.user))

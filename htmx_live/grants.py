@@ -45,8 +45,8 @@ class PageGrant:
 class ViewGrant:
     """One instance: ``view`` is its class's dotted path, ``kwargs`` its encoded mount kwargs.
 
-    ``epoch`` is the store's when the instance was mounted; ``remounts`` counts how often it was mounted again
-    because its record was gone.  ``issued`` is seconds since 1970 on the server's clock.
+    ``epoch`` is the store's when the instance was mounted, ``earlier`` are those of the stores that had it before,
+    newest last.
     """
 
     instance: str
@@ -57,8 +57,7 @@ class ViewGrant:
     key: str = ""
     tag: str = ""
     css: str = ""
-    remounts: int = 0
-    issued: int = 0
+    earlier: tuple[str, ...] = ()
 
 
 def random_id() -> str:
@@ -88,17 +87,14 @@ def sign_view(grant: ViewGrant) -> str:
         grant.key,
         grant.tag,
         grant.css,
-        grant.remounts,
-        grant.issued,
+        grant.earlier,
     ]
     return signing.dumps(values, salt=_VIEW_SALT, compress=True)
 
 
 def unsign_view(text: str, *, max_age: int) -> ViewGrant:
     """The view grant in ``text``; ``GrantError`` when it is forged, expired or of another kind."""
-    instance, view, kwargs, token, user, epoch, key, tag, css, remounts, issued = _unsign(
-        text, _VIEW_SALT, max_age, length=11
-    )
+    instance, view, kwargs, token, user, epoch, key, tag, css, earlier = _unsign(text, _VIEW_SALT, max_age, length=10)
     return ViewGrant(
         instance=instance,
         view=view,
@@ -108,8 +104,7 @@ def unsign_view(text: str, *, max_age: int) -> ViewGrant:
         key=key,
         tag=tag,
         css=css,
-        remounts=remounts,
-        issued=issued,
+        earlier=tuple(earlier),
     )
 
 

@@ -25,6 +25,7 @@ from htmx_live.records import Owner
 from htmx_live.runtime.address import REFERENCE
 from htmx_live.runtime.mount import Visit
 from htmx_live.runtime.parts import parts
+from htmx_live.runtime.processes import announce
 
 __all__ = ["Page", "finish", "owner_of", "page_of", "page_slot", "session_hash", "sign_reference"]
 
@@ -102,6 +103,7 @@ def finish(request: HttpRequest, response: HttpResponseBase) -> None:
     page: Page | None = getattr(request, "_htmx_live_page", None)
     is_live = page is not None and page.is_live
     if is_live:
+        announce()
         patch_cache_control(response, private=True)
     if not response.get("Content-Type", "").startswith("text/html"):
         return

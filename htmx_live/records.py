@@ -54,6 +54,7 @@ class Record:
     one, which any page may show.  ``children`` maps a nested view's
     key to its instance and a digest of its kwargs, ``parent`` is the instance that contains this one.  ``language``
     to ``query`` describe the page as its user last saw it, ``url`` holds what its address leaves out of ``url_state``.
+    ``earlier_epochs`` are those of the stores that lost it, newest last: it has been mounted again since.
     A shared one is rendered in variants (runtime/variants.py): ``viewed`` says when each was last seen to be in use,
     in seconds since 1970, and ``digests`` stand in the place of ``digest``.
     """
@@ -77,7 +78,7 @@ class Record:
     viewed: dict[str, int] = field(default_factory=dict)
     grant: str = ""
     granted_at: int = 0  # seconds since 1970
-    remounts: int = 0
+    earlier_epochs: tuple[str, ...] = ()
     tag: str = "div"
     css_class: str = ""
     language: str = ""

@@ -33,6 +33,7 @@ from htmx_live.runtime.first import watch
 from htmx_live.runtime.mount import Visit, adopt, mount_again
 from htmx_live.runtime.parts import parts
 from htmx_live.runtime.present import present
+from htmx_live.runtime.processes import check_position
 from htmx_live.runtime.shared import look_again
 from htmx_live.runtime.turn import Turn
 from htmx_live.runtime.variants import as_shown_on
@@ -92,6 +93,7 @@ def _rev(given: Any) -> int:
 
 def answer_sync(request: HttpRequest, page: Page, question: Question) -> HttpResponse:
     """The answer to ``question``.  Raises what an event of a view that may not be seen would."""
+    check_position(question.number)
     for word in question.words if page.is_joined else ():
         listen_again(page, word, since=question.number)
     # Read before the roots: what happens in between is then sent twice, and dropped by its rev, never lost.

@@ -9,7 +9,8 @@ from django.contrib.auth.models import User
 from django.utils import translation
 
 from htmx_live.exceptions import StateError
-from htmx_live.grants import unsign_view
+from htmx_live.grants import ViewGrant, unsign_view
+from htmx_live.runtime import processes
 from htmx_live.runtime.parts import override, parts
 from htmx_live.stores.memory import MemoryStore
 from htmx_live.testing import LiveClient
@@ -186,21 +187,40 @@ def test_after_a_restart_pages_are_mounted_again(live: Live) -> None:
         assert (page.is_remounted, page.text) == (False, "5 Add")
 
 
-def test_processes_that_share_no_store_are_told_so_and_the_page_gives_up(live: Live, caplog: Any) -> None:
+def test_after_any_number_of_restarts_in_a_row_pages_are_mounted_again(live: Live, caplog: Any) -> None:
+    caplog.set_level(logging.WARNING)
+    page = live(Counter, start=3)
+    for _ in range(12):
+        with override(store=MemoryStore()):
+            page.sync()
+            assert (page.status, page.is_remounted, page.click("add", amount=2).text) == (200, True, "5 Add")
+    assert caplog.records == []
+
+
+def test_a_page_whose_epoch_comes_back_is_refused_and_the_log_says_so_once(live: Live, caplog: Any) -> None:
+    caplog.set_level(logging.WARNING)
+    processes._forget()
     page = live(Counter, raise_errors=False)
     with override(store=MemoryStore()):
         page.click("add", amount=2)
-    assert page.is_remounted
-    caplog.set_level(logging.ERROR)
-    with override(store=MemoryStore()):
+    for _ in range(3):
         page.click("add", amount=2)
-    assert page.status == 410
-    assert "set HTMX_LIVE['REDIS_URL'] to a Redis that all processes share" in caplog.text
+        assert page.status == 410
+    [line] = [record for record in caplog.records if record.name.startswith("htmx_live")]
+    assert (line.levelname, "set HTMX_LIVE['REDIS_URL']" in line.message) == ("ERROR", True)
 
 
-def test_a_grant_counts_how_often_its_view_was_mounted_again(live: Live) -> None:
+def test_a_grant_names_the_epochs_that_its_view_had_before(live: Live) -> None:
     page = lose(live(Counter)).sync()
-    assert unsign_view(page._shown.root.attributes["data-live"], max_age=60).remounts == 1
+    assert _grant(page).earlier == ()
+    first, second = _grant(page).epoch, MemoryStore()
+    with override(store=second):
+        page.sync()
+    assert (_grant(page).epoch, _grant(page).earlier) == (second.epoch, (first,))
+
+
+def _grant(page: LiveClient) -> ViewGrant:
+    return unsign_view(page._shown.root.attributes["data-live"], max_age=60)
 
 
 def test_jobs_of_mount_run_again_when_the_view_is_mounted_again(live: Live) -> None:

@@ -25,7 +25,6 @@ def granted(record: Record) -> Record:
         key=record.key,
         tag=record.tag,
         css=record.css_class,
-        remounts=record.remounts,
-        issued=now,
+        earlier=record.earlier_epochs,
     )
     return replace(record, grant=sign_view(grant), granted_at=now)

@@ -1,7 +1,6 @@
 """Mounting: the first turn of an instance, and mounting it again when its record is gone."""
 
 import logging
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,6 +22,7 @@ from htmx_live.runtime.first import First, first_turn, keep
 from htmx_live.runtime.outcome import Turned, answer
 from htmx_live.runtime.parts import parts
 from htmx_live.runtime.present import present
+from htmx_live.runtime.processes import check_epoch
 from htmx_live.runtime.revive import revive
 from htmx_live.runtime.shared import show_shared
 from htmx_live.runtime.surroundings import after_commit, around, atomic_where_asked, facts_of
@@ -35,7 +35,7 @@ logger = logging.getLogger("htmx_live.runtime")
 # What a record knows of its user's last request; see facts_of().
 _FACTS = ("language", "time_zone", "script_prefix", "secure", "host", "path", "query")
 _CONNECT_TIME = 30.0  # seconds that a page counts as present before its stream opens
-_QUICK = 60  # seconds: a grant of another epoch that is younger than this was not made before a restart
+_EPOCHS_KEPT = 8  # of the stores that have lost an instance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,11 +70,11 @@ def mount(
 def mount_again(grant: ViewGrant, visit: Visit, *, rev: int) -> Mounted:
     """The instance that ``grant`` tells of, whose record is gone, under the same id and with the next rev.
 
-    Two requests may ask for it at once: the second finds what the first has made.  Raises ``InstanceExpired`` when
-    the view is there no more, or processes seem to share nothing but a memory store.
+    Two requests may ask for it at once: the second finds what the first has made.  Raises ``InstanceExpired`` if the
+    code of the view is gone, and ``StoreNotShared`` if the instance lives in the memory of another process.
     """
     store = parts().store
-    _check_epoch(grant)
+    check_epoch(grant.epoch, earlier=grant.earlier)
     cls = _class_of(grant)
     if cls.scope == "shared":
         return _shared(cls, visit, kwargs=decode(grant.kwargs), tag=grant.tag, css=grant.css)
@@ -96,7 +96,7 @@ def mount_again(grant: ViewGrant, visit: Visit, *, rev: int) -> Mounted:
             pages=(visit.page,),
             tag=grant.tag or cls.root_tag,
             css_class=grant.css,
-            remounts=grant.remounts + 1,
+            earlier_epochs=_earlier_epochs(grant),
             **facts_of(visit.request),
         )
         with atomic_where_asked():
@@ -205,14 +205,6 @@ def _class_of(grant: ViewGrant) -> type[Live]:
         raise InstanceExpired(f"The view of instance {grant.instance} is there no more.") from None
 
 
-def _check_epoch(grant: ViewGrant) -> None:
-    is_foreign = grant.epoch != parts().store.epoch
-    if is_foreign and grant.remounts and time.time() - grant.issued < _QUICK:
-        logger.error(
-            "Instance %s (%s) was mounted %d s ago by another process that shares no store with this one. Run one "
-            "process, or set HTMX_LIVE['REDIS_URL'] to a Redis that all processes share.",
-            grant.instance,
-            grant.view,
-            time.time() - grant.issued,
-        )
-        raise InstanceExpired(f"Instance {grant.instance} lives in another process.")
+def _earlier_epochs(grant: ViewGrant) -> tuple[str, ...]:
+    has_changed = grant.epoch != parts().store.epoch
+    return (*grant.earlier, grant.epoch)[-_EPOCHS_KEPT:] if has_changed else grant.earlier

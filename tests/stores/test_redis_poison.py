@@ -32,7 +32,7 @@ POISONS: dict[str, tuple[str, Any]] = {
     "an odd owner": ("head", json.dumps({**HEAD, "owner": ["a", "1"]})),
     "another's id": ("head", json.dumps({**HEAD, "instance": "two"})),
     "kwargs that are none": ("head", json.dumps({**HEAD, "kwargs": []})),
-    "a bool for a number": ("head", json.dumps({**HEAD, "remounts": True})),
+    "a bool for a number": ("head", json.dumps({**HEAD, "granted_at": True})),
     "an odd child": ("head", json.dumps({**HEAD, "children": {"k": ["two"]}})),
     "odd jobs": ("jobs", '[{"ref": 1}]'),
     "a job in no known stage": ("jobs", '[{"ref": "r", "handler": "h", "name": "n", "stage": "x"}]'),
