@@ -14,9 +14,10 @@ from celery import Celery
 from celery import _state as celery_state
 from django.contrib.auth.mixins import LoginRequiredMixin
 from django.core.checks import run_checks
+from django.urls import include, path
+from django_eventstream.channelmanager import DefaultChannelManager
 
 from htmx_live import LiveView, checks
-from htmx_live.transport.channels import DenyChannelManager
 
 LIVE = "htmx_live.middleware.LiveMiddleware"
 REDIS = "redis://127.0.0.1:1/0"  # nobody asks it here
@@ -283,8 +284,6 @@ def test_an_access_mixin_is_found_with_what_to_use_instead() -> None:
     "given",
     [
         {"CORS_ALLOW_ALL_ORIGINS": True, "CORS_ALLOW_CREDENTIALS": True},
-        {"EVENTSTREAM_ALLOW_ORIGIN": "*", "EVENTSTREAM_ALLOW_CREDENTIALS": True},
-        {"EVENTSTREAM_ALLOW_ORIGINS": ["*"], "EVENTSTREAM_ALLOW_CREDENTIALS": True},
     ],
 )
 def test_credentials_for_any_origin_are_found(settings: Any, given: dict[str, Any]) -> None:
@@ -295,20 +294,62 @@ def test_credentials_for_any_origin_are_found(settings: Any, given: dict[str, An
     assert ours() == []
 
 
-class Careful(DenyChannelManager):
+class Careful(DefaultChannelManager):
     """A project's own, which decides."""
+
+    def can_read_channel(self, user: object, channel: str) -> bool:
+        return user is not None
+
+
+class Deriving(DefaultChannelManager):
+    """A project's own, which takes no channel from the address."""
+
+    def get_channels_for_request(self, request: Any, view_kwargs: Any) -> set[str]:
+        return {f"user-{request.user.pk}"}
+
+
+@pytest.fixture
+def event_urls(settings: Any, monkeypatch: Any) -> list[Any]:
+    """The URLconf of a project; the test fills it."""
+    settings.ROOT_URLCONF = "tests.event_urls"
+    module = ModuleType("tests.event_urls")
+    module.urlpatterns = []  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "tests.event_urls", module)
+    return module.urlpatterns  # type: ignore[attr-defined, no-any-return]
 
 
 @pytest.mark.parametrize(
-    ("path", "expected"),
+    ("route", "fixed", "is_open"),
     [
-        ("django_eventstream.channelmanager.DefaultChannelManager", ["htmx_live.E022"]),
-        ("no.such.Manager", ["htmx_live.E023"]),
-        ("tests.test_checks.Careful", []),
+        ("asked/", {}, True),
+        ("captured/<str:channel>/", {}, True),
+        ("rooms/<str:room>/", {"format-channels": ["room-{room}"]}, True),
+        ("fixed/", {"channels": ["news"]}, False),
+        ("fixed/", {"channel": "news"}, False),
     ],
 )
-def test_a_channel_manager_that_lets_all_in_is_found(settings: Any, path: str, expected: list[str]) -> None:
-    settings.EVENTSTREAM_CHANNELMANAGER_CLASS = path
+def test_an_event_url_on_which_anybody_writes_the_channel_is_found(
+    event_urls: list[Any], route: str, fixed: dict[str, Any], is_open: bool
+) -> None:
+    event_urls.append(path("site/", include([path(route, include("django_eventstream.urls"), fixed)])))
+    found = checks.check_channel_manager()
+    assert [(warning.id, f"'site/{route}'" in warning.msg) for warning in found] == [("htmx_live.W022", True)] * is_open
+
+
+@pytest.mark.parametrize(
+    ("manager", "expected"),
+    [
+        ("django_eventstream.channelmanager.DefaultChannelManager", ["htmx_live.W022"]),
+        ("no.such.Manager", ["htmx_live.E023"]),
+        ("tests.test_checks.Careful", []),
+        ("tests.test_checks.Deriving", []),
+    ],
+)
+def test_a_channel_manager_that_lets_all_in_is_found(
+    settings: Any, event_urls: list[Any], manager: str, expected: list[str]
+) -> None:
+    event_urls.append(path("events/", include("django_eventstream.urls")))
+    settings.EVENTSTREAM_CHANNELMANAGER_CLASS = manager
     assert ids(checks.check_channel_manager()) == expected
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.contrib.auth.mixins import AccessMixin
 from django.core.checks import CheckMessage, Error, Warning
+from django.urls import URLResolver, get_resolver
 from django.utils.module_loading import import_string
 
 from htmx_live.checks.reading import given_settings
@@ -13,6 +14,8 @@ from htmx_live.conf import Settings, installed_middleware, project_setting, sess
 from htmx_live.live import Live
 
 __all__ = ["check_channel_manager", "check_cors", "check_csrf", "check_sessions", "check_views"]
+
+_STOCK_MANAGER = "django_eventstream.channelmanager.DefaultChannelManager"
 
 
 def check_views(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
@@ -30,36 +33,56 @@ def check_views(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
 def check_cors(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
     """django-cors-headers answers ``*`` with the asker's own origin where credentials are allowed: all may read all."""
     anybody = project_setting("CORS_ALLOW_ALL_ORIGINS") or project_setting("CORS_ORIGIN_ALLOW_ALL")
-    found: list[CheckMessage] = []
-    if anybody and project_setting("CORS_ALLOW_CREDENTIALS"):
-        text = "CORS_ALLOW_ALL_ORIGINS with CORS_ALLOW_CREDENTIALS: any site may read pages as their user."
-        hint = "Name the origins in CORS_ALLOWED_ORIGINS, or switch CORS_ALLOW_CREDENTIALS off."
-        found.append(Error(text, hint=hint, id="htmx_live.E021"))
-    streams = project_setting("EVENTSTREAM_ALLOW_ORIGIN") or project_setting("EVENTSTREAM_ALLOW_ORIGINS")
-    if streams and "*" in streams and project_setting("EVENTSTREAM_ALLOW_CREDENTIALS"):
-        text = "EVENTSTREAM_ALLOW_ORIGIN is * with EVENTSTREAM_ALLOW_CREDENTIALS: any site may read event streams."
-        hint = "Name the origins in EVENTSTREAM_ALLOW_ORIGINS, or switch EVENTSTREAM_ALLOW_CREDENTIALS off."
-        found.append(Error(text, hint=hint, id="htmx_live.E021"))
-    return found
+    if not (anybody and project_setting("CORS_ALLOW_CREDENTIALS")):
+        return []
+    text = "CORS_ALLOW_ALL_ORIGINS with CORS_ALLOW_CREDENTIALS: any site may read pages as their user."
+    hint = "Name the origins in CORS_ALLOWED_ORIGINS, or switch CORS_ALLOW_CREDENTIALS off."
+    return [Error(text, hint=hint, id="htmx_live.E021")]
 
 
 def check_channel_manager(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
-    """The package's own manager lets anybody read any channel that ``?channel=`` names."""
-    path = project_setting("EVENTSTREAM_CHANNELMANAGER_CLASS")
-    if not isinstance(path, str) or not path:
-        return []
-    if not imports(path):
+    """Find event URLs of the project's own on which a visitor may write any channel.
+
+    They are warnings: the project had them before it added htmx_live, and no channel of a live page is among them.
+    """
+    path = project_setting("EVENTSTREAM_CHANNELMANAGER_CLASS") or _STOCK_MANAGER
+    if not isinstance(path, str) or not imports(path):
         hint = "Give it the dotted path of a channel manager, or leave it out."
         text = f"EVENTSTREAM_CHANNELMANAGER_CLASS is {path!r}, which cannot be imported."
         return [Error(text, hint=hint, id="htmx_live.E023")]
-    allowing = import_string("django_eventstream.channelmanager.DefaultChannelManager").can_read_channel
-    if getattr(import_string(path), "can_read_channel", None) is not allowing:
+    manager, stock = import_string(path), import_string(_STOCK_MANAGER)
+    deciding = ("can_read_channel", "get_channels_for_request")
+    if any(getattr(manager, name, None) is not getattr(stock, name) for name in deciding):
         return []
-    text = f"{path} lets anybody read any channel of django-eventstream."
-    hint = (
-        "Write can_read_channel(), or leave EVENTSTREAM_CHANNELMANAGER_CLASS out: ours opens channels of the URLconf."
-    )
-    return [Error(text, hint=hint, id="htmx_live.E022")]
+    return [
+        Warning(
+            f"Anybody can read any channel of send_event() through the event URL {route!r}.",
+            hint="Write a channel manager with can_read_channel() and name it in EVENTSTREAM_CHANNELMANAGER_CLASS, or "
+            'fix the URL\'s channels: path("events/", include("django_eventstream.urls"), {"channels": ["news"]}).',
+            id="htmx_live.W022",
+        )
+        for route in _open_event_urls()
+    ]
+
+
+def _open_event_urls() -> list[str]:
+    """The routes of django-eventstream's view whose channels come from the visitor's URL."""
+    events = import_string("django_eventstream.views.events")
+    return [
+        route
+        for route, callback, fixed in _routes(get_resolver())
+        if callback is events and ("format-channels" in fixed or not fixed.keys() & {"channels", "channel"})
+    ]
+
+
+def _routes(resolver: URLResolver) -> Iterator[tuple[str, object, dict[str, Any]]]:
+    """Each view below a resolver: its route, the view, and the arguments that the URLconf fixes."""
+    for each in resolver.url_patterns:
+        if isinstance(each, URLResolver):
+            for route, callback, fixed in _routes(each):
+                yield f"{each.pattern}{route}", callback, {**each.default_kwargs, **fixed}
+        else:
+            yield str(each.pattern), each.callback, each.default_args
 
 
 def check_csrf(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:

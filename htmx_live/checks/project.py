@@ -73,7 +73,7 @@ def check_eventstream(app_configs: Any = None, **kwargs: Any) -> list[CheckMessa
     found: list[CheckMessage] = []
     if project_setting("EVENTSTREAM_REDIS"):
         text = "EVENTSTREAM_REDIS is set. That listener ends for good when Redis is away for some seconds."
-        hint = "Set HTMX_LIVE['REDIS_URL'] in its place: send_event() then travels on our bus."
+        hint = "Replace it with HTMX_LIVE['REDIS_URL'] in every process: send_event() then travels on our bus."
         found.append(Warning(text, hint=hint, id="htmx_live.W031"))
     reason = eventstream.install() if apps.is_installed("django_eventstream") else ""
     if reason:

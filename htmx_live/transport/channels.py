@@ -1,19 +1,14 @@
 """Channels: what streams listen on, and who may name one.
 
-A channel's name is made by the server from what a signed grant says; no browser ever sends one.  The same rule is laid
-on django-eventstream where the project has chosen no rule of its own.
+The server derives a channel's name from a signed grant; no browser ever sends one.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from hashlib import blake2b
-from typing import Any
 from urllib.parse import quote
 
-from django.http import HttpRequest
-
 __all__ = [
-    "DenyChannelManager",
     "checked",
     "page_channel",
     "session_channel",
@@ -77,21 +72,3 @@ def _name(kind: str, of: str) -> str:
     if len(quoted) > 150:
         quoted = "+" + blake2b(of.encode(errors="surrogatepass"), digest_size=32).hexdigest()
     return f"{kind}:{quoted}"
-
-
-class DenyChannelManager:
-    """django-eventstream's channel manager for a project that sets none: only channels fixed in the URLconf are read.
-
-    ``path("events/", include("django_eventstream.urls"), {"channels": ["news"]})`` works; ``?channel=`` and names
-    captured from a URL, which any visitor can write, give nothing.
-    """
-
-    def get_channels_for_request(self, request: HttpRequest, view_kwargs: Mapping[str, Any]) -> set[str]:
-        return set() if "format-channels" in view_kwargs else set(view_kwargs.get("channels", ()))
-
-    def can_read_channel(self, user: object, channel: str) -> bool:
-        """Channels reach this point from the URLconf or from a token that the project signed; never ours."""
-        return not _NAME.fullmatch(channel)
-
-    def is_channel_reliable(self, channel: str) -> bool:
-        return True

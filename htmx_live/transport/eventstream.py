@@ -1,15 +1,18 @@
 """django-eventstream with our hand-over: a project's ``send_event()`` and stock event URLs go on working, better.
 
-``install()`` puts a listener manager of ours in the place of the package's own.  What changes: a burst of events
-reaches every listener (the package keeps ten per listener and drops the newest), waking takes one call per loop and
-not one per listener, and a project that chose no channel manager is closed to strangers.  None of the names replaced
-here is documented; ``mismatch()`` looks whether they are what they were, and if not the package is left alone.
+``install()`` replaces the package's listener manager.  A burst of events then reaches every listener (the package keeps
+ten per listener and drops the newest), and waking takes one call per event loop instead of one per listener.  The
+project's channel managers, storages and views decide as before.  None of the names used here is documented;
+``mismatch()`` compares them with what this module expects, and ``install()`` leaves another package alone.
 
-With ``REDIS_URL`` events travel on our bus to all processes, in the place of ``EVENTSTREAM_REDIS``:
+With ``REDIS_URL``, and unless the project has ``EVENTSTREAM_REDIS``, events travel on our bus to all processes:
 
     send_event ─▶ add_to_queues ─▶ bus ─▶ every process that has listeners ─▶ queue
 
-What was sent while the bus was away is not on it: then listeners read the project's event storage again, if it has one.
+Events that were sent during an outage of the bus are not on it: listeners then read the project's event storage again.
+
+Channels of live pages are not channels of django-eventstream, even where two have the same name.  A stock stream
+hears what ``add_to_queues`` was called with, in this process or in another, and nothing else.
 """
 
 import asyncio
@@ -21,12 +24,11 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
-from django.core.exceptions import ImproperlyConfigured
 from django.core.serializers.json import DjangoJSONEncoder
-from django_eventstream import eventrequest, eventstream, utils, views
+from django_eventstream import views
 from django_eventstream.event import Event
 
-from htmx_live.conf import settings
+from htmx_live.conf import project_setting, settings
 from htmx_live.exceptions import StoreUnavailable
 from htmx_live.transport.bus import bus
 from htmx_live.transport.channels import event_channel
@@ -36,7 +38,6 @@ __all__ = ["Listeners", "install", "mismatch"]
 
 logger = logging.getLogger("htmx_live.transport")
 
-_CHANNEL_MANAGER = "htmx_live.transport.channels.DenyChannelManager"
 _PENDING = 1000  # events per listener and channel
 _EVENT, _KICK = "eventstream", "eventstream-kick"  # events of our messages that carry the package's
 
@@ -45,7 +46,6 @@ _METHODS = {
     "remove_listener": ("self", "listener"),
     "add_to_queues": ("self", "channel", "event"),
     "kick": ("self", "user_id", "channel"),
-    "start_redis_listener": ("self",),
 }
 _LISTENER: tuple[str, ...] = ("loop", "aevent", "user_id", "channels", "channel_items", "overflow", "error")
 _MANAGER: tuple[str, ...] = ("lock", "listeners_by_channel", "redis_listener", "redis_listener_started")
@@ -127,7 +127,8 @@ class _Relay:
 
 
 def _is_shared() -> bool:
-    return bool(settings().REDIS_URL)
+    """Whether our bus carries events; a project's ``EVENTSTREAM_REDIS`` goes on doing so itself."""
+    return bool(settings().REDIS_URL) and not project_setting("EVENTSTREAM_REDIS")
 
 
 def _relayed(channel: str, event: str, content: list[Any]) -> bool:
@@ -173,32 +174,14 @@ def install() -> str:
     reason = mismatch()
     if not reason and not isinstance(views.listener_manager, Listeners):
         views.listener_manager = Listeners(views.listener_manager)
-        for module in (utils, eventrequest, eventstream):
-            module.get_channelmanager = _channel_manager
-    if not reason:
-        with suppress(ImproperlyConfigured):  # a check says it
-            _take_over_redis()
     return reason
-
-
-def _take_over_redis() -> None:
-    """With a bus of our own in Redis, the package's two clients would bring every event a second time."""
-    if _is_shared():
-        eventstream.redis_client = None
-        views.listener_manager.redis_listener = None
 
 
 def mismatch() -> str:
     """In what django-eventstream differs from what we replace; empty when it does not."""
-    for module, names in (
-        (views, ("ListenerManager", "Listener", "listener_manager", "get_listener_manager", "stream")),
-        (utils, ("get_class_from_setting", "get_channelmanager")),
-        (eventrequest, ("get_channelmanager",)),
-        (eventstream, ("get_channelmanager", "redis_client")),
-    ):
-        for name in names:
-            if not hasattr(module, name):
-                return f"{module.__name__} has no {name}"
+    for name in ("ListenerManager", "Listener", "listener_manager", "get_listener_manager", "stream"):
+        if not hasattr(views, name):
+            return f"{views.__name__} has no {name}"
     for name, parameters in _METHODS.items():
         method = getattr(views.ListenerManager, name, None)
         if method is None or tuple(inspect.signature(method).parameters) != parameters:
@@ -208,7 +191,3 @@ def mismatch() -> str:
             if not hasattr(thing, name):
                 return f"django_eventstream.views.{type(thing).__name__} has no {name}"
     return ""
-
-
-def _channel_manager() -> Any:
-    return utils.get_class_from_setting("EVENTSTREAM_CHANNELMANAGER_CLASS", _CHANNEL_MANAGER)

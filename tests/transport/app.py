@@ -67,7 +67,6 @@ def _resident() -> int:
 urlpatterns = [
     path("live/", include(([path("stream/", stream, name="stream")], "htmx_live"))),
     path("events/", include("django_eventstream.urls"), {"channels": ["news"]}),
-    path("asked/", include("django_eventstream.urls")),
     path("command/", command),
     path("census/", census),
 ]

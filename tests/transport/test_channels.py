@@ -1,11 +1,9 @@
-"""Channels: their names, and who may read them."""
+"""Channels: their names."""
 
 import pytest
-from django.test import RequestFactory
 from hypothesis import given, strategies
 
 from htmx_live.transport.channels import (
-    DenyChannelManager,
     checked,
     page_channel,
     topic_channel,
@@ -29,22 +27,3 @@ def test_different_topics_make_different_names_that_are_channels(one, other):
 def test_an_empty_name_is_refused():
     with pytest.raises(ValueError, match="A topic channel needs a name that is not empty"):
         topic_channel("")
-
-
-@pytest.mark.parametrize(
-    ("kwargs", "channels"),
-    [
-        ({}, set()),
-        ({"channel": "news"}, set()),
-        ({"format-channels": ["room-{room}"], "room": "7", "channels": ["news"]}, set()),
-        ({"channels": ["news"]}, {"news"}),
-    ],
-)
-def test_only_the_urlconf_names_channels(kwargs, channels):
-    request = RequestFactory().get("/?channel=secret")
-    assert DenyChannelManager().get_channels_for_request(request, kwargs) == channels
-
-
-def test_our_channels_are_not_read_through_django_eventstream():
-    manager = DenyChannelManager()
-    assert (manager.can_read_channel(None, "page:ab"), manager.can_read_channel(None, "news")) == (False, True)

@@ -4,14 +4,12 @@ import asyncio
 
 import pytest
 from django.test import override_settings
-from django_eventstream import send_event, utils, views
-from django_eventstream.channelmanager import DefaultChannelManager
+from django_eventstream import send_event, views
 from django_eventstream.event import Event
 
 from htmx_live.redis_connection import RedisConnection
 from htmx_live.transport import eventstream
 from htmx_live.transport.bus import RedisBus, override_bus
-from htmx_live.transport.channels import DenyChannelManager
 
 
 @pytest.fixture(autouse=True)
@@ -98,12 +96,6 @@ def test_a_listener_whose_loop_has_ended_harms_nobody():
 
     asyncio.run(leave())
     send_event("news", "message", 1)
-
-
-def test_the_channel_manager_is_ours_unless_the_project_has_chosen_one():
-    assert isinstance(utils.get_channelmanager(), DenyChannelManager)
-    with override_settings(EVENTSTREAM_CHANNELMANAGER_CLASS="django_eventstream.channelmanager.DefaultChannelManager"):
-        assert isinstance(utils.get_channelmanager(), DefaultChannelManager)
 
 
 @pytest.fixture

@@ -177,16 +177,6 @@ def test_a_stock_event_url_gets_a_whole_burst_of_a_projects_events(tmp_path):
     play(scenario, tmp_path)
 
 
-def test_a_channel_asked_for_by_name_is_refused(tmp_path):
-    async def scenario(connections, server):
-        asked = await connections.open("/asked/?channel=news")
-        event = await asked.event()
-        assert event.name == "stream-error"
-        assert json.loads(event.data)["text"] == "Invalid request: No channels specified."
-
-    play(scenario, tmp_path)
-
-
 def test_under_wsgi_a_stream_is_an_empty_answer():
     program = (
         "from tests.transport.app import *\n"
