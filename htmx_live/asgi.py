@@ -2,14 +2,15 @@
 
     application = live_asgi(get_asgi_application())
 
-It answers GETs of the stream's URL that ask for ``text/event-stream``, answers ``lifespan``, on which Django raises,
-and ends all streams when the server is told to stop: a server waits for open responses before it goes.
+It answers GETs that ask for ``text/event-stream``, of a page's stream or of a session of progress, answers
+``lifespan``, on which Django raises, and ends all streams when the server is told to stop: a server waits for open
+responses before it goes.
 """
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable, MutableMapping
-from functools import cache
+from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
+from functools import cache, partial
 from types import FrameType
 from typing import Any
 
@@ -20,6 +21,7 @@ from django.utils.module_loading import import_string
 from htmx_live.courtesy import courtesy
 from htmx_live.siblings import withdraw
 from htmx_live.transport.access import Gate
+from htmx_live.transport.body import Body, stream
 from htmx_live.transport.hub import Hub, current_hub
 from htmx_live.transport.stream import Receive, Scope, Send, serve
 
@@ -29,14 +31,14 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 def live_asgi(app: Application, *, gate: Gate | None = None) -> Application:
-    """``app`` with streams.  ``gate`` decides who may have one; by default the package's own."""
+    """``app`` with streams.  ``gate`` decides who may have a page's; by default the package's own."""
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await _Lifespan(app, scope).run(receive, send)
-        elif _asks_for_stream(scope):
+        elif (body := _body(scope, gate)) is not None:
             _end_streams_on_signals()  # for servers without lifespan
-            await serve(scope, receive, send, gate=gate or _default_gate())
+            await serve(scope, receive, send, body=body)
         else:
             with courtesy.request():
                 await app(scope, receive, send)
@@ -51,16 +53,27 @@ def _default_gate() -> Gate:
     return gate
 
 
-def _asks_for_stream(scope: Scope) -> bool:
+def _body(scope: Scope, gate: Gate | None) -> Body | None:
+    """What makes the stream that is asked for; None if none is."""
     if scope["type"] != "http" or scope["method"] != "GET":
-        return False
+        return None
     if not any(name == b"accept" and b"text/event-stream" in value for name, value in scope["headers"]):
-        return False
+        return None
     try:
         match = resolve(scope["path"].removeprefix(get_script_prefix(scope)) or "/")
     except Resolver404:
-        return False
-    return match.url_name == "stream" and match.app_names[-1:] == ["htmx_live"]
+        return None
+    if match.app_names[-1:] != ["htmx_live"]:
+        return None
+    if match.url_name == "stream":
+        return partial(stream, gate or _default_gate())
+    return partial(_progress_body(), match.kwargs["grant"]) if match.url_name == "progress" else None
+
+
+@cache
+def _progress_body() -> Callable[..., AsyncGenerator[bytes, None]]:
+    body: Callable[..., AsyncGenerator[bytes, None]] = import_string("htmx_live.progress.events.events")
+    return body
 
 
 def _end_streams_on_signals() -> None:

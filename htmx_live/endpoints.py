@@ -5,7 +5,7 @@ send a click to the login page instead.
 """
 
 import logging
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from django.contrib.auth.decorators import login_not_required
@@ -31,6 +31,7 @@ from htmx_live.runtime.dispatch import dispatch
 from htmx_live.runtime.mount import mount_again
 from htmx_live.runtime.ticks import ticking_views
 from htmx_live.sync import MAX_REV, answer_sync, read_question
+from htmx_live.transport import body
 from htmx_live.transport.stream import stream_response
 from htmx_live.uploads import check_uploads
 
@@ -81,10 +82,11 @@ def notices(request: HttpRequest) -> HttpResponseBase:
 
 
 @login_not_required
+@transaction.non_atomic_requests
 async def stream(request: HttpRequest) -> HttpResponseBase:
     """The stream, where ``live_asgi`` does not answer before Django does."""
     _warn(isinstance(request, ASGIRequest))
-    return await stream_response(request, StreamGate())
+    return await stream_response(request, partial(body.stream, StreamGate()))
 
 
 @cache  # once in a process

@@ -1,19 +1,10 @@
-"""``StreamGate``: who may open a page's stream, and what it carries.
-
-The stream's endpoint stands outside of Django's handler, so the session and the user are read here as the
-middlewares would.
-"""
+"""``StreamGate``: who may open a page's stream, and what it carries."""
 
 from collections import Counter
 from collections.abc import Mapping
-from importlib import import_module
 from threading import Lock
-from typing import Any
 
-from django.contrib.auth import get_user
-from django.http import HttpRequest, parse_cookie
-
-from htmx_live.conf import session_cookie_name, session_engine, settings
+from htmx_live.conf import session_cookie_name, settings
 from htmx_live.exceptions import GrantError, StoreNotShared
 from htmx_live.grants import unsign_page
 from htmx_live.ownership import is_allowed, opens_page
@@ -25,6 +16,7 @@ from htmx_live.runtime.first import watch
 from htmx_live.runtime.parts import parts
 from htmx_live.runtime.processes import check_position
 from htmx_live.runtime.shared import say_viewed
+from htmx_live.sessions import request_of
 from htmx_live.transport.channels import page_channel, user_channel
 from htmx_live.transport.stream import Access, Refusal
 
@@ -44,7 +36,7 @@ class StreamGate:
             grant = unsign_page(headers.get("x-live-page", ""), max_age=settings().GRANT_MAX_AGE)
         except GrantError as error:
             return Refusal(status=401 if error.expired else 404)
-        request = _request(headers)
+        request = request_of(headers)
         owner = owner_of(request)
         if not opens_page(grant, owner):
             return Refusal(status=404)
@@ -89,16 +81,3 @@ class StreamGate:
                 return  # it has connected anew before its old connection was found dead
             del _open[access.page]
         parts().store.show(access.page, present=_GRACE, kept=0)
-
-
-def _request(headers: Mapping[str, str]) -> HttpRequest:
-    """The session and the user of a request that no middleware has seen."""
-    request = HttpRequest()
-    request.COOKIES = parse_cookie(headers.get("cookie", ""))
-    engine: Any = import_module(session_engine())
-    session: Any = engine.SessionStore(request.COOKIES.get(session_cookie_name()))
-    # get_user() renews a session that one of SECRET_KEY_FALLBACKS signed, and no new cookie would be sent here.
-    session.cycle_key = lambda: None
-    request.session = session
-    request.user = get_user(request)
-    return request

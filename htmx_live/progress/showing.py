@@ -32,12 +32,23 @@ from htmx_live.rendering import current_rendering
 from htmx_live.runtime.parts import parts
 from htmx_live.transport.channels import progress_channel
 
-__all__ = ["FRAME", "changed", "in_background", "list_channel", "listed", "moved", "rest_no_more"]
+__all__ = [
+    "FRAME",
+    "changed",
+    "event_channel",
+    "follow_events",
+    "in_background",
+    "list_channel",
+    "listed",
+    "moved",
+    "rest_no_more",
+]
 
 logger = logging.getLogger("htmx_live.progress")
 
 FRAME = 0.1  # seconds between two publications of one session
 
+_EVENTS = "events"  # among the cards of a session: an event stream follows it
 _LIST_OF = "list:"  # before an owner, where sessions and lists are treated alike
 _LIST_FRAME = 0.5
 _PUBLISHING = 2.0  # seconds after which a process that publishes counts as dead
@@ -89,6 +100,17 @@ def in_background(call: Callable[[], None]) -> None:
 def list_channel(owner: str, key: str) -> str:
     """``owner`` is the word for an owner's list."""
     return progress_channel(f"list.{owner}.{key}")
+
+
+def event_channel(session: str) -> str:
+    """What wakes the event streams of a session when it has changed."""
+    return progress_channel(f"events.{session}")
+
+
+def follow_events(session: str) -> None:
+    """Publish on the session's event channel from now on, until the session goes."""
+    keeping().show(session, _EVENTS, "")
+    parts().watcher.start()
 
 
 def listed(owner: str) -> list[Kept]:
@@ -176,7 +198,10 @@ def _send(session: str) -> None:
     if kept is None:
         return
     with _apart():
-        for text in kept.shown.values():
+        for key, text in kept.shown.items():
+            if key == _EVENTS:
+                parts().bus.publish([event_channel(session)], session, "")
+                continue
             card = Card.from_json(text)
             fragment = Fragment(target=card.element(session), html=draw(kept, card))
             parts().bus.publish([card.channel(session)], fragment.target, str(join([fragment])))

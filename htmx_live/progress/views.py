@@ -1,6 +1,6 @@
 """The endpoints of progress: one address that reads a session, and two that act on it.
 
-    GET  progress/GRANT/          a page (meta-refresh), a card for htmx, JSON, or an event stream, as is asked for
+    GET  progress/GRANT/          a page (meta-refresh), a card for htmx, JSON, or an event stream, as the client asks
     POST progress/GRANT/cancel/   \\
     POST progress/GRANT/retry/    / then the card for htmx, JSON, or back to where it came from
 
@@ -8,8 +8,9 @@ A grant that is forged, expired, somebody else's, for another door, or of a sess
 """
 
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 
+from asgiref.sync import sync_to_async
 from django.contrib.auth.decorators import login_not_required
 from django.core.handlers.asgi import ASGIRequest
 from django.db import transaction
@@ -20,7 +21,6 @@ from django.http import (
     HttpResponseBase,
     HttpResponseRedirect,
     JsonResponse,
-    StreamingHttpResponse,
 )
 from django.shortcuts import render
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -30,12 +30,13 @@ from django.views.decorators.http import require_GET, require_POST
 from htmx_live.exceptions import GrantError, StoreUnavailable
 from htmx_live.pages import owner_of
 from htmx_live.progress.answers import RETRY_AFTER, wants_html
-from htmx_live.progress.events import aevents, events
+from htmx_live.progress.events import events, single_event
 from htmx_live.progress.grants import ProgressGrant, unsign
 from htmx_live.progress.placing import progress_card, status_url
 from htmx_live.progress.session import ProgressSession
 from htmx_live.progress.values import ProgressStatus
 from htmx_live.transport.body import HEADERS
+from htmx_live.transport.stream import stream_response
 
 __all__ = ["cancel", "progress", "retry"]
 
@@ -63,15 +64,24 @@ def _granted(view: View) -> Endpoint:
     return endpoint
 
 
+@login_not_required
+@transaction.non_atomic_requests  # Django refuses atomic requests with an async view
 @require_GET
 @never_cache
+async def progress(request: HttpRequest, grant: str) -> HttpResponseBase:
+    """The session as the client asks for it; with ``live_asgi`` an event stream does not come here."""
+    if isinstance(request, ASGIRequest) and _asks_for_events(request):
+        return await stream_response(request, partial(events, grant))
+    return await sync_to_async(_progress)(request, grant)
+
+
 @_granted
-def progress(request: HttpRequest, session: ProgressSession, grant: ProgressGrant) -> HttpResponseBase:
-    """The session as the client asks for it."""
+def _progress(request: HttpRequest, session: ProgressSession, grant: ProgressGrant) -> HttpResponseBase:
     if grant.may_control:
         raise Http404
-    if "text/event-stream" in request.headers.get("Accept", ""):
-        return _event_stream(request, session)
+    if _asks_for_events(request):
+        event = single_event(session.session_id, request.headers.get("Last-Event-ID", ""))
+        return HttpResponse(event, headers=HEADERS) if event else HttpResponse(status=204)
     if request.headers.get("HX-Request") == "true":
         return HttpResponse(progress_card(session, request=request, redirect=grant.redirect))
     if wants_html(request):
@@ -134,12 +144,5 @@ def _page(request: HttpRequest, session: ProgressSession, grant: ProgressGrant) 
     return render(request, "htmx_live/progress_page.html", context)
 
 
-def _event_stream(request: HttpRequest, session: ProgressSession) -> HttpResponseBase:
-    last = request.headers.get("Last-Event-ID", "")
-    number = int(last) if last.isascii() and last.isdigit() and len(last) < 20 else None
-    here = session._seen()
-    if here.is_ended and number == here.number:
-        return HttpResponse(status=204)  # the end was seen: an EventSource does not come back
-    is_async = isinstance(request, ASGIRequest)
-    body = aevents(session.session_id) if is_async else events(session.session_id)
-    return StreamingHttpResponse(body, headers=HEADERS)
+def _asks_for_events(request: HttpRequest) -> bool:
+    return "text/event-stream" in request.headers.get("Accept", "")

@@ -15,6 +15,7 @@ again even if nothing seems to be missing: a hand-over that was lost anywhere is
 import logging
 import random
 from collections.abc import AsyncGenerator, Callable, Mapping
+from typing import Protocol
 
 from htmx_live.conf import settings
 from htmx_live.exceptions import StoreUnavailable
@@ -26,7 +27,7 @@ from htmx_live.transport.messages import Catchup
 from htmx_live.transport.presence import Presence
 from htmx_live.transport.threads import at_beat, at_door
 
-__all__ = ["HEADERS", "stream"]
+__all__ = ["HEADERS", "Body", "admit", "stream"]
 
 logger = logging.getLogger("htmx_live.transport")
 
@@ -39,13 +40,19 @@ HEADERS = {
 }
 
 
+class Body(Protocol):
+    """Makes the chunks of a stream; see ``stream()``, which is one once it has its gate."""
+
+    def __call__(self, headers: Mapping[str, str], *, cut: Callable[[], None]) -> AsyncGenerator[bytes, None]: ...
+
+
 async def stream(gate: Gate, headers: Mapping[str, str], *, cut: Callable[[], None]) -> AsyncGenerator[bytes, None]:
     """The chunks of a stream for a request with these headers, of lower-case names.
 
     Raises ``Refused`` before the first chunk.  ``cut`` is called when the client does not take the end of the stream.
     """
     hub, since = current_hub(), headers.get("last-event-id", "")
-    listener = await _admit(hub, gate, headers, cut=cut)
+    listener = await admit(hub, gate, headers, cut=cut)
     del headers  # a stream lives long, and its memory counts
     presence = Presence(gate, listener.access)
     try:
@@ -63,7 +70,8 @@ async def stream(gate: Gate, headers: Mapping[str, str], *, cut: Callable[[], No
         presence.close()
 
 
-async def _admit(hub: Hub, gate: Gate, headers: Mapping[str, str], *, cut: Callable[[], None]) -> Listener:
+async def admit(hub: Hub, gate: Gate, headers: Mapping[str, str], *, cut: Callable[[], None]) -> Listener:
+    """A listener for a new stream, which must leave the hub at the end; raises ``Refused``."""
     with hub.opening() as closed:
         try:
             access = await at_door(lambda: gate.open(headers))

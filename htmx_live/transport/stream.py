@@ -1,4 +1,4 @@
-"""The stream's endpoint, twice: raw ASGI, and a Django view for where that is not installed.
+"""The endpoint of streams, twice: raw ASGI, and a Django view for where that is not installed.
 
 Raw, a stream costs no thread, no middleware and no database connection.  The view gives the same body, but Django's
 handler keeps a thread per request as long as it lasts.
@@ -14,7 +14,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, Strea
 from django.http.response import HttpResponseBase
 
 from htmx_live.transport.access import Access, Gate, Refusal, Refused
-from htmx_live.transport.body import HEADERS, stream
+from htmx_live.transport.body import HEADERS, Body
 
 __all__ = ["Access", "Gate", "Refusal", "serve", "stream_response"]
 
@@ -25,13 +25,13 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 _HEADERS = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
 
 
-async def serve(scope: Scope, receive: Receive, send: Send, *, gate: Gate) -> None:
+async def serve(scope: Scope, receive: Receive, send: Send, *, body: Body) -> None:
     """Answer a GET with a stream, or with the status that refuses it."""
     task = asyncio.current_task()
     assert task is not None  # an ASGI application runs in a task
     watch = asyncio.create_task(_until_gone(receive, task))
     try:
-        await _respond(stream(gate, _headers(scope), cut=lambda: _cut(send, task)), send)
+        await _respond(body(_headers(scope), cut=lambda: _cut(send, task)), send)
     except asyncio.CancelledError:
         if not watch.done():  # the server's doing, or _cut's; the client's leaving is no error
             raise
@@ -45,9 +45,8 @@ async def _respond(body: AsyncGenerator[bytes, None], send: Send) -> None:
         try:
             chunk = await anext(body)
         except Refused as refused:
-            await send(
-                {"type": "http.response.start", "status": refused.status, "headers": [(b"content-length", b"0")]}
-            )
+            headers = [] if refused.status == 204 else [(b"content-length", b"0")]  # RFC 9110, 8.6
+            await send({"type": "http.response.start", "status": refused.status, "headers": headers})
             await send({"type": "http.response.body", "body": b""})
             return
         await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
@@ -88,7 +87,7 @@ def _headers(scope: Scope) -> dict[str, str]:
     return headers
 
 
-async def stream_response(request: HttpRequest, gate: Gate) -> HttpResponseBase:
+async def stream_response(request: HttpRequest, body: Body) -> HttpResponseBase:
     """The stream as a Django response; 204 under WSGI, where pages poll instead."""
     if request.method != "GET":
         return HttpResponseNotAllowed(["GET"])
@@ -97,12 +96,12 @@ async def stream_response(request: HttpRequest, gate: Gate) -> HttpResponseBase:
     task = asyncio.current_task()
     assert task is not None  # an ASGI request is handled in a task
     headers: Mapping[str, str] = {name.lower(): value for name, value in request.headers.items()}
-    body = stream(gate, headers, cut=lambda: _cancel(task))
+    chunks = body(headers, cut=lambda: _cancel(task))
     try:
-        first = await anext(body)
+        first = await anext(chunks)
     except Refused as refused:
         return HttpResponse(status=refused.status)
-    return StreamingHttpResponse(_resumed(first, body), headers=HEADERS)
+    return StreamingHttpResponse(_resumed(first, chunks), headers=HEADERS)
 
 
 def _cancel(task: "asyncio.Task[Any]") -> None:

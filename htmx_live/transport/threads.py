@@ -12,7 +12,7 @@ from django.db import connections
 
 from htmx_live.pool import DaemonPool
 
-__all__ = ["at_beat", "at_door", "in_background"]
+__all__ = ["at_beat", "at_door", "in_background", "run_in"]
 
 Result = TypeVar("Result")
 
@@ -25,12 +25,12 @@ _beats = DaemonPool("htmx-live-beat", lambda: _THREADS, after=connections.close_
 
 async def at_door(call: Callable[[], Result]) -> Result:
     """The result of a call that opening a stream takes, or what it raised."""
-    return await _run(_doors, call)
+    return await run_in(_doors, call)
 
 
 async def at_beat(call: Callable[[], Result]) -> Result:
     """The result of a call that an open stream makes now and then, or what it raised."""
-    return await _run(_beats, call)
+    return await run_in(_beats, call)
 
 
 def in_background(call: Callable[[], None]) -> None:
@@ -38,8 +38,8 @@ def in_background(call: Callable[[], None]) -> None:
     _doors.submit(call)
 
 
-async def _run(pool: DaemonPool, call: Callable[[], Result]) -> Result:
-    """A call that nobody waits for any more is finished all the same."""
+async def run_in(pool: DaemonPool, call: Callable[[], Result]) -> Result:
+    """The result of a call on a thread of ``pool``, or what it raised; a cancelled wait does not stop the call."""
     loop = asyncio.get_running_loop()
     outcome: asyncio.Future[Result] = loop.create_future()
 

@@ -8,4 +8,5 @@ from django.core.asgi import get_asgi_application
 
 from htmx_live.asgi import live_asgi
 
-application = live_asgi(get_asgi_application())
+plain = get_asgi_application()
+application = live_asgi(plain)

@@ -6,6 +6,9 @@ from django.http.response import HttpResponseBase
 from django.middleware.csrf import get_token
 from django.urls import include, path, re_path
 
+from htmx_live.pages import owner_of
+from htmx_live.progress import ProgressSession
+from htmx_live.progress.placing import status_url
 from tests import sample_views
 from tests.sample_views import Counter, Private, Report
 from tests.threats.views import Board, Guarded, Guestbook, Shared, Tokens
@@ -21,6 +24,24 @@ def log_in(request: HttpRequest, name: str) -> HttpResponse:
 def log_out(request: HttpRequest) -> HttpResponse:
     logout(request)
     return HttpResponse(get_token(request))
+
+
+def start_work(request: HttpRequest) -> HttpResponse:
+    """Start a task that the visitor owns, or anyone with ``?ownerless``; the answer is the address to follow it."""
+    session = ProgressSession.create({"import": "Import"}, owner=None if "ownerless" in request.GET else request)
+    session.start("import")
+    request.session["work"] = session.session_id
+    return HttpResponse(status_url(session.session, owner_of(request)))
+
+
+def report_work(request: HttpRequest, current: int) -> HttpResponse:
+    """Report a figure of the visitor's task; 100 completes it."""
+    session = ProgressSession.get(request.session["work"])
+    assert session is not None
+    session.update("import", current=current, total=100)
+    if current == 100:
+        session.complete("import")
+    return HttpResponse()
 
 
 def any_view(request: HttpRequest, name: str) -> HttpResponseBase:
@@ -40,6 +61,8 @@ urlpatterns = [
     path("tokens/", Tokens.as_view()),
     path("login/<str:name>/", log_in),
     path("logout/", log_out),
+    path("work/", start_work),
+    path("work/<int:current>/", report_work),
     path("live/", include("htmx_live.urls")),
     path("any/<path:rest>", Guestbook.as_view()),
     re_path("^/(?P<rest>.*)", Guestbook.as_view()),  # two slashes, as a careless pattern lets through

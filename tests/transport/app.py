@@ -7,6 +7,7 @@
 import json
 import os
 import threading
+from functools import partial
 
 import django
 from django.core.asgi import get_asgi_application
@@ -19,7 +20,7 @@ django.setup()
 from django_eventstream import send_event  # noqa: E402
 
 from htmx_live.asgi import live_asgi  # noqa: E402
-from htmx_live.transport import eventstream  # noqa: E402
+from htmx_live.transport import body, eventstream  # noqa: E402
 from htmx_live.transport.bus import bus  # noqa: E402
 from htmx_live.transport.hub import current_hub  # noqa: E402
 from htmx_live.transport.stream import stream_response  # noqa: E402
@@ -31,7 +32,7 @@ gate = TrustingGate()
 
 
 async def stream(request: HttpRequest) -> HttpResponse:
-    return await stream_response(request, gate)
+    return await stream_response(request, partial(body.stream, gate))
 
 
 def command(request: HttpRequest) -> JsonResponse:
