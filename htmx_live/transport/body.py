@@ -6,7 +6,7 @@
     waiting ── frames pending ──▶ send them
        ▲ │──── beat due, or behind ──▶ read again: what was missed, or reset; then the beat with the new position
        │ ▼
-       └─┴──── told to end (lifetime, logout, shutdown) ──▶ bye
+       └─┴──── told to end (lifetime, logout, shutdown), also in the middle of a read ──▶ bye
 
 Listening comes before reading, so that nothing falls between; what both bring is dropped by its number.  A beat reads
 again even if nothing seems to be missing: a hand-over that was lost anywhere is made good within one heartbeat.
@@ -22,7 +22,7 @@ from htmx_live.exceptions import StoreUnavailable
 from htmx_live.transport import sse
 from htmx_live.transport.access import Gate, Refusal, Refused
 from htmx_live.transport.hub import Hub, current_hub
-from htmx_live.transport.listener import Listener
+from htmx_live.transport.listener import Ending, Listener
 from htmx_live.transport.messages import Catchup
 from htmx_live.transport.presence import Presence
 from htmx_live.transport.threads import at_beat, at_door
@@ -61,7 +61,8 @@ async def stream(gate: Gate, headers: Mapping[str, str], *, cut: Callable[[], No
             if sleep := listener.rest():
                 await sleep
             elif listener.is_due:
-                yield await _beat(hub, listener, presence)
+                if chunk := await _beat(hub, listener, presence):
+                    yield chunk
             else:
                 yield listener.take()
         yield (listener.take() if listener.is_draining else b"") + sse.BYE
@@ -93,9 +94,11 @@ async def _first(hub: Hub, listener: Listener, presence: Presence, since: str) -
 
     listener.begin_reading()
     try:
-        catchup = await at_door(call)
+        catchup = await listener.wait_for(at_door(call))
     except StoreUnavailable:
         raise Refused(503) from None
+    except Ending:
+        raise Refused(503 if listener.is_draining else 401) from None
     listener.have_read(catchup.epoch, catchup.number)
     hello = sse.hello(heartbeat=settings().HEARTBEAT, retry=random.randint(1000, 3000))
     return hello + _encoded(catchup) + sse.beat(catchup.position)
@@ -111,7 +114,10 @@ async def _beat(hub: Hub, listener: Listener, presence: Presence) -> bytes:
 
     listener.begin_reading()
     try:
-        catchup = await at_beat(call)
+        catchup = await listener.wait_for(at_beat(call))
+    except Ending:
+        listener.have_failed()
+        return b""
     except StoreUnavailable as error:
         listener.have_failed()
         logger.warning("A stream could not catch up and will try again: %s", error)

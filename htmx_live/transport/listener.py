@@ -5,15 +5,22 @@ Its stream sleeps on ``rest()`` until something is to be sent, a beat is due, or
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
 from htmx_live.conf import settings
 from htmx_live.transport.access import Access
 
-__all__ = ["Frame", "Listener"]
+__all__ = ["Ending", "Frame", "Listener"]
+
+Result = TypeVar("Result")
 
 _PENDING = 256  # frames; one more, and the stream reads from the bus instead
 _GRACE = 3.0  # seconds that a stream has to end by itself: less than a server's patience when it shuts down
+
+
+class Ending(Exception):
+    """The stream is to end, before a call that it waited for has returned."""
 
 
 class Frame:
@@ -30,6 +37,7 @@ class Listener:
 
     __slots__ = (
         "_cut",
+        "_ending",
         "_ends_at",
         "_heartbeat",
         "_loop",
@@ -60,6 +68,7 @@ class Listener:
         self._cut = cut
         self._pending: dict[object, Frame] = {}
         self._waiter: asyncio.Future[None] | None = None
+        self._ending: asyncio.Future[None] | None = None  # while the stream waits for a call
         self._heartbeat = chosen.HEARTBEAT
         self._ends_at = loop.time() + chosen.STREAM_LIFETIME * random.uniform(0.8, 1.2)
         # Streams opened together, after a restart, shall not beat together for ever.
@@ -92,6 +101,8 @@ class Listener:
             self._timer.cancel()
             self._timer = self._loop.call_later(_GRACE, self._cut)
             self._wake()
+            if self._ending is not None and not self._ending.done():
+                self._ending.set_result(None)
 
     def stop(self) -> None:
         """The stream has ended."""
@@ -106,6 +117,19 @@ class Listener:
             return None
         self._waiter = self._loop.create_future()
         return self._waiter
+
+    async def wait_for(self, call: Coroutine[Any, Any, Result]) -> Result:
+        """The result of ``call``.  Raise ``Ending`` as soon as the stream is to end, even if the call takes longer."""
+        task, self._ending = asyncio.ensure_future(call), self._loop.create_future()
+        try:
+            if not self.is_ending:
+                await asyncio.wait((task, self._ending), return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                return task.result()
+            raise Ending
+        finally:
+            task.cancel()
+            self._ending = None
 
     def take(self) -> bytes:
         """What is pending, in order; the listener's number becomes that of the last."""
@@ -128,7 +152,7 @@ class Listener:
             del self._pending[key]
 
     def have_failed(self) -> None:
-        """The convergence could not read; the next beat tries again."""
+        """The convergence has not read; the next beat, or the client's next stream, tries again."""
         self._pending.clear()
         self.is_behind = True
 

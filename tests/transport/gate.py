@@ -10,11 +10,16 @@ __all__ = ["TrustingGate"]
 
 
 class TrustingGate:
-    """``calls`` are the gate's calls with the page of each, in order."""
+    """``calls`` are the gate's calls with the page of each, in order.
 
-    def __init__(self) -> None:
+    A page called "slow" keeps the gate busy, from the call named ``blocks`` on, until ``released`` is set.
+    """
+
+    def __init__(self, *, blocks: str = "renewed") -> None:
         self.calls: list[tuple[str, str]] = []
         self.closed_one = threading.Event()
+        self.blocks = blocks
+        self.blocked, self.released = threading.Event(), threading.Event()
 
     def open(self, headers: Mapping[str, str]) -> Access | Refusal:
         page = headers.get("x-live-page", "")
@@ -29,11 +34,17 @@ class TrustingGate:
         )
 
     def opened(self, access: Access) -> None:
-        self.calls.append(("opened", access.page))
+        self._call("opened", access.page)
 
     def renewed(self, access: Access) -> None:
-        self.calls.append(("renewed", access.page))
+        self._call("renewed", access.page)
 
     def closed(self, access: Access) -> None:
         self.calls.append(("closed", access.page))
         self.closed_one.set()
+
+    def _call(self, name: str, page: str) -> None:
+        self.calls.append((name, page))
+        if page == "slow" and name == self.blocks:
+            self.blocked.set()
+            self.released.wait()

@@ -63,6 +63,17 @@ def test_sigterm_says_bye_to_every_stream(tmp_path):
     play(scenario, tmp_path)
 
 
+def test_a_stream_ends_whole_though_the_server_is_slow(tmp_path):
+    """The time of the stream is over while its gate hangs for longer than a client has to take the end."""
+
+    async def scenario(connections, server):
+        stream = await connections.open(x_live_page="slow")
+        assert (await stream.until("bye"))[-1].name == "bye"
+        assert await stream.event() is None  # the response is complete
+
+    play(scenario, tmp_path, HEARTBEAT=0.1, STREAM_LIFETIME=1)
+
+
 def test_sigterm_ends_a_stream_whose_client_does_not_read(tmp_path):
     async def scenario(connections, server):
         with socket.create_connection(("127.0.0.1", server.port)) as deaf:

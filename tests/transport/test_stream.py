@@ -17,6 +17,7 @@ from htmx_live.transport.messages import Catchup
 from htmx_live.transport.stream import Access, Gate
 from tests.transport.gate import TrustingGate
 
+PATIENCE = 20.0  # seconds until what does not come fails a test
 PAGE = {"x-live-page": "p", "x-session": "s"}
 
 
@@ -218,5 +219,57 @@ def test_a_gate_whose_store_is_away_does_not_end_the_stream():
     async def scenario(bus):
         async with opened(ForgetfulGate()) as (_, body):
             assert await anext(body) == f": \nid: {bus.epoch}.0\n\n".encode()
+
+    play(scenario)
+
+
+@asynccontextmanager
+async def busy(blocks: str) -> AsyncIterator[tuple[TrustingGate, AsyncIterator[bytes]]]:
+    """A stream whose gate is in the middle of this call, and stays there for as long as the block runs."""
+    gate = TrustingGate(blocks=blocks)
+    body = stream(gate, {**PAGE, "x-live-page": "slow"}, cut=lambda: None)
+    if blocks == "renewed":
+        await anext(body)
+    reading = asyncio.ensure_future(anext(body))
+    assert await asyncio.to_thread(gate.blocked.wait, PATIENCE)
+
+    async def rest() -> AsyncIterator[bytes]:
+        yield await asyncio.wait_for(reading, PATIENCE)
+        async for chunk in body:
+            yield chunk
+
+    try:
+        yield gate, rest()
+    finally:
+        gate.released.set()
+        await body.aclose()
+
+
+@pytest.mark.parametrize("ends", ["a logout", "a shutdown"])
+def test_a_stream_that_is_to_end_does_not_wait_for_what_it_reads(ends):
+    async def scenario(bus):
+        async with busy("renewed") as (_, rest):
+            bus.publish(["page:slow"], "t", "left for the next stream")
+            if ends == "a logout":
+                bus.close_streams("s")
+            else:
+                current_hub().close()
+            assert b"".join([chunk async for chunk in rest]) == b"event: bye\ndata: {}\n\n"
+
+    with override_settings(HTMX_LIVE={"HEARTBEAT": 0.05}):
+        play(scenario)
+
+
+@pytest.mark.parametrize(("ends", "status"), [("a logout", 401), ("a shutdown", 503)])
+def test_a_stream_that_is_to_end_while_it_opens_is_refused(ends, status):
+    async def scenario(bus):
+        async with busy("opened") as (_, rest):
+            if ends == "a logout":
+                bus.close_streams("s")
+            else:
+                current_hub().close()
+            with pytest.raises(Refused) as refused:
+                await anext(rest)
+            assert refused.value.status == status
 
     play(scenario)
