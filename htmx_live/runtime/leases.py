@@ -12,7 +12,7 @@ import asyncio
 import json
 import logging
 import threading
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
@@ -22,6 +22,7 @@ from htmx_live.events import JobEnd, JobFailure, JobNews, StartJob
 from htmx_live.exceptions import Cancelled, JobTimeout, StoreUnavailable
 from htmx_live.grants import random_id
 from htmx_live.runners.base import Job
+from htmx_live.runtime.coroutines import watched
 from htmx_live.runtime.later import insist
 from htmx_live.runtime.mailbox import post_and_schedule
 from htmx_live.runtime.parts import parts
@@ -137,14 +138,14 @@ class JobLease:
         if self.stopped is not None:
             raise self.stopped
 
-    async def call(self, callback: Callable[..., Awaitable[Result]], *args: Any, **kwargs: Any) -> Result:
+    async def call(self, callback: Callable[..., Coroutine[Any, Any, Result]], *args: Any, **kwargs: Any) -> Result:
         """Await an async callback, which ``_stop()`` cancels."""
         task = asyncio.current_task()
         assert task is not None
         with self._lock:
             self._task = _Task(asyncio.get_running_loop(), task)
         try:
-            return await callback(*args, **kwargs)
+            return await watched(callback)(*args, **kwargs)
         except asyncio.CancelledError:
             self.check()
             raise

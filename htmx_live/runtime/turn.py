@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from types import MethodType
 from typing import Any, Literal
 
-from asgiref.sync import async_to_sync, iscoroutinefunction
+from asgiref.sync import iscoroutinefunction
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 from django.http.response import HttpResponseRedirectBase
@@ -41,6 +42,7 @@ from htmx_live.live import Inner, Live, import_view
 from htmx_live.records import Owner, Record
 from htmx_live.redirects import safe_url
 from htmx_live.runtime.address import address_of, query_of, query_with, read_url
+from htmx_live.runtime.coroutines import run_coroutine
 from htmx_live.runtime.joblist import JobList
 from htmx_live.runtime.parts import parts
 from htmx_live.runtime.surroundings import atomic_where_asked, stand_in
@@ -216,7 +218,7 @@ class Turn:
         if event.handler.background:
             self._call_in_background(event)
         else:
-            self.heed(invoke(event.handler.function, self.view, **event.arguments), event.handler.name)
+            self.heed(invoke(MethodType(event.handler.function, self.view), **event.arguments), event.handler.name)
         self._write_url(event.request)
         self.keep()
         self._note_skip()
@@ -238,7 +240,7 @@ class Turn:
         if not self.record.shared:  # then asked for each viewer
             self.allow()
         request = self.request or self.stand_in
-        self.heed(invoke(type(self.view).mount, self.view, request, **inner.kwargs), "mount")
+        self.heed(invoke(self.view.mount, request, **inner.kwargs), "mount")
         # The page's query string: the request may be an event's, of a view that is mounted again or brings a child.
         self.record = replace(self.record, url=read_url(self.view, self.stand_in))
         self.keep()
@@ -283,11 +285,9 @@ class Turn:
             )
 
 
-def invoke(function: Any, *args: Any, **kwargs: Any) -> Any:
-    """Call a sync or async function of the view from a thread."""
+def invoke(method: Any, /, *args: Any, **kwargs: Any) -> Any:
+    """Call a sync or async method of the view from the thread of its turn."""
     try:
-        if iscoroutinefunction(function):
-            return async_to_sync(function)(*args, **kwargs)
-        return function(*args, **kwargs)
+        return run_coroutine(method, *args, **kwargs) if iscoroutinefunction(method) else method(*args, **kwargs)
     except Cancelled as error:  # no Exception: it would pass by every boundary
-        raise TurnError(f"{function.__qualname__}() raised Cancelled, which only a background job may do.") from error
+        raise TurnError(f"{method.__qualname__}() raised Cancelled, which only a background job may do.") from error

@@ -5,11 +5,12 @@ import http.client
 import json
 import re
 import socket
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from http.cookies import SimpleCookie
 from typing import Any
+from urllib.parse import urlencode
 
 from tests.transport.client import RawStream
 
@@ -37,8 +38,19 @@ class LoadedPage:
         headers = {"x_live_page": self.attribute("data-page"), "last_event_id": self.attribute("data-number")}
         return {**headers, "cookie": self.cookie} if self.cookie else headers
 
-    def event(self, handler: str) -> int:
+    def event(self, handler: str, **arguments: Any) -> int:
         """Post an event; the answer's status."""
+        return _request(self.port, "POST", *self._event(handler, arguments))[0]
+
+    @contextmanager
+    def post(self, handler: str, **arguments: Any) -> Iterator[None]:
+        """Post an event, and leave without having read the answer."""
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)) as connection:
+            connection.request("POST", *self._event(handler, arguments))
+            yield
+
+    def _event(self, handler: str, arguments: dict[str, Any]) -> tuple[str, str, dict[str, str]]:
+        """Path, body and headers."""
         headers = {
             "X-Live": self.attribute("data-live"),
             "X-Live-Page": self.attribute("data-page"),
@@ -46,7 +58,8 @@ class LoadedPage:
             "Cookie": self.cookie,
             "Content-Type": "application/x-www-form-urlencoded",
         }
-        return _request(self.port, "POST", f"/live/event/{handler}/", "_args=%7B%7D", headers)[0]
+        body = urlencode({"_args": json.dumps(arguments)})
+        return f"/live/event/{handler}/", body, headers
 
 
 def load_page(port: int, path: str) -> LoadedPage:
