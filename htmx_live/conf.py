@@ -41,6 +41,7 @@ class Settings:
     REDIS_URL: str = ""  # store, messages and progress in this Redis: for many processes; "": in this process's memory
     REDIS_PREFIX: str = "htmx_live:"  # every key and channel in Redis begins so; one for each site
     REDIS_CLIENT: str | None = None  # dotted path of a factory (url, **options) -> redis.Redis, for Sentinel
+    REDIS_MAX_CONNECTIONS: int = 50  # for calls of one process; one more waits.  Ten others serve leases and streams
     STORE: str | None = None  # dotted path of the store of records; None: RedisStore with REDIS_URL, else MemoryStore
     STATE_TTL: int = 1800  # how long a record outlives its last event, when no page shows it
     HIDDEN_TTL: int = 86_400  # the same for a page that said it is hidden
@@ -61,6 +62,7 @@ class Settings:
 
     # Turns
     BUSY_TIMEOUT: float = 10.0  # how long a click waits for the turn before it; then 409
+    MAX_WAITING_EVENTS: int = 64  # clicks that wait for the turn of one instance; one more is 429 at once
     TICKS: str = "web"  # who ticks: "web" (the processes that serve), or "command" (manage.py live_ticks)
     TURN_THREADS: int = 4  # threads that run pushes, ticks and other background turns
 

@@ -13,6 +13,7 @@
     ├── InstanceExpired     an instance that cannot be brought back
     │   └── StoreNotShared      it lives in the memory of another process
     ├── Busy                another turn of the instance took too long
+    ├── TooManyWaiting      as many events as allowed wait for a turn of the instance already
     ├── TurnError           the code of a view asked for what a turn cannot do
     ├── StoreUnavailable    the store did not answer
     ├── RunnerUnavailable   a job could not be handed to the runner
@@ -44,6 +45,7 @@ __all__ = [
     "StateTooLarge",
     "StoreNotShared",
     "StoreUnavailable",
+    "TooManyWaiting",
     "TurnError",
     "UnknownHandler",
     "UploadTooLarge",
@@ -149,6 +151,19 @@ class Busy(HtmxLiveError):
     """The instance was busy with another turn for longer than ``BUSY_TIMEOUT``."""
 
     status = 409
+
+
+class TooManyWaiting(HtmxLiveError):
+    """An event found ``waiting`` others, as many as are allowed, that wait for a turn of its instance."""
+
+    status = 429
+
+    def __init__(self, instance: str, waiting: int) -> None:
+        self.instance, self.waiting = instance, waiting
+        super().__init__(
+            f"{waiting} events already wait for instance {instance}, which is what HTMX_LIVE['MAX_WAITING_EVENTS'] "
+            "allows. Move slow work of its handlers into jobs."
+        )
 
 
 class TurnError(HtmxLiveError):

@@ -1,17 +1,22 @@
 """The connection to Redis (or Valkey) that the store, the bus and progress share in one process.
 
-Nobody waits long for a Redis that is away: a call fails with ``StoreUnavailable`` after at most ``TIMEOUT`` seconds,
-and for ``PAUSE`` seconds after that the others fail at once.  Then one call tries, while the others go on failing,
-until one has been answered.
+A call checks out one of ``REDIS_MAX_CONNECTIONS`` connections, and waits in line while all are in use: a surge of calls
+takes longer, and is no outage.  Leases are renewed and released on connections of their own, so that a surge ends no
+turn.
+
+While Redis is away, a call fails with ``StoreUnavailable`` after at most ``TIMEOUT`` seconds, and for ``PAUSE`` seconds
+after that the others fail at once.  Then one call tries, while the others go on failing, until one has been answered.
 """
 
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from traceback import walk_tb
+from typing import TYPE_CHECKING, Any, Literal
 
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
@@ -28,8 +33,12 @@ __all__ = ["MAX_WAIT", "PAUSE", "TIMEOUT", "RedisConnection", "Script", "redis_c
 TIMEOUT = 1.0  # seconds to connect, and to be answered
 MAX_WAIT = 0.5  # seconds that a blocking command may ask for; who waits longer calls again
 PAUSE = 1.0  # seconds after a failure in which nobody tries
+CHECKOUT_TIMEOUT = 20.0  # seconds that a call waits for a connection while Redis is well
+LEASE_CONNECTIONS = 8  # beside those for calls
+_RETRY_CHECKOUT = 0.01  # seconds between two tries to get a connection from a project's own, smaller pool
 
 Word = str | int | float
+PoolName = Literal["calls", "leases", "blocking"]
 
 
 @dataclass(frozen=True)
@@ -46,22 +55,38 @@ class Script:
 class RedisConnection:
     """Calls to one Redis; used by many threads at once.  Every key begins with ``prefix``."""
 
-    def __init__(self, url: str, *, prefix: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        prefix: str,
+        clock: Callable[[], float] = time.monotonic,
+        checkout_timeout: float = CHECKOUT_TIMEOUT,
+    ) -> None:
         self.url, self.prefix = url, prefix
-        self._clock = clock
+        self._clock, self._checkout_timeout = clock, checkout_timeout
         self._lock = threading.Lock()
         self._closed_until = 0.0
         self._is_failing = False
+        self._recoveries = 0  # counted, to tell an answer that is missing now from one that was missing before
+        self._pools: dict[PoolName, _Pool] = {
+            "calls": _Pool(self.client, settings().REDIS_MAX_CONNECTIONS),
+            "leases": _Pool(self.client, LEASE_CONNECTIONS),
+            "blocking": _Pool(lambda: self.client(wait=MAX_WAIT), 1),
+        }
         self._epoch, self._epoch_read = "", float("-inf")
 
     def key(self, *words: str) -> str:
         return self.prefix + ":".join(words)
 
-    def call(self, command: str, *args: Word, blocks: bool = False) -> Any:
-        """One command; text in answers is ``str``.  One that ``blocks`` must ask for ``MAX_WAIT`` seconds at most."""
-        return self._guarded(lambda client: _execute(client, command, *args), blocks=blocks)
+    def call(self, command: str, *args: Word, pool: PoolName = "calls") -> Any:
+        """One command; text in answers is ``str``.
 
-    def run(self, script: Script, keys: Iterable[str], args: Iterable[Word] = ()) -> Any:
+        A command that blocks belongs to the pool "blocking", of one connection, and asks for ``MAX_WAIT`` at most.
+        """
+        return self._guarded(lambda client: _execute(client, command, *args), pool=pool)
+
+    def run(self, script: Script, keys: Iterable[str], args: Iterable[Word] = (), *, pool: PoolName = "calls") -> Any:
         """A script, with its ``KEYS`` and ``ARGV``."""
         given = [*(names := list(keys)), *args]
 
@@ -73,7 +98,7 @@ class RedisConnection:
             except NoScriptError:  # Redis was restarted, or has never seen it
                 return _execute(client, "EVAL", script.text, len(names), *given)
 
-        return self._guarded(evaluate)
+        return self._guarded(evaluate, pool=pool)
 
     def client(self, *, wait: float = 0) -> "Redis":
         """A client of its own, whose calls may take ``wait`` seconds longer; it may raise redis-py's errors."""
@@ -90,9 +115,11 @@ class RedisConnection:
             # A pooled connection that has died is seen before it is used. A call that was sent is never repeated.
             "retry": Retry(NoBackoff(), 0),
         }
-        factory = settings().REDIS_CLIENT
-        made: Redis = import_string(factory)(self.url, **options) if factory else Redis.from_url(self.url, **options)
-        return made
+        if factory := settings().REDIS_CLIENT:
+            made: Redis = import_string(factory)(self.url, **options)
+            return made
+        most = max(settings().REDIS_MAX_CONNECTIONS, LEASE_CONNECTIONS)
+        return Redis.from_url(self.url, max_connections=most, **options)
 
     def note_epoch(self, word: str) -> None:
         """The word that changes when Redis has lost its data has just been read; "" when it may have changed."""
@@ -106,49 +133,122 @@ class RedisConnection:
         """Redis is known to answer again: nobody needs to wait for the end of a pause."""
         with self._lock:
             self._is_failing = False
+            self._recoveries += 1
 
     def close(self) -> None:
         """Close the sockets that are open; another call makes others."""
-        for name in ("_client", "_patient"):
-            if client := self.__dict__.pop(name, None):
-                client.close()
+        for pool in self._pools.values():
+            pool.close()
 
-    def _guarded(self, call: "Callable[[Redis], Any]", *, blocks: bool = False) -> Any:
-        from redis.exceptions import ConnectionError, ReadOnlyError, RedisError, TimeoutError
-
-        self._pass()
-        try:
-            answer = call(self._patient if blocks else self._client)
-        except (ConnectionError, TimeoutError, ReadOnlyError, OSError) as error:
-            self._fail()
-            raise StoreUnavailable(f"Redis at {_where(self.url)} does not answer: {error}") from error
-        except RedisError as error:  # out of memory, loading its data, a wrong type: not for all calls
-            raise StoreUnavailable(f"Redis at {_where(self.url)} refused a call: {error}") from error
+    def _guarded(self, call: "Callable[[Redis], Any]", *, pool: PoolName) -> Any:
+        self._raise_if_away()
+        with self._pools[pool].client(self._checkout_timeout) as client:
+            if client is None:
+                raise self._exhausted()
+            answer = self._attempt(call, client)
         if self._is_failing:
             self.heal()
         return answer
 
+    def _attempt(self, call: "Callable[[Redis], Any]", client: "Redis") -> Any:
+        """The answer; waits on while a project's own pool has no connection left.  No call is sent twice."""
+        from redis.exceptions import ConnectionError, ReadOnlyError, RedisError, TimeoutError
+
+        recoveries, give_up = self._recoveries, time.monotonic() + self._checkout_timeout
+        while True:
+            self._pass()  # Redis may have gone away while this call waited
+            try:
+                return call(client)
+            except (ConnectionError, TimeoutError, ReadOnlyError, OSError) as error:
+                if not _is_from_pool(error):
+                    self._fail(recoveries)
+                    raise StoreUnavailable(f"Redis at {_where(self.url)} does not answer: {error}") from error
+                if time.monotonic() > give_up:
+                    raise self._exhausted() from error
+            except RedisError as error:  # out of memory, loading its data, a wrong type: not for all calls
+                raise StoreUnavailable(f"Redis at {_where(self.url)} refused a call: {error}") from error
+            time.sleep(_RETRY_CHECKOUT)
+
+    def _exhausted(self) -> StoreUnavailable:
+        return StoreUnavailable(
+            f"All connections of this process to Redis were in use for {self._checkout_timeout:g} s. Raise "
+            "HTMX_LIVE['REDIS_MAX_CONNECTIONS'], and the size of the pool that HTMX_LIVE['REDIS_CLIENT'] makes, if any."
+        )
+
+    def _raise_if_away(self) -> None:
+        if self._is_failing and self._clock() < self._closed_until:
+            raise StoreUnavailable(f"Redis at {_where(self.url)} did not answer just now.")
+
     def _pass(self) -> None:
         """Let one call through after each pause."""
-        if not self._is_failing:
+        if self._is_failing:
+            with self._lock:
+                self._raise_if_away()
+                self._closed_until = self._clock() + TIMEOUT + PAUSE
+
+    def _fail(self, recoveries: int) -> None:
+        """A call that began ``recoveries`` ago was not answered: what Redis has answered since says more."""
+        with self._lock:
+            if recoveries == self._recoveries:
+                self._is_failing, self._closed_until = True, self._clock() + PAUSE
+
+
+class _Pool:
+    """One redis-py client for ``size`` calls at once; further calls wait in line, first come, first served."""
+
+    def __init__(self, make: "Callable[[], Redis]", size: int) -> None:
+        self._make, self._free = make, size
+        self._lock = threading.Lock()
+        self._made: Redis | None = None
+        self._waiting: deque[threading.Event] = deque()
+
+    @contextmanager
+    def client(self, timeout: float) -> "Iterator[Redis | None]":
+        """The client, for one call; None when it was not this call's turn within ``timeout`` seconds."""
+        if not self._enter(timeout):
+            yield None
             return
+        try:
+            with self._lock:
+                made = self._made = self._made or self._make()
+            yield made
+        finally:
+            self._leave()
+
+    def close(self) -> None:
         with self._lock:
-            if self._is_failing and self._clock() < self._closed_until:
-                raise StoreUnavailable(f"Redis at {_where(self.url)} did not answer just now.")
-            self._closed_until = self._clock() + TIMEOUT + PAUSE
+            made, self._made = self._made, None
+        if made is not None:
+            made.close()
 
-    def _fail(self) -> None:
+    def _enter(self, timeout: float) -> bool:
+        turn = threading.Event()
         with self._lock:
-            self._is_failing, self._closed_until = True, self._clock() + PAUSE
+            if self._free:
+                self._free -= 1
+                return True
+            self._waiting.append(turn)
+        try:
+            turn.wait(timeout)
+        except BaseException:  # a signal's handler raised
+            if not self._withdraw(turn):
+                self._leave()
+            raise
+        return not self._withdraw(turn)
 
-    @cached_property
-    def _client(self) -> "Redis":
-        return self.client()
+    def _withdraw(self, turn: threading.Event) -> bool:
+        """Stop waiting; False when the turn has come."""
+        with self._lock:
+            if not turn.is_set():
+                self._waiting.remove(turn)
+            return not turn.is_set()
 
-    @cached_property
-    def _patient(self) -> "Redis":
-        """For calls that block: they must not keep the others' connections."""
-        return self.client(wait=MAX_WAIT)
+    def _leave(self) -> None:
+        with self._lock:
+            if self._waiting:
+                self._waiting.popleft().set()
+            else:
+                self._free += 1
 
 
 _lock = threading.Lock()
@@ -184,6 +284,18 @@ def _forget() -> None:
 
 def _execute(client: "Redis", *words: Word) -> Any:
     return client.execute_command(*words)  # type: ignore[no-untyped-call]
+
+
+def _is_from_pool(error: BaseException) -> bool:
+    """Whether a pool raised ``error`` because all its connections are in use.
+
+    By its class it cannot be told from an outage.  But an outage is raised by a connection that connects or talks.
+    """
+    from redis.connection import AbstractConnection, ConnectionPool
+
+    raised_in = [frame.f_locals.get("self") for frame, _ in walk_tb(error.__traceback__)]
+    is_talking = any(isinstance(one, AbstractConnection) for one in raised_in)
+    return not is_talking and any(isinstance(one, ConnectionPool) for one in raised_in)
 
 
 def _where(url: str) -> str:

@@ -2,11 +2,15 @@
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
+from redis import BlockingConnectionPool, ConnectionPool, Redis
 
 from htmx_live.exceptions import StoreUnavailable
 from htmx_live.redis_connection import PAUSE, RedisConnection, Script, redis_connection
@@ -100,6 +104,97 @@ def test_a_refused_call_closes_nothing(connection: RedisConnection) -> None:
     with pytest.raises(StoreUnavailable, match="refused a call"):
         connection.call("LPUSH", connection.key("text"), "b")
     assert connection.call("GET", connection.key("text")) == "a"
+
+
+# More calls than connections
+
+
+@contextmanager
+def in_use(connection: RedisConnection, count: int) -> Iterator[None]:
+    """So many calls are under way, each with a connection."""
+    held, let_go = threading.Semaphore(0), threading.Event()
+
+    def hold(client: "Redis") -> None:
+        checked_out = client.connection_pool.get_connection()
+        held.release()
+        let_go.wait()
+        client.connection_pool.release(checked_out)
+
+    with ThreadPoolExecutor(count) as pool:
+        calls = [pool.submit(connection._guarded, hold, pool="calls") for _ in range(count)]
+        try:
+            for _ in calls:
+                assert held.acquire(timeout=30)
+            yield
+        finally:
+            let_go.set()
+
+
+def raising(url: str, **options: Any) -> "Redis":
+    """A project's client: its pool of two connections raises when both are in use."""
+    return Redis(connection_pool=ConnectionPool.from_url(url, max_connections=2, **options))
+
+
+def blocking(url: str, **options: Any) -> "Redis":
+    """Another one: its pool raises a plain ``ConnectionError`` after a moment."""
+    return Redis(connection_pool=BlockingConnectionPool.from_url(url, max_connections=2, timeout=0.01, **options))
+
+
+CHOICES = [
+    {"REDIS_MAX_CONNECTIONS": 2},
+    {"REDIS_CLIENT": f"{__name__}.raising"},
+    {"REDIS_CLIENT": f"{__name__}.blocking"},
+]
+
+
+@pytest.fixture(params=CHOICES)
+def narrow(request: pytest.FixtureRequest, server: RedisServer, settings: Any) -> RedisConnection:
+    """Two connections at most."""
+    settings.HTMX_LIVE = request.param
+    return RedisConnection(server.url, prefix="narrow:")
+
+
+def test_calls_wait_for_a_connection(narrow: RedisConnection) -> None:
+    with ThreadPoolExecutor(50) as pool:
+        with in_use(narrow, 2):
+            answers = [pool.submit(narrow.call, "ECHO", str(number)) for number in range(200)]
+        assert [answer.result() for answer in answers] == [str(number) for number in range(200)]
+
+
+def test_a_pool_without_a_free_connection_is_no_outage(narrow: RedisConnection) -> None:
+    narrow._checkout_timeout = 0.05
+    with in_use(narrow, 2), pytest.raises(StoreUnavailable, match=r"in use for 0\.05 s\. Raise HTMX_LIVE"):
+        narrow.call("PING")
+    assert narrow.call("ECHO", "at once") == "at once"
+
+
+def test_calls_that_wait_for_a_connection_fail_soon_when_redis_goes_away(
+    narrow: RedisConnection, server: RedisServer
+) -> None:
+    server.freeze()
+    with ThreadPoolExecutor(50) as pool:
+        errors = [str(answer.exception()) for answer in [pool.submit(narrow.call, "PING") for _ in range(50)]]
+    assert {"does not answer" in error or "did not answer just now" in error for error in errors} == {True}
+    server.thaw()
+
+
+def test_leases_have_connections_of_their_own(narrow: RedisConnection, settings: Any) -> None:
+    with in_use(narrow, 2):
+        assert narrow.call("ECHO", "renewed", pool="leases") == "renewed"
+
+
+def test_a_call_that_began_before_redis_answered_again_opens_nothing(
+    connection: RedisConnection, server: RedisServer
+) -> None:
+    """Its connection broke in an outage that is over."""
+    with ThreadPoolExecutor(1) as pool, server.client() as redis:
+        late = pool.submit(connection.call, "BLPOP", "late", 0.9)
+        while not (blocked := [each["id"] for each in redis.client_list() if each["cmd"] == "blpop"]):
+            assert not late.done()
+        connection.heal()
+        redis.client_kill_filter(_id=blocked[0])
+        assert isinstance(late.exception(), StoreUnavailable)
+    assert connection.call("ECHO", "at once") == "at once"
 
 
 def test_a_password_is_in_no_message() -> None:

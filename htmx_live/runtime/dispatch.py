@@ -48,15 +48,17 @@ def dispatch(instance: str, event: Event) -> Turned | None:
     """Apply ``event``; the answer to a user's event, None for a background one.
 
     A background event inside of the caller's transaction waits for its commit, and is dropped by a rollback.
-    Raises ``Busy``, ``InstanceGone``, ``PermissionDenied`` and whatever the handler raised; then nothing has changed.
+    Raises ``Busy``, ``TooManyWaiting``, ``InstanceGone``, ``PermissionDenied`` and what the handler raised; nothing has
+    changed then.
     """
     store = parts().store
     if isinstance(event, Mail):
         after_commit(lambda: _post(instance, event))
         return None
-    lease = store.acquire(instance, wait=settings().BUSY_TIMEOUT)
+    limits = settings()
+    lease = store.acquire(instance, wait=limits.BUSY_TIMEOUT, max_waiting=limits.MAX_WAITING_EVENTS)
     if lease is None:
-        raise Busy(f"Instance {instance} was busy for more than {settings().BUSY_TIMEOUT} s.")
+        raise Busy(f"Instance {instance} was busy for more than {limits.BUSY_TIMEOUT} s.")
     return _hold(lease, event)
 
 

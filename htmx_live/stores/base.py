@@ -72,9 +72,10 @@ class Store(Protocol):
         Who does not need their ``state`` says so: a store may then leave it out, and be quicker.
         """
 
-    def acquire(self, instance: str, *, wait: float) -> Lease | None:
+    def acquire(self, instance: str, *, wait: float, max_waiting: int | None = None) -> Lease | None:
         """The lease, waiting up to ``wait`` for it, first come, first served; None when it took longer.
 
+        Raises ``TooManyWaiting`` at once when it would have to wait and ``max_waiting`` others do already.
         Background turns seldom wait (0): who holds the lease learns of their mail when releasing it.
         """
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from itertools import chain, islice
 
 from htmx_live.conf import settings
+from htmx_live.exceptions import TooManyWaiting
 from htmx_live.grants import random_id
 from htmx_live.records import Owner, Record
 from htmx_live.stores.base import Lease, Loaded
@@ -155,7 +156,7 @@ class MemoryStore(Holds, Deadlines):
 
     # Leases
 
-    def acquire(self, instance: str, *, wait: float) -> Lease | None:
+    def acquire(self, instance: str, *, wait: float, max_waiting: int | None = None) -> Lease | None:
         waiter = _Waiter(random_id())
         with self._mutex:
             queue = self._queues.get(instance)
@@ -164,6 +165,8 @@ class MemoryStore(Holds, Deadlines):
                 return Lease(instance=instance, token=waiter.token)
             if wait <= 0:
                 return None
+            if max_waiting is not None and len(queue.waiters) >= max_waiting:
+                raise TooManyWaiting(instance, max_waiting)
             queue.waiters.append(waiter)
         if not waiter.granted.wait(wait):
             with self._mutex:

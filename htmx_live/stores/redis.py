@@ -13,25 +13,27 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from htmx_live.conf import settings
-from htmx_live.exceptions import StoreUnavailable
+from htmx_live.exceptions import StoreUnavailable, TooManyWaiting
 from htmx_live.grants import random_id
 from htmx_live.records import Owner, Record
-from htmx_live.redis_connection import MAX_WAIT, RedisConnection, redis_connection
+from htmx_live.redis_connection import RedisConnection, redis_connection
 from htmx_live.stores.base import Lease, Loaded
 from htmx_live.stores.deadlines import HANDED_FOR
 from htmx_live.stores.encoding import FIELDS, Unreadable, decode_record, encode_record
 from htmx_live.stores.renewal import HEIR_TTL, Renewal
 from htmx_live.stores.scripts import Scripts, milliseconds
 from htmx_live.stores.subscriptions import CHANNELS_PER_PAGE
+from htmx_live.stores.wakeups import Wakeups
 
 __all__ = ["RedisStore"]
 
 logger = logging.getLogger("htmx_live.stores")
 
 _EPOCH_AGE = 1.0  # seconds for which the epoch that was read last is believed
-_WAITER_TTL = 3.0  # seconds after which a waiter that does not ask again has died
+_WAITER_TTL = 5.0  # seconds after which a waiter that does not ask again has died
 _MAIL_GRACE = 2.0  # seconds beyond a lost lease after which somebody looks after the mail
-_SHORTEST_WAIT = 0.01  # seconds; Redis reads 0 as for ever
+_ASK_AGAIN = 1.0  # seconds after which a waiter asks without having been woken
+_FULL, _HELD = -1, 1  # answers of acquire.lua
 
 Word = str | int
 
@@ -43,6 +45,7 @@ class RedisStore:
         self._connection = connection or redis_connection()
         self._scripts = Scripts(self._connection, clock)
         self._renewal = Renewal(self._scripts)
+        self._wakeups = Wakeups(self._connection)
         # What came with a lease, for the thread that holds it: it loads next, and needs no call for that.
         self._fetched: dict[str, tuple[int, list[Any] | None]] = {}
 
@@ -112,34 +115,40 @@ class RedisStore:
 
     # Leases
 
-    def acquire(self, instance: str, *, wait: float) -> Lease | None:
-        lease = Lease(instance=instance, token=random_id())
+    def acquire(self, instance: str, *, wait: float, max_waiting: int | None = None) -> Lease | None:
+        lease, give_up = Lease(instance=instance, token=random_id()), time.monotonic() + wait
         try:
-            return lease if self._take(lease, time.monotonic() + wait) else None
+            with self._wakeups.expect(lease.token) as handed:
+                while not self._take(lease, waits=(left := give_up - time.monotonic()) > 0, max_waiting=max_waiting):
+                    if left <= 0:
+                        return None
+                    self._wakeups.listen()
+                    handed.wait(min(left, _ASK_AGAIN))
+                    handed.clear()  # it may come too late: then the lease is another's
+                return lease
         except StoreUnavailable:
             self._renewal.give_up(lease)
             raise
 
-    def _take(self, lease: Lease, give_up: float) -> bool:
-        """Whether ``lease`` is ours; in between it sleeps in Redis, until it is handed the lease or asks again."""
-        while True:
-            left = give_up - time.monotonic()
-            times = milliseconds(settings().LEASE_TTL), int(left > 0), milliseconds(_WAITER_TTL)
-            is_mine, *fetched = self._scripts.run("acquire", lease.instance, lease.token, *times)
-            if is_mine:
-                self._renewal.add(lease)
-                self._fetched[lease.instance] = threading.get_ident(), fetched[0]
-                return True
-            if left <= 0:
-                return False
-            sleep = max(_SHORTEST_WAIT, min(left, MAX_WAIT))
-            self._connection.call("BLPOP", self._connection.key("wake", lease.token), sleep, blocks=True)
+    def _take(self, lease: Lease, *, waits: bool, max_waiting: int | None) -> bool:
+        """Ask once; whether ``lease`` is held now.  If not and it ``waits``, it has its place in the queue."""
+        process = self._wakeups.process if waits else ""
+        times = milliseconds(settings().LEASE_TTL), process, milliseconds(_WAITER_TTL)
+        most = -1 if max_waiting is None else max_waiting
+        answer, *fetched = self._scripts.run("acquire", lease.instance, lease.token, *times, most)
+        if answer == _FULL:
+            raise TooManyWaiting(lease.instance, most)
+        if answer == _HELD:
+            self._renewal.add(lease)
+            self._fetched[lease.instance] = threading.get_ident(), fetched[0]
+        return bool(answer == _HELD)
 
     def release(self, lease: Lease) -> bool:
         self._fetched.pop(lease.instance, None)
         self._renewal.remove(lease)
         try:
-            return bool(self._scripts.run("release", lease.instance, lease.token, milliseconds(HEIR_TTL)))
+            heir = milliseconds(HEIR_TTL)
+            return bool(self._scripts.run("release", lease.instance, lease.token, heir, pool="leases"))
         except StoreUnavailable:
             self._renewal.give_up(lease)
             raise

@@ -80,9 +80,9 @@ class Renewal:
 
     def _look_after(self, held: list[Lease], given_up: list[Lease]) -> None:
         words = [word for lease in held for word in (lease.instance, lease.token)]
-        self._scripts.run("renew", milliseconds(settings().LEASE_TTL), *words)
+        self._scripts.run("renew", milliseconds(settings().LEASE_TTL), *words, pool="leases")
         for lease in given_up:
             # Mail that is left comes up by its deadline.
-            self._scripts.run("release", lease.instance, lease.token, milliseconds(HEIR_TTL))
+            self._scripts.run("release", lease.instance, lease.token, milliseconds(HEIR_TTL), pool="leases")
             with self._lock:
                 del self._given_up[lease.token]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from htmx_live.conf import settings
-from htmx_live.redis_connection import RedisConnection, Script
+from htmx_live.redis_connection import PoolName, RedisConnection, Script
 
 __all__ = ["Scripts", "milliseconds"]
 
@@ -22,11 +22,11 @@ class Scripts:
     def __init__(self, connection: RedisConnection, clock: Callable[[], float] | None) -> None:
         self._connection, self._clock = connection, clock
 
-    def run(self, name: str, *words: str | int) -> Any:
+    def run(self, name: str, *words: str | int, pool: PoolName = "calls") -> Any:
         limits = settings()
         times = map(milliseconds, (limits.STATE_TTL, limits.HIDDEN_TTL, limits.GRANT_MAX_AGE))
         now = "" if self._clock is None else milliseconds(self._clock())
-        return self._connection.run(_script(name), [self._connection.key()], [now, *times, *words])
+        return self._connection.run(_script(name), [self._connection.key()], [now, *times, *words], pool=pool)
 
 
 def milliseconds(seconds: float) -> int:

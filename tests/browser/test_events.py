@@ -132,7 +132,7 @@ def test_an_abort_of_a_waiting_event_sends_nothing(live: LivePage) -> None:
         (410, {}, "This page has expired. Reload it to go on."),
         (413, {}, "That is too large."),
         (422, {"X_Live_Field": "year"}, "That value does not fit: year"),
-        (429, {}, "That was a little fast."),
+        (429, {}, "Too many requests. Please wait a moment."),
         (500, {"X_Live_Error": "a1b2"}, "Something went wrong. We wrote it down as a1b2."),
         (503, {}, "The service is not available at the moment."),
         (418, {}, "That did not work."),

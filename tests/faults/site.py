@@ -42,6 +42,11 @@ class Desk(LiveView):
         self.clicks += 1
 
     @event_handler
+    def hold(self, file: str) -> None:
+        """A turn that lasts until the file's twin ``.go`` is there."""
+        self.work(file)
+
+    @event_handler
     def start(self, file: str, retries: int = 0) -> None:
         self.start_async(self.work, file, name="work", retries=retries)
 

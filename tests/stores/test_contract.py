@@ -1,12 +1,13 @@
 """What every store promises; see ``htmx_live.stores.base``."""
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from htmx_live.exceptions import TooManyWaiting
 from htmx_live.records import JobRow, Owner, Record
 from htmx_live.testing import ManualClock
 
@@ -294,3 +295,22 @@ def test_one_owners_records_never_push_out_anothers(store: Any, settings: Any) -
     for number in range(10):
         store.create(record(str(number)))
     assert (store.count(ADA), store.load("bens") is not None) == (2, True)
+
+
+def test_beyond_the_most_that_wait_for_a_lease_an_event_is_refused_at_once(store: Any) -> None:
+    lease = store.acquire("one", wait=0)
+    with ThreadPoolExecutor(3) as pool:
+        waiting = [pool.submit(store.acquire, "one", wait=60) for _ in range(3)]
+        with pytest.raises(TooManyWaiting, match="3 events already wait for instance one"):
+            while True:  # until the three wait
+                store.acquire("one", wait=0.01, max_waiting=3)
+        store.release(lease)
+        for each in as_completed(waiting):
+            store.release(each.result(60))
+    assert store.acquire("one", wait=0, max_waiting=3) is not None
+
+
+def test_nobody_waits_where_none_may(store: Any) -> None:
+    assert store.acquire("one", wait=60, max_waiting=0) is not None
+    with pytest.raises(TooManyWaiting):
+        store.acquire("one", wait=60, max_waiting=0)

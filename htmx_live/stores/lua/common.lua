@@ -8,7 +8,7 @@
 --   page:<page>         hash: `present` and `kept`, the times until which it is;  members:<page> sorted set of instances
 --   owner:<key>         sorted set of instances, used longest ago first;  view:<path> set of instances
 --   channels:<page>     sorted set of subscriptions;  heard:<page> when it was last heard of
---   lease:<instance>, queue:<instance>, waiting:<token>, wake:<token>   see acquire.lua
+--   lease:<instance>, queue:<instance>, waiting:<token>, wake:<process>   see acquire.lua
 --   hold:<name>         a named lease;  deadlines sorted set of names by time, with their notes in the hash `notes`
 --
 -- Whether a record has expired is told by its fields.  Keys expire by themselves a little later, so that nothing stays.

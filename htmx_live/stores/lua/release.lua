@@ -6,10 +6,11 @@ if redis.call('GET', lease) ~= ARGV[6] then
 end
 local heir = redis.call('LPOP', key('queue', instance))
 while heir do
-  if redis.call('EXISTS', key('waiting', heir)) == 1 then
+  local process = redis.call('GET', key('waiting', heir))
+  if process then
     redis.call('SET', lease, heir, 'PX', ARGV[7])
-    redis.call('RPUSH', key('wake', heir), 1)
-    redis.call('PEXPIRE', key('wake', heir), ARGV[7])
+    redis.call('RPUSH', key('wake', process), heir)
+    redis.call('PEXPIRE', key('wake', process), ARGV[7])
     return 0
   end
   heir = redis.call('LPOP', key('queue', instance))
