@@ -16,6 +16,7 @@ from asgiref.sync import sync_to_async
 from django.http import HttpRequest
 from django.shortcuts import resolve_url
 
+from htmx_live.attributes import mounted_names
 from htmx_live.callbacks import job_start
 from htmx_live.events import CancelJobs, Notice, PushTo, Redirect, ResetForms, WriteText
 from htmx_live.exceptions import StateError, TurnError
@@ -64,6 +65,7 @@ class Live(KeepsFiles, KnowsJobs):
     handlers: ClassVar[Mapping[str, Handler]] = {}
     _guarded: ClassVar[frozenset[str]] = frozenset()
     _defaults: ClassVar[Mapping[str, Any]] = {}
+    _mounted: ClassVar[frozenset[str]] = frozenset()
     _live: Inner
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -71,6 +73,7 @@ class Live(KeepsFiles, KnowsJobs):
         cls.handlers = registry(cls)
         cls._guarded = frozenset(_guarded_names(cls))
         cls._defaults = dict(_plain_attributes(cls))
+        cls._mounted = mounted_names(cls)
 
     def __init__(self, inner: Inner) -> None:
         self.__dict__["_live"] = inner

@@ -55,6 +55,9 @@ class Record:
     key to its instance and a digest of its kwargs, ``parent`` is the instance that contains this one.  ``language``
     to ``query`` describe the page as its user last saw it, ``url`` holds what its address leaves out of ``url_state``.
     ``earlier_epochs`` are those of the stores that lost it, newest last: it has been mounted again since.
+    ``unset`` are attributes that ``mount()`` may set and that the view did without when it was last saved, as a
+    conditional one: code that misses no others can read the state.  ``is_broken``: its last turn failed because the
+    view lacked an attribute.
     A shared one is rendered in variants (runtime/variants.py): ``viewed`` says when each was last seen to be in use,
     in seconds since 1970, and ``digests`` stand in the place of ``digest``.
     """
@@ -67,6 +70,8 @@ class Record:
     shared: bool = False
     rev: int = 0
     state: dict[str, str] = field(default_factory=dict)
+    unset: tuple[str, ...] = ()
+    is_broken: bool = False
     jobs: tuple[JobRow, ...] = ()
     lost: tuple[JobRow, ...] = ()
     pages: tuple[str, ...] = ()

@@ -20,7 +20,7 @@ from django.http import HttpRequest, HttpResponse
 
 from htmx_live.conf import settings
 from htmx_live.embed import complete
-from htmx_live.exceptions import ArgumentsTooLarge, GrantError, InstanceGone, MalformedArguments, StateError
+from htmx_live.exceptions import ArgumentsTooLarge, GrantError, InstanceGone, MalformedArguments
 from htmx_live.fragments import Fragment, join
 from htmx_live.grants import ViewGrant
 from htmx_live.listening import listen_again
@@ -34,12 +34,12 @@ from htmx_live.runtime.mount import Visit, adopt, mount_again
 from htmx_live.runtime.parts import parts
 from htmx_live.runtime.present import present
 from htmx_live.runtime.processes import check_position
+from htmx_live.runtime.revive import revive
 from htmx_live.runtime.shared import look_again
-from htmx_live.runtime.turn import Turn
 from htmx_live.runtime.variants import as_shown_on
 from htmx_live.transport.bus import Catchup, Message
 from htmx_live.transport.channels import page_channel, user_channel
-from htmx_live.transport.messages import APPEND
+from htmx_live.transport.messages import APPEND, SYNC
 from htmx_live.transport.texts import append_data
 
 __all__ = ["MAX_REV", "Question", "answer_sync", "end_unnamed", "read_question"]
@@ -175,10 +175,8 @@ class _Answers:
     def _is_current(self, record: Record, rev: int) -> bool:
         """Add what a root at ``rev`` lacks; False when its record's state cannot be read any more."""
         try:
-            view = Turn(record, request=self._visit.request).view
-        except StateError:
-            logger.exception("The state of instance %s (%s) cannot be read", record.instance, record.view)
-            end(record.instance)
+            view = revive(record, request=self._visit.request).view
+        except InstanceGone:
             return False
         if not view.has_permission():
             raise PermissionDenied(f"{record.view}.has_permission() said no.")
@@ -204,8 +202,8 @@ class _Answers:
         """What was published to a page that has no stream."""
         shown = {fragment.target for fragment in self._fragments}
         for message in messages:
-            if message.event == APPEND:
-                continue  # the page has named its text streams, and add_text has answered
+            if message.event in (APPEND, SYNC):
+                continue  # the page has named its roots and text streams, which has been answered
             if message.event:
                 self._add_message(message.event, message.data)
             elif message.target not in shown:

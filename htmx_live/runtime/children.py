@@ -18,7 +18,7 @@ from django.core.exceptions import PermissionDenied
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from htmx_live.exceptions import TurnError
+from htmx_live.exceptions import InstanceGone, TurnError
 from htmx_live.grants import random_id
 from htmx_live.live import Live, view_path
 from htmx_live.records import SHARED, Record
@@ -58,10 +58,17 @@ def child(turn: Turn, cls: type[Live], *, kwargs: dict[str, Any], key: str, tag:
     known = parts().store.load(instance) if known_digest == digest else None
     if known is not None:
         turn.children[name] = (instance, digest)
-        return present(known.record).html if turn.mode == "full" else _kept(instance, tag or cls.root_tag)
+        return _present(known.record) if turn.mode == "full" else _kept(instance, tag or cls.root_tag)
     if turn.mode == "full":
         return SafeString()  # nothing is mounted by looking; the parent's next turn brings it
     return _born(turn, name, digest, _record(turn, cls, name=name, kwargs=given, tag=tag, css=css))
+
+
+def _present(record: Record) -> SafeString:
+    try:
+        return present(record).html
+    except InstanceGone:  # other code has saved it
+        return SafeString()
 
 
 def _kept(instance: str, tag: str) -> SafeString:

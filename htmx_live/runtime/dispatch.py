@@ -35,7 +35,7 @@ from htmx_live.runtime.present import present
 from htmx_live.runtime.revive import revive
 from htmx_live.runtime.surroundings import after_commit, around, atomic_where_asked
 from htmx_live.runtime.sweeping import keeping
-from htmx_live.runtime.turn import Asked, Turn
+from htmx_live.runtime.turn import Asked, Turn, lacks_attribute
 from htmx_live.runtime.variants import as_shown_on, variant_on
 from htmx_live.stores.base import Lease, Loaded
 
@@ -152,8 +152,9 @@ def _run(lease: Lease, loaded: Loaded, event: Call | Adopt | None) -> _Saved:
         saved = _apply(loaded.record, event, letters)
     except (InstanceGone, StoreUnavailable):
         raise
-    except Exception:  # a boundary: jobs that have ended must end on the page too, whatever fails around their turn
+    except Exception as error:  # a boundary: jobs that have ended must end on the page too, whatever fails
         if event is not None:
+            _note_failure(lease, loaded.record, error)
             raise
         saved = _give_up(loaded.record, letters)
     announce(lease.instance, saved.turn.jobs.starts if saved.turn else ())
@@ -169,6 +170,12 @@ def _run(lease: Lease, loaded: Loaded, event: Call | Adopt | None) -> _Saved:
             end(born.turned.record.instance)
         raise InstanceGone(f"Instance {lease.instance} ended while its turn was running.")
     return saved
+
+
+def _note_failure(lease: Lease, record: Record, error: Exception) -> None:
+    """Keep a reload from taking over a record on which the running code fails for want of an attribute."""
+    if lacks_attribute(error) and not record.is_broken:
+        parts().store.save(replace(record, rev=record.rev + 1, is_broken=True), lease=lease)
 
 
 def _apply(record: Record, event: Call | Adopt | None, letters: Iterable[str]) -> _Saved:

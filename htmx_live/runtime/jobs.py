@@ -51,6 +51,7 @@ from htmx_live.runtime.mail import ended
 from htmx_live.runtime.mailbox import post_and_schedule
 from htmx_live.runtime.parts import give_perform, parts
 from htmx_live.runtime.pen import Pen
+from htmx_live.runtime.revive import check_state
 from htmx_live.runtime.surroundings import after_commit, around, stand_in
 from htmx_live.runtime.watch import on_overdue
 from htmx_live.state import State, decode, encode, encode_state
@@ -145,6 +146,7 @@ class _Run:
     def enter(self) -> None:
         """Make the view, in its surroundings; ``PermissionDenied`` when it must not be used any more."""
         record, row = self._record, self._row
+        check_state(record)  # the turn that hears of the failure ends the instance
         self._surroundings.enter_context(around(record))
         inner = Inner(
             record=record,

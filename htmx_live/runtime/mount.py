@@ -123,6 +123,8 @@ def adopt(instance: str, visit: Visit, *, like: Record) -> Turned | None:
     loaded = parts().store.load(instance)
     if loaded is None or loaded.record.shared or _identity(loaded.record) != _identity(like):
         return None
+    if loaded.record.is_broken:
+        return None
     facts = {name: getattr(like, name) for name in _FACTS}
     return _adopt(loaded.record, Adopt(page=visit.page, request=visit.request, facts=facts))
 

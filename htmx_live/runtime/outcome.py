@@ -65,7 +65,15 @@ class Turned:
 def rendered(turn: Turn, *, is_background: bool) -> tuple[Record, Shown]:
     """The record to be saved, and what is to be shown of it."""
     jobs, lost = tuple(turn.jobs.rows), tuple(turn.jobs.lost)
-    record = replace(turn.record, rev=turn.record.rev + 1, state=turn.state, jobs=jobs, lost=lost)
+    record = replace(
+        turn.record,
+        rev=turn.record.rev + 1,
+        state=turn.state,
+        unset=_unset(turn),
+        is_broken=turn.is_broken or (is_background and turn.record.is_broken),
+        jobs=jobs,
+        lost=lost,
+    )
     is_changed = turn.renders or record.jobs != turn.record.jobs
     if record.shared:
         turn.end_event()
@@ -77,6 +85,11 @@ def rendered(turn: Turn, *, is_background: bool) -> tuple[Record, Shown]:
     is_sent = digest == record.digest and not turn.resends
     record = replace(record, children=children, digest=digest)
     return record, {} if is_sent else {"": rendering.fragment(record, inner)}
+
+
+def _unset(turn: Turn) -> tuple[str, ...]:
+    """See ``Record``.  Names that only other code knows stay, for its processes may still run."""
+    return tuple(sorted(type(turn.view)._mounted.union(turn.record.unset) - turn.state.keys()))
 
 
 def _in_variants(turn: Turn, record: Record, *, is_changed: bool, is_background: bool) -> tuple[Record, Shown]:

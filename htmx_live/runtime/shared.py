@@ -14,7 +14,7 @@ from django.http import HttpRequest
 
 from htmx_live.conf import site_facts
 from htmx_live.events import Viewed
-from htmx_live.exceptions import TurnError
+from htmx_live.exceptions import InstanceGone, TurnError
 from htmx_live.fragments import Fragment
 from htmx_live.letters import fold_of, write_mail
 from htmx_live.live import Live, view_path
@@ -51,7 +51,11 @@ def show_shared(
     record = loaded.record if loaded else record
     _say(record, variant)
     watch(record)
-    return record, present(in_variant(record, variant))
+    try:
+        return record, present(in_variant(record, variant))
+    except InstanceGone:  # other code has saved it
+        record = _mount(viewed(_record(cls, kwargs, tag=tag, css=css), variant))
+        return record, present(in_variant(record, variant))
 
 
 def look_again(record: Record, page: str) -> None:

@@ -48,7 +48,7 @@ from htmx_live.runtime.parts import parts
 from htmx_live.runtime.surroundings import atomic_where_asked, stand_in
 from htmx_live.state import decode, encode_state
 
-__all__ = ["Asked", "Turn", "invoke"]
+__all__ = ["Asked", "Turn", "invoke", "lacks_attribute"]
 
 logger = logging.getLogger("htmx_live.runtime")
 
@@ -89,6 +89,7 @@ class Turn:
         self.pushes: list[PushTo] = []
         self.renders = False  # an event wants to be seen
         self.resends = False  # what was rendered last may have reached nobody
+        self.is_broken = False  # one of its events failed because the view lacks an attribute
         self.page = ""
         self._is_rendering = False
         self.address = ""  # what the address bar should show from now on, after "push " or "replace "
@@ -170,7 +171,8 @@ class Turn:
                 yield
                 self.keep()
             self._note_skip()
-        except Exception:  # a boundary: one background event that fails must not keep the others from their turn
+        except Exception as raised:  # a boundary: one event that fails must not keep the others from their turn
+            self.is_broken |= lacks_attribute(raised)
             error = random_id()[:8]
             logger.exception("%s of %s failed (error %s)", what, self.record.view, error)
             self.jobs, self.pushes = jobs, pushes
@@ -229,6 +231,8 @@ class Turn:
         self.allow()
         if self.record.shared:
             return  # linked to the page when it is shown there
+        # A child that is gone comes back with a render.
+        self.renders = any(parts().store.load(child) is None for child in self.record.own_children())
         others = tuple(page for page in self.record.pages if page != event.page)
         self.record = replace(self.record, pages=(*others, event.page)[-_PAGES_KEPT:])
 
@@ -291,3 +295,8 @@ def invoke(method: Any, /, *args: Any, **kwargs: Any) -> Any:
         return run_coroutine(method, *args, **kwargs) if iscoroutinefunction(method) else method(*args, **kwargs)
     except Cancelled as error:  # no Exception: it would pass by every boundary
         raise TurnError(f"{method.__qualname__}() raised Cancelled, which only a background job may do.") from error
+
+
+def lacks_attribute(error: BaseException) -> bool:
+    """Whether code failed because a view does not have an attribute that it reads."""
+    return isinstance(error, AttributeError) and isinstance(error.obj, Live)

@@ -21,7 +21,7 @@ from htmx_live.testing.markup import Element, parse
 from htmx_live.testing.page import ShownPage, rev_of
 from htmx_live.testing.stage import current_stage
 from htmx_live.transport.channels import page_channel
-from htmx_live.transport.messages import Message
+from htmx_live.transport.messages import SYNC, Message
 from htmx_live.views import LiveView
 
 __all__ = ["LiveClient"]
@@ -49,7 +49,8 @@ class LiveClient:
         self.status = 0
         self.answer = ""  # the body of the last answer
         self.address = ""  # what the last answer puts into the address bar, after "push " or "replace "
-        self._shown = ShownPage()
+        self._root = ShownPage()
+        self._must_sync = False
         self.is_remounted = False
         self.is_connected = self._is_live = False
         self._path = path
@@ -211,10 +212,18 @@ class LiveClient:
 
     # The script's part
 
+    @property
+    def _shown(self) -> ShownPage:
+        """What the page shows, after it has asked what it was told to ask: a message is no place for a request."""
+        if self._must_sync:
+            self._must_sync = False
+            self.sync()
+        return self._root
+
     def _load(self, html: str) -> None:
         page = parse(html)
         meta = next((one for one in page.all() if one.attributes.get("name") == "htmx-live"), None)
-        self._shown = ShownPage(html)
+        self._root = ShownPage(html)
         self._is_live = meta is not None and self._shown.html != ""
         if meta is None or not self._is_live:
             return
@@ -252,12 +261,14 @@ class LiveClient:
             self.fragments.append(text)
             self._apply(text)
         elif event == "append":
-            if not self._shown.append(json.loads(text)):
+            if not self._root.append(json.loads(text)):
                 self.sync()
         elif event == "notice":
             self.notices.append(json.loads(text))
         elif event == "redirect":
             self.redirected_to = json.loads(text)["url"]
+        elif event == SYNC:
+            self._must_sync = True
 
     def _take(self, response: Any) -> None:
         self.status, self.answer = response.status_code, response.content.decode()
@@ -273,10 +284,10 @@ class LiveClient:
                     self._hear(message["event"], message["data"])
 
     def _apply(self, text: str) -> None:
-        self._shown.apply(text)
-        lacking = [root for root in self._shown.roots() if root.attributes["data-live"] == ""]
+        self._root.apply(text)
+        lacking = [root for root in self._root.roots() if root.attributes["data-live"] == ""]
         for parent in {root.parent.nearest("data-live").attributes["id"]: root for root in lacking if root.parent}:
-            self._shown.forget_rev(parent)
+            self._root.forget_rev(parent)
         if lacking:
             self.sync()
 

@@ -3,9 +3,10 @@
 import re
 from dataclasses import dataclass
 
-__all__ = ["APPEND", "Catchup", "Message", "Text", "checked_event"]
+__all__ = ["APPEND", "SYNC", "Catchup", "Message", "Text", "checked_event"]
 
 APPEND = "append"  # the event of a text stream's messages
+SYNC = "sync"  # the event of a message that has a page ask for what it lacks
 
 _EVENT = re.compile(r"(?:[a-z][a-z0-9-]{0,63})?")
 _RESERVED = {"hello", "bye", "reset", APPEND}

@@ -411,6 +411,7 @@
   function receive(event, data) {
     if (!event) return apply(data);
     if (event === "reset") return (state.everything = true), emit(event), sync();
+    if (event === "sync") return sync();
     const message = JSON.parse(data);
     if (event === "append") append(message);
     if (event === "notice") notice(message);

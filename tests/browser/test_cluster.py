@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -16,6 +17,7 @@ from tests.faults.cluster import HEARTBEAT, Cluster, cluster
 from tests.faults.followers import following
 from tests.faults.proxy import FaultProxy
 from tests.faults.viewers import ask
+from tests.server import Server
 
 pytestmark = [pytest.mark.browser, pytest.mark.faults]
 
@@ -37,7 +39,7 @@ def desk(browser: Browser, running: Cluster) -> Iterator[Page]:
         yield open_desk(browser, running.port)
 
 
-def open_desk(browser: Browser, port: int) -> Page:
+def open_desk(browser: Browser, port: int, path: str = "/Desk/") -> Page:
     """A desk in a browser of its own; what it hears of its connection and when is in ``heard``."""
     page = browser.new_context().new_page()
     page.set_default_timeout(15_000)
@@ -45,7 +47,7 @@ def open_desk(browser: Browser, port: int) -> Page:
         "window.ups = 0; window.heard = {}; addEventListener('live:connected', () => ups++);"
         "addEventListener('live:disconnected', () => heard.lost ??= Date.now() / 1000)"
     )
-    page.goto(f"http://127.0.0.1:{port}/Desk/")
+    page.goto(f"http://127.0.0.1:{port}{path}")
     connected(page)
     return page
 
@@ -95,6 +97,40 @@ def test_when_redis_is_emptied_the_page_says_that_it_starts_afresh_and_keeps_wha
     click(desk)
     expect(desk.locator("#shown")).to_contain_text("1 clicks")
     assert desk.get_by_label("Typed").input_value() == "half a sentence"
+
+
+def test_after_a_deployment_that_renamed_an_attribute_pages_work_and_keep_what_was_typed(
+    browser: Browser, tmp_path: Path
+) -> None:
+    with cluster(tmp_path, webs=1, worker=False) as running, visiting(browser):
+        [web] = running.webs
+        deploy(web, "old")
+        pages = [open_desk(browser, running.port, "/Renamed/") for _ in range(2)]
+        for page in pages:
+            click(page)
+            expect(page.locator("#shown")).to_have_text("[n 1, amount ]")
+            page.get_by_label("Typed").fill("half a sentence")
+        deploy(web, "new")
+        clicked, pushed = pages
+        click(clicked)
+        expect(clicked.locator("#shown")).to_have_text("[n , amount 0]")
+        push(running, 5)
+        expect(pushed.locator("#shown")).to_have_text("[n , amount 0]")
+        for page, amount in zip(pages, (6, 1), strict=True):
+            expect(page.locator(".live-toast", has_text=AFRESH)).to_have_count(1)
+            page.get_by_role("button", name=re.compile("close|dismiss", re.I)).first.click()
+            click(page)
+            expect(page.locator("#shown")).to_have_text(f"[n , amount {amount}]")
+            expect(page.locator(".live-toast")).to_have_count(0)
+            assert page.get_by_label("Typed").input_value() == "half a sentence"
+            page.reload()
+            expect(page.locator("#shown")).to_have_text(f"[n , amount {amount}]")
+
+
+def deploy(web: Server, version: str) -> None:
+    web.stop()
+    web.env["FAULTS_VERSION"] = version
+    web.start()
 
 
 def test_when_a_web_process_is_killed_twenty_pages_show_what_the_server_would(desk: Page, running: Cluster) -> None:

@@ -139,6 +139,8 @@ class Follower:
                 if event.name == "reset":
                     self.resets += 1
                     await self._catch_up()
+                elif event.name == "sync":
+                    await self._catch_up()
                 elif event.name == "hello":
                     self.is_up = True
                     self.ups += 1

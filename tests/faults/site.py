@@ -121,6 +121,7 @@ class Deployed(LiveView):
 
     template_name = "faults/deployed.html"
     total, note = 0, "is new"  # in states of before the deployment these are not
+    count: int | str = ""  # nor is this in those of after it
 
     def mount(self, request: Any, **kwargs: Any) -> None:
         self.looks = 0
@@ -147,6 +148,34 @@ class Deployed(LiveView):
         self.looks += 1
 
 
+class Renamed(LiveView):
+    """A deployment calls its attribute ``amount`` where it was ``n``, and gives it no default."""
+
+    template_name = "faults/renamed.html"
+    tick_interval = 60_000
+
+    if OLD:
+
+        def mount(self, request: Any, **kwargs: Any) -> None:
+            self.n = 0
+
+        @event_handler
+        def click(self) -> None:
+            self.n += 1
+
+    else:
+
+        def mount(self, request: Any, **kwargs: Any) -> None:
+            self.amount = 0
+
+        @event_handler
+        def click(self) -> None:
+            self.amount += 1
+
+        def hear(self, number: int) -> None:
+            self.amount += number
+
+
 def report(file: str) -> None:
     """A task with progress."""
     begin(file)
@@ -154,8 +183,10 @@ def report(file: str) -> None:
 
 @csrf_exempt
 def push(request: HttpRequest) -> JsonResponse:
-    """Push a number to every desk."""
-    return JsonResponse({"count": push_to_view(Desk, handler="hear", payload={"number": int(request.GET["number"])})})
+    """Push a number to every desk, and to every view that was renamed in part."""
+    payload = {"number": int(request.GET["number"])}
+    views = (Desk,) if OLD else (Desk, Renamed)
+    return JsonResponse({"counts": [push_to_view(view, handler="hear", payload=payload) for view in views]})
 
 
 def roll_back(request: HttpRequest) -> JsonResponse:
@@ -174,7 +205,7 @@ def roll_back(request: HttpRequest) -> JsonResponse:
 urlpatterns = [
     path("live/", include("htmx_live.urls")),
     path("", lambda request: HttpResponse("ready")),
-    *[path(f"{view.__name__}/", view.as_view()) for view in (Desk, Board, Deployed)],
+    *[path(f"{view.__name__}/", view.as_view()) for view in (Desk, Board, Deployed, Renamed)],
     path("push/", push),
     path("roll-back/", roll_back),
 ]

@@ -8,7 +8,7 @@ import pytest
 
 from tests.faults.cluster import HEARTBEAT, Cluster, cluster
 from tests.faults.followers import Follower, following
-from tests.faults.viewers import load_page
+from tests.faults.viewers import ask, load_page
 
 pytestmark = pytest.mark.faults
 
@@ -53,4 +53,28 @@ def test_pages_of_before_and_after_work_on_both_or_are_told_to_reload(tmp_path: 
             await new.close()
 
     with cluster(tmp_path, worker=False) as running:
+        asyncio.run(scenario(running))
+
+
+def test_pages_whose_attribute_was_renamed_start_afresh_once_whatever_reaches_them_first(tmp_path: Path) -> None:
+    async def scenario(running: Cluster) -> None:
+        await deploy(running, 0, "old")
+        async with following(running.port, ["/Renamed/"] * 2) as pages:
+            clicked, pushed = pages
+            for page in pages:
+                assert (await page.send("click")).status == 200
+                assert "[n 1, amount ]" in page.html
+            await deploy(running, 0, "new")
+            for page in pages:
+                await page.until(lambda page=page: page.is_up)
+            answer = await clicked.send("click")
+            assert (answer.status, answer.headers["X-Live-Remounted"]) == (200, "1")
+            await asyncio.to_thread(ask, running.port, "/push/?number=5")
+            await pushed.until("[n , amount 0]")
+            for page, heard in zip(pages, (5, 0), strict=True):
+                assert (await page.send("click")).status == 200
+                await page.until(f"[n , amount {heard + 1}]")
+                assert (page.remounts, await page.shows_what_the_server_would()) == (1, True)
+
+    with cluster(tmp_path, webs=1, worker=False) as running:
         asyncio.run(scenario(running))

@@ -43,7 +43,11 @@ class RawStream:
         lines = [f"GET {path} HTTP/1.1", "host: localhost", "accept: text/event-stream"]
         lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
         stream.writer.write("\r\n".join([*lines, "", ""]).encode())
-        head = await asyncio.wait_for(stream.reader.readuntil(b"\r\n\r\n"), PATIENCE)
+        try:
+            head = await asyncio.wait_for(stream.reader.readuntil(b"\r\n\r\n"), PATIENCE)
+        except BaseException:
+            stream.writer.transport.abort()
+            raise
         first, *rest = head.decode().strip().split("\r\n")
         stream.status = int(first.split()[1])
         stream.headers = dict(line.lower().split(": ", 1) for line in rest)
