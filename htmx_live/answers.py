@@ -21,7 +21,7 @@ from django.core.exceptions import (
     TooManyFilesSent,
 )
 from django.core.signals import got_request_exception
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, UnreadablePostError
 from django.http.multipartparser import MultiPartParserError
 from django.middleware.csrf import CsrfViewMiddleware
 from django.template.loader import render_to_string
@@ -196,6 +196,7 @@ _OF_DJANGO: dict[type[Exception], int] = {
     SuspiciousOperation: 400,
     BadRequest: 400,
     MultiPartParserError: 400,
+    UnreadablePostError: 400,  # the client has gone away
 }
 
 

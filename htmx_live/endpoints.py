@@ -11,7 +11,7 @@ from typing import Any
 from django.contrib.auth.decorators import login_not_required
 from django.core.handlers.asgi import ASGIRequest
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect, RawPostDataException
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
@@ -68,7 +68,7 @@ def event(request: HttpRequest, handler: str) -> HttpResponseBase:
 @answered
 def sync(request: HttpRequest) -> HttpResponseBase:
     """A page's question; see docs/wire.md."""
-    return answer_sync(request, page_of(request), read_question(request.body))
+    return answer_sync(request, page_of(request), read_question(_body(request)))
 
 
 @login_not_required
@@ -100,6 +100,13 @@ def _warn(is_asgi: bool) -> None:
         settings().POLL_INTERVAL,
         f", and show the ticks of {ticking} no sooner" if ticking else "",
     )
+
+
+def _body(request: HttpRequest) -> bytes:
+    try:
+        return request.body
+    except RawPostDataException:  # Django's CSRF protection has looked for its token in a multipart form
+        raise MalformedArguments("the question is a form, and not a JSON object") from None
 
 
 def _call(request: HttpRequest, record: Record, name: str) -> Call:

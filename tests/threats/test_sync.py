@@ -29,6 +29,38 @@ def test_a_question_that_is_none_is_400(body):
     assert (answer.status_code, answer.content, written(page)) == (400, b"", before)
 
 
+def test_a_question_that_is_a_form_is_400_and_says_so_in_the_log(caplog):
+    page = Visitor().open()
+    before = written(page)
+    answer = page.visitor.http.post("/live/sync/", {"number": "1"}, headers=page._headers({}))  # multipart/form-data
+    assert (answer.status_code, answer.content, written(page)) == (400, b"", before)
+    [line] = [record for record in caplog.records if record.name == "htmx_live.endpoints"]
+    assert (line.levelname, line.exc_info) == ("WARNING", None)
+    assert (
+        line.getMessage() == "/live/sync/ answered 400: event(): _args: the question is a form, and not a JSON object"
+    )
+
+
+class BrokenConnection:
+    """The body of a request whose client has gone away."""
+
+    def read(self, *size):
+        raise OSError("the client has gone away")
+
+    readline = read
+
+
+@pytest.mark.parametrize("kind", ["application/json", "application/x-www-form-urlencoded", "multipart/form-data"])
+def test_a_question_that_breaks_off_is_400_without_a_traceback(kind, caplog):
+    page = Visitor().open()
+    before = written(page)
+    broken = {"wsgi.input": BrokenConnection(), "CONTENT_LENGTH": "10"}
+    kind = f"{kind}; boundary=x"
+    answer = page.visitor.http.generic("POST", "/live/sync/", content_type=kind, headers=page._headers({}), **broken)
+    assert (answer.status_code, written(page)) == (400, before)
+    assert [record for record in caplog.records if record.exc_info] == []
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
