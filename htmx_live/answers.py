@@ -31,7 +31,15 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from htmx_live.conf import is_debug
 from htmx_live.embed import complete
 from htmx_live.events import Notice
-from htmx_live.exceptions import ArgumentError, GrantError, HtmxLiveError, StoreNotShared, StoreUnavailable, UserError
+from htmx_live.exceptions import (
+    ArgumentError,
+    GrantError,
+    HtmxLiveError,
+    RefusedValue,
+    StoreNotShared,
+    StoreUnavailable,
+    UserError,
+)
 from htmx_live.fragments import Fragment, join
 from htmx_live.grants import random_id
 from htmx_live.pages import sign_reference
@@ -162,12 +170,12 @@ def _failure(request: HttpRequest, error: Exception) -> HttpResponse:
         headers["Retry-After"] = _RETRY_AFTER
     if isinstance(error, ArgumentError):
         headers["X-Live-Field"] = error.parameter.encode("ascii", "replace").decode()
-    if isinstance(error, UserError):
-        headers["X-Live-Notices"] = json.dumps([{"message": str(error), "level": "error"}])
     title, text = words(status)
-    return _error(
-        request, status, headers=headers, title=title, text=str(error) if isinstance(error, UserError) else text
-    )
+    if isinstance(error, UserError):
+        text = str(error)
+    if isinstance(error, UserError | RefusedValue):
+        headers["X-Live-Notices"] = json.dumps([{"message": text, "level": "error"}])
+    return _error(request, status, headers=headers, title=title, text=text)
 
 
 def _error(request: HttpRequest, status: int, *, headers: dict[str, str], title: str, text: str) -> HttpResponse:

@@ -15,6 +15,7 @@
     ├── Busy                another turn of the instance took too long
     ├── TooManyWaiting      as many events as allowed wait for a turn of the instance already
     ├── TurnError           the code of a view asked for what a turn cannot do
+    │   └── RefusedValue            it passed on a value that is not allowed, which most often is a user's
     ├── StoreUnavailable    the store did not answer
     ├── RunnerUnavailable   a job could not be handed to the runner
     └── UserError           raised by a view's own code: its text is shown to the user
@@ -25,6 +26,7 @@
 Each keeps its facts as attributes.  Developers read the text in the log; a browser gets ``status`` and no names.
 """
 
+import logging
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import ClassVar
@@ -40,6 +42,7 @@ __all__ = [
     "InstanceExpired",
     "InstanceGone",
     "MalformedArguments",
+    "RefusedValue",
     "RunnerUnavailable",
     "StateError",
     "StateTooLarge",
@@ -170,6 +173,20 @@ class TurnError(HtmxLiveError):
     """The code of a view did what a turn cannot do; the text names the alternative."""
 
 
+class RefusedValue(TurnError, ValueError):
+    """The code of a view passed on a value that is not allowed, such as the address of another site.
+
+    Such a value most often comes from a user, so in an event this is a 422 and one line in the log.  The text does not
+    contain the value.  ``source`` names the view and its handler, where they are known.
+    """
+
+    status = 422
+    source = ""
+
+    def __str__(self) -> str:
+        return f"{self.source}: {self.args[0]}" if self.source else str(self.args[0])
+
+
 class StoreUnavailable(HtmxLiveError):
     """The store did not answer in time."""
 
@@ -213,3 +230,11 @@ class JobTimeout(BaseException):
             f"{callback} took longer than {limit} s, which is HTMX_LIVE['JOB_TIME_LIMIT']. "
             "Raise it, or do the work in smaller jobs."
         )
+
+
+def log_failure(logger: logging.Logger, error: BaseException, text: str, *args: object) -> None:
+    """Log that code of the project failed in the background: with the traceback, or in one line for a refused value."""
+    if isinstance(error, RefusedValue):
+        logger.warning(f"{text}: %s", *args, error)
+    else:
+        logger.error(text, *args, exc_info=error)

@@ -25,6 +25,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 
 from htmx_live.conf import settings
 from htmx_live.events import SendNotice
+from htmx_live.exceptions import RefusedValue
 from htmx_live.grants import random_id
 from htmx_live.listening import listen
 from htmx_live.pages import owner_of, page_of
@@ -51,7 +52,7 @@ def notify(to: Any, message: Any, *, level: str = "info", url: Any = "", key: An
         raise ValueError(f"notify(level={level!r}): expected one of {', '.join(LEVELS)}.")
     text, new = _clean(message), random_id()
     if not text:
-        raise ValueError("notify(message=''): expected a text that is not empty.")
+        raise RefusedValue("notify() got an empty message. Expected a text.")
     address = _checked(resolve_url(url)) if url else ""
     waits = Unread(id=new, key=_clean(key) or new, message=text, level=level, url=address)
     notice = SendNotice(channel=_channel(to), notice=asdict(waits))
@@ -108,8 +109,8 @@ def _channel_of(request: HttpRequest) -> str:
 def _checked(url: str) -> str:
     odd = "\\" in url or any(ord(character) < 33 or ord(character) == 127 for character in url)
     if odd or not url_has_allowed_host_and_scheme(url, allowed_hosts=set(settings().REDIRECT_HOSTS)):
-        raise ValueError(
-            f"notify(url={url!r}) leaves this site. Give a path, or add its host to HTMX_LIVE['REDIRECT_HOSTS']."
+        raise RefusedValue(
+            "notify() got a url that leaves this site. Give a path, or add its host to HTMX_LIVE['REDIRECT_HOSTS']."
         )
     return url
 

@@ -7,7 +7,7 @@ import json
 import logging
 from typing import Any
 
-from htmx_live.exceptions import Cancelled
+from htmx_live.exceptions import Cancelled, log_failure
 from htmx_live.grants import random_id
 from htmx_live.progress.changes import lost
 from htmx_live.progress.keeping import apply, keeping
@@ -46,7 +46,7 @@ def perform(job: Job) -> None:
     except Exception as error:  # a job boundary: the page is told that it failed, the log why
         for observer in observers:
             observer(error)
-        logger.exception("The task %s (%s) failed (error %s)", task, row.callback, error_id)
+        log_failure(logger, error, "The task %s (%s) failed (error %s)", task, row.callback, error_id)
 
 
 def look_after(note: dict[str, Any]) -> None:

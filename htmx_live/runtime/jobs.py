@@ -35,7 +35,7 @@ from django.http.response import HttpResponseRedirectBase
 from htmx_live.attributes import state_of, take_state
 from htmx_live.callbacks import find_callback
 from htmx_live.events import DiscardFile, Effect, EndText, JobEnd, JobFailure, JobMail, JobNews, Merge, WriteText
-from htmx_live.exceptions import Cancelled, JobTimeout, StateError, StoreUnavailable, UserError
+from htmx_live.exceptions import Cancelled, JobTimeout, StateError, StoreUnavailable, UserError, log_failure
 from htmx_live.fragments import text_target
 from htmx_live.grants import random_id
 from htmx_live.kept import delete_file
@@ -285,7 +285,7 @@ class _Run:
         if isinstance(error, UserError):
             return JobFailure(id=random_id()[:8], kind="user", detail=str(error))
         failure = JobFailure(id=random_id()[:8], kind="timeout" if isinstance(error, tuple(time_limits)) else "error")
-        logger.error("%s of %s failed (error %s)", self._row.name, self._record.view, failure.id, exc_info=error)
+        log_failure(logger, error, "%s of %s failed (error %s)", self._row.name, self._record.view, failure.id)
         return failure
 
 

@@ -34,7 +34,7 @@ from htmx_live.events import (
     StartJob,
     WriteText,
 )
-from htmx_live.exceptions import Cancelled, StateTooLarge, TurnError
+from htmx_live.exceptions import Cancelled, RefusedValue, StateTooLarge, TurnError, log_failure
 from htmx_live.fragments import text_target
 from htmx_live.grants import random_id
 from htmx_live.kept import undone_on_failure
@@ -174,7 +174,7 @@ class Turn:
         except Exception as raised:  # a boundary: one event that fails must not keep the others from their turn
             self.is_broken |= lacks_attribute(raised)
             error = random_id()[:8]
-            logger.exception("%s of %s failed (error %s)", what, self.record.view, error)
+            log_failure(logger, raised, "%s of %s failed (error %s)", what, self.record.view, error)
             self.jobs, self.pushes = jobs, pushes
             self.asked = [
                 *asked,
@@ -220,10 +220,20 @@ class Turn:
         if event.handler.background:
             self._call_in_background(event)
         else:
-            self.heed(invoke(MethodType(event.handler.function, self.view), **event.arguments), event.handler.name)
+            with self._named_in_refusals(event.handler.name):
+                answer = invoke(MethodType(event.handler.function, self.view), **event.arguments)
+                self.heed(answer, event.handler.name)
         self._write_url(event.request)
         self.keep()
         self._note_skip()
+
+    @contextmanager
+    def _named_in_refusals(self, handler: str) -> Iterator[None]:
+        try:
+            yield
+        except RefusedValue as refused:
+            refused.source = f"{self.record.view}.{handler}()"
+            raise
 
     def adopt(self, event: Adopt) -> None:
         """Show the instance on another page."""

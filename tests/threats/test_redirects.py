@@ -1,5 +1,7 @@
 """Redirects stay on this site, whatever is asked for and whatever the address of the page is."""
 
+import json
+
 import pytest
 
 from htmx_live.exceptions import TurnError
@@ -29,6 +31,40 @@ def test_a_redirect_to_elsewhere_is_refused_and_changes_nothing(to):
     assert answer.status_code in (422, 500)
     assert not {"HX-Redirect", "Location"} & set(answer.headers)
     assert written(page) == before
+
+
+EVIL = "https://evil.example/"
+
+
+@pytest.mark.parametrize(
+    ("handler", "arguments", "reason"),
+    [
+        ("leave", {"to": EVIL}, "redirect() got an address that leaves this site."),
+        ("go", {"to": EVIL}, "redirect() got an address that leaves this site."),
+        ("tell", {"to": EVIL}, "notify() got a url that leaves this site."),
+        ("tell", {"text": ""}, "notify() got an empty message."),
+    ],
+)
+def test_a_value_that_is_refused_is_422_and_one_line_without_it(caplog, handler, arguments, reason):
+    page = Visitor().open("/guestbook/")
+    before = written(page)
+    answer = page.event(handler, arguments)
+    assert (answer.status_code, written(page)) == (422, before)
+    assert json.loads(answer["X-Live-Notices"]) == [{"message": "A value does not fit.", "level": "error"}]
+    [line] = [record for record in caplog.records if record.name.startswith("htmx_live")]
+    start = f"/live/event/{handler}/ answered 422: tests.threats.views.Guestbook.{handler}(): {reason}"
+    assert (line.levelname, line.exc_info, line.getMessage()[: len(start)]) == ("WARNING", None, start)
+    assert EVIL not in line.getMessage()
+
+
+def test_a_value_that_is_refused_in_a_job_ends_it_with_one_line(stage, caplog):
+    page = Visitor().open("/guestbook/")
+    page.event("leave_later", {"to": EVIL})
+    stage.runner.run_all()
+    [line] = [record for record in caplog.records if record.name.startswith("htmx_live")]
+    assert (line.levelname, line.exc_info) == ("WARNING", None)
+    assert line.getMessage().startswith("leave_later of tests.threats.views.Guestbook failed (error ")
+    assert record_of(page).jobs == ()
 
 
 @pytest.mark.parametrize("to", BYPASSES)

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from django.http import Http404
+from django.http import Http404, HttpResponseRedirect
 from django.middleware.csrf import get_token
 from django.template import engines
 
-from htmx_live import LiveView, UserError, background, event_handler
+from htmx_live import LiveView, UserError, background, event_handler, notify
 
 
 class Guestbook(LiveView):
@@ -48,6 +48,19 @@ class Guestbook(LiveView):
     @event_handler
     def leave(self, to: str) -> None:
         self.redirect(to)
+
+    @event_handler
+    def go(self, to: str) -> HttpResponseRedirect:
+        return HttpResponseRedirect(to)
+
+    @event_handler
+    @background
+    def leave_later(self, to: str) -> None:
+        self.redirect(to)
+
+    @event_handler
+    def tell(self, text: str = "told", to: str = "") -> None:
+        notify(self.request, text, url=to)
 
     @event_handler
     def collect(self, **fields: Any) -> None:
