@@ -9,6 +9,7 @@ responses before it goes.
 
 import asyncio
 import signal
+import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
 from functools import cache, partial
 from types import FrameType
@@ -79,7 +80,7 @@ def _progress_body() -> Callable[..., AsyncGenerator[bytes, None]]:
 def _end_streams_on_signals() -> None:
     """Put a handler that ends this loop's streams before the server's own; once, and only in the main thread."""
     hub = current_hub()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _signals_of_server():
         before = signal.getsignal(number)
         if not callable(before) or before is signal.default_int_handler:
             continue  # no server shuts down gracefully here
@@ -91,6 +92,12 @@ def _end_streams_on_signals() -> None:
                 return
 
 
+def _signals_of_server() -> list[signal.Signals]:
+    """The signals that stop the server; at SIGINT gunicorn's main process sends SIGQUIT to its workers."""
+    is_gunicorn = "gunicorn.arbiter" in sys.modules
+    return [signal.SIGTERM, signal.SIGINT, *([signal.SIGQUIT] if is_gunicorn else [])]
+
+
 def _ending(hub: Hub, before: Callable[..., Any]) -> Callable[[int, FrameType | None], None]:
     """A signal handler that ends the hub's streams and goes on to the one that was there ``before``."""
 
@@ -99,6 +106,8 @@ def _ending(hub: Hub, before: Callable[..., Any]) -> Callable[[int, FrameType | 
         if not hub.loop.is_closed():
             hub.loop.call_soon_threadsafe(hub.close)
         before(number, frame)
+        if number not in (signal.SIGTERM, signal.SIGINT):
+            signal.raise_signal(signal.SIGTERM)  # uvicorn's worker for gunicorn notes SIGQUIT and serves on
 
     handler.hub = hub  # type: ignore[attr-defined]
     return handler

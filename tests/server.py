@@ -69,6 +69,7 @@ class Server:
                 env=self.env,
                 stdout=out,
                 stderr=subprocess.STDOUT,
+                start_new_session=True,  # a group of its own, as in a terminal of its own
             )
         self._wait_until_it_answers()
         return self
@@ -76,6 +77,14 @@ class Server:
     def stop(self) -> float:
         """SIGTERM, as a deployment does it; the seconds that it took to end."""
         return self._end(signal.SIGTERM)
+
+    def interrupt(self) -> float:
+        """SIGINT to the server's main process alone; see ``stop``."""
+        return self._end(signal.SIGINT)
+
+    def press_ctrl_c(self) -> float:
+        """SIGINT to all processes of the server, as a terminal sends it; see ``stop``."""
+        return self._end(signal.SIGINT, is_for_group=True)
 
     def kill(self) -> None:
         """SIGKILL: the process is gone without a word."""
@@ -88,15 +97,18 @@ class Server:
         if self._process is not None:
             self.stop()
 
-    def _end(self, number: signal.Signals) -> float:
+    def _end(self, number: signal.Signals, *, is_for_group: bool = False) -> float:
         process, self._process = self._process, None
         assert process is not None, "The server is not running: call start()."
         began = time.monotonic()
-        process.send_signal(number)
+        if is_for_group:
+            os.killpg(process.pid, number)
+        else:
+            process.send_signal(number)
         try:
             process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)  # its workers too
             process.wait()
             raise AssertionError(f"{self.app} did not end {PATIENCE:.0f} s after {number.name}.") from None
         return time.monotonic() - began

@@ -13,7 +13,7 @@ what comes in while it reads stays pending, and what turns out to be covered (no
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from threading import Lock
@@ -46,6 +46,7 @@ class Hub:
         self._joins_asked = 0  # written under the bus's lock
         self._joins_done = 0  # written on the loop
         self._is_dead = False  # the loop has ended, and its streams with it
+        self._closing: asyncio.Task[None] | None = None  # see close_after()
 
     def __len__(self) -> int:
         """How many streams are open here."""
@@ -170,6 +171,16 @@ class Hub:
         self.is_closing = True
         for listener in tuple(self._listeners):
             listener.end(drain=True)
+
+    def close_after(self, told: Callable[[], Awaitable[object]]) -> None:
+        """Close when ``told()`` returns; only the first call counts."""
+
+        async def wait() -> None:
+            await told()
+            self.close()
+
+        if self._closing is None:
+            self._closing = self.loop.create_task(wait())
 
     def _index(self, listener: Listener, channels: Iterable[str]) -> None:
         for channel in channels:

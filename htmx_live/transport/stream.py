@@ -15,6 +15,7 @@ from django.http.response import HttpResponseBase
 
 from htmx_live.transport.access import Access, Gate, Refusal, Refused
 from htmx_live.transport.body import HEADERS, Body
+from htmx_live.transport.hub import current_hub
 
 __all__ = ["Access", "Gate", "Refusal", "serve", "stream_response"]
 
@@ -29,6 +30,7 @@ async def serve(scope: Scope, receive: Receive, send: Send, *, body: Body) -> No
     """Answer a GET with a stream, or with the status that refuses it."""
     task = asyncio.current_task()
     assert task is not None  # an ASGI application runs in a task
+    _end_with_hypercorn(send)
     watch = asyncio.create_task(_until_gone(receive, task))
     try:
         await _respond(body(_headers(scope), cut=lambda: _cut(send, task)), send)
@@ -75,6 +77,18 @@ def _cut(send: Send, task: "asyncio.Task[Any]") -> None:
         transport.abort()
     else:
         task.cancel()
+
+
+def _end_with_hypercorn(send: Send) -> None:
+    """Close the hub when hypercorn shuts down.
+
+    Its workers get no signal, and it ends the lifespan only after it has waited for open responses.  The event that it
+    sets at once is found behind ``send``.
+    """
+    context: Any = getattr(getattr(send, "__self__", None), "context", None)
+    terminated: Any = getattr(context, "terminated", None)
+    if hasattr(terminated, "wait"):
+        current_hub().close_after(terminated.wait)
 
 
 def _headers(scope: Scope) -> dict[str, str]:
