@@ -67,12 +67,13 @@ newest: $(NEWEST_VENV)/.test
 	@$(NEWEST_VENV)/bin/python -c "import django, sys; print('Once more, Python', sys.version.split()[0], 'and Django', django.__version__)"
 	@$(NEWEST_VENV)/bin/python -m pytest -q -m "not browser and not faults"
 
-# What the tests run beside Python: a browser, a Redis server, and PostgreSQL, whose tests are skipped without it.
+# What the tests run beside Python: a browser, a Redis server, and PostgreSQL and nginx, whose tests are skipped without them.
 needs:
 	@missing=""; optional=""; \
 	command -v chromium >/dev/null || missing="$$missing chromium"; \
 	command -v redis-server >/dev/null || missing="$$missing redis-server"; \
 	command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || optional=" postgresql"; \
+	[ -x /usr/sbin/nginx ] || command -v nginx >/dev/null || optional="$$optional nginx-light"; \
 	[ -z "$$missing$$optional" ] && exit 0; \
 	if [ "$$(id -u)" = 0 ] && [ -f /etc/debian_version ]; then \
 		echo "Installing$$missing$$optional"; export DEBIAN_FRONTEND=noninteractive; \
