@@ -112,7 +112,7 @@ def test_a_region_that_refreshes_names_where_from_and_when() -> None:
     html = render('{% region "r" refresh="/r/?a=1&b=2" %}{% endregion %}', request=visit())
     assert html == (
         '<div id="live-region-r" hx-get="/r/?a=1&amp;b=2" hx-trigger="live:reset from:document" '
-        'hx-select-oob="#live-region-r:outerMorph" hx-swap="none ignoreTitle:true"></div>'
+        'hx-select-oob="#live-region-r:outerMorph" hx-swap="none ignoreTitle:true" hx-disinherit="*"></div>'
     )
 
 

@@ -57,6 +57,7 @@ def _attributes(name: str, given: dict[str, Any], context: Context) -> dict[str,
             # Out of band: an answer without the region, such as a login page, changes nothing.
             "hx-select-oob": f"#{target}:outerMorph",
             "hx-swap": "none ignoreTitle:true",
+            "hx-disinherit": "*",  # in htmx 2 what stands in the region would inherit these
         }
     if is_sending():
         return attributes

@@ -7,6 +7,9 @@
   const ROOT = "[data-live]", TRIGGER = "[data-live-event]:not([data-live-progress])", FIELD = "input:not([type=file]),textarea,select";
   const DIRECTIVE = "[data-live-show],[data-live-hide],[data-live-disable],[data-live-class],[data-live-remove-class]";
   const OPENS = "details,dialog", TOKEN = "csrfmiddlewaretoken";
+  const ARRIVES = "[data-live-word],[data-live-progress]", KEPT_EARLY = 30 * SECOND;
+  // A fragment that replaces what its target shows, with the target's id.
+  const REPLACES = /<hx-partial hx-target="#([^"]+)" hx-swap="(?:outer|inner)[^]*?<\/hx-partial>/g;
 
   const meta = /** @type {HTMLElement} */ (doc.querySelector("meta[name=htmx-live]"));
   if (!meta || win.htmxLive) return;
@@ -22,6 +25,8 @@
     fields: new Map(), // field -> its value and the rendered one, before the morph that goes on
     served: new WeakMap(), // <details> or <dialog> -> whether the server rendered it open
     moved: new Map(), // id of a root -> id of the one adopted in its place
+    early: new Map(), // id of an element that is not on the page yet -> the newest fragment for it, and until when
+    words: new Set(), // those of data-live-word that the server knows of
     adopt: [], // grants that this page had before its reload
     stream: /** @type {AbortController | null} */ (null),
     up: false, // the stream said hello
@@ -195,10 +200,8 @@
     win.htmx.ajax("POST", flight.url, { source: meta, target: html, swap: "none", live });
   }
 
-  /** Reads what an answer's status and headers say. */
-  function answered(ctx) {
-    const { live, hx, text, response: { status, headers, raw } } = ctx;
-    const header = (name) => headers.get("X-Live-" + name);
+  /** Reads the headers that any answer may have. @param {(name: string) => string | null} header */
+  function readHeaders(header, flight) {
     for (const one of JSON.parse(header("Notices") || "[]")) notice(one);
     if (header("Page")) {
       page.number ||= header("Number");
@@ -206,7 +209,14 @@
       open();
     }
     const refused = header("Refused"); // by Django's CSRF check
-    if (refused) tell(refused, live, header("Reason") || "");
+    if (refused) tell(refused, flight, header("Reason") || "");
+    return refused;
+  }
+
+  /** Reads what an answer's status and headers say. */
+  function answered(ctx) {
+    const { live, hx, text, response: { status, headers, raw } } = ctx;
+    const header = (name) => headers.get("X-Live-" + name), refused = readHeaders(header, live);
     if (!live?.handler) return;
     const isForeign = raw.redirected || (status === 200 && !/<hx-partial/.test(text) && !hx.redirect && !hx.refresh);
     const [how, url] = split(header("Url"));
@@ -315,9 +325,33 @@
   }
 
   /** Swaps partials of the stream or of sync; without htmx 4 it replaces. */
-  const apply = (text) =>
-    api ? win.htmx.swap({ text, sourceElement: meta, target: html, swap: "none", live: {} })
+  function apply(text) {
+    // An answer that is on its way may bring the target, rendered before this.
+    for (const [fragment, id] of text.matchAll(REPLACES))
+      if (!doc.getElementById(id)) state.early.set(id, { fragment, until: Date.now() + KEPT_EARLY });
+    return api ? win.htmx.swap({ text, sourceElement: meta, target: html, swap: "none", live: {} })
       : import(page.plain).then(({ swap }) => (swap(text), paint()));
+  }
+
+  /** Applies the fragments that came before their targets. */
+  function applyEarly() {
+    for (const [id, { fragment, until }] of state.early) {
+      const isHere = doc.getElementById(id), isOld = until < Date.now();
+      if (isHere || isOld) state.early.delete(id);
+      if (isHere && !isOld) apply(fragment);
+    }
+  }
+
+  /** Nodes were added by htmx 4, htmx 2 or a script of the page: cards and regions among them become live. */
+  function arrive(records) {
+    const isLive = (/** @type {any} */ node) => node.matches?.(ARRIVES) || node.querySelector?.(ARRIVES);
+    applyEarly();
+    if (!records.some(({ addedNodes }) => [...addedNodes].some(isLive))) return;
+    const words = all("[data-live-word]").map((elt) => elt.dataset.liveWord).filter((word) => !state.words.has(word));
+    for (const word of words) state.words.add(word);
+    if (words[0] && !win.htmx) sync(); // htmx has sent X-Live-Page with the request that brought them
+    paint();
+  }
 
   /** Generation and offset of data-live-at. @returns {[string, number]} */
   const position = (at = "") => {
@@ -511,12 +545,16 @@
 
   // ---- htmx and the page's life
 
+  /** What plain htmx loads joins the page. */
+  function namePage(headers, url) {
+    if (page.page && resolved(url).origin === location.origin) headers["X-Live-Page"] = page.page;
+  }
+
   const extension = {
     init: (inside) => void (api = inside),
     htmx_config_request(elt, { ctx }) {
       const { request } = ctx;
-      if (page.page && resolved(request.action).origin === location.origin)
-        request.headers["X-Live-Page"] = page.page;
+      namePage(request.headers, request.action);
       if (!ctx.live && !elt.matches(TRIGGER)) return;
       ctx.live ||= flightOf(elt, ctx.sourceEvent, request.body);
       ctx.target = html; // 4.0.1 drops an answer whose target is gone
@@ -556,6 +594,8 @@
     register();
     html.classList.add("live-ready");
     extension.htmx_after_process(doc.body);
+    for (const elt of all("[data-live-word]")) state.words.add(elt.dataset.liveWord);
+    new MutationObserver(arrive).observe(doc, { childList: true, subtree: true });
     if (/reload|back/.test(type)) state.adopt = JSON.parse(memory(shelf()) || "[]");
     // A stream that is open before would bring renders of roots that are not on the page yet.
     Promise.resolve(state.adopt[0] && sync()).then(open);
@@ -577,6 +617,9 @@
   on(win, "online", () => (paint(), state.up || doc.hidden || (close(), open())));
   on(win, "offline", () => (paint(), state.stream?.abort()));
   on(win, "load", register);
+  // htmx 2 brings cards, regions and toasts too; htmx 4 has other names for these events.
+  on(doc, "htmx:configRequest", ({ detail }) => api || namePage(detail.headers, detail.path));
+  on(doc, "htmx:afterRequest", ({ detail }) => api || readHeaders((name) => detail.xhr.getResponseHeader("X-Live-" + name)));
   on(doc, "htmx:abort", ({ target }) => {
     for (const one of state.flights) if (one.trigger === target) one.isAborted = true;
   });

@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.server import Server
 
 pytestmark = pytest.mark.browser
+HTMX = pytest.mark.parametrize("htmx", ["htmx=4", "htmx=2"])
 SITE = {"DJANGO_SETTINGS_MODULE": "tests.progress.site_settings"}
 
 
@@ -114,13 +115,65 @@ def test_the_button_cancels_and_retries(page: Page, server: Server) -> None:
     assert page.evaluate("over") == ["error", "error"]
 
 
-def test_work_that_is_accepted_is_followed_where_htmx_puts_it(page: Page, server: Server) -> None:
-    page.goto(f"{server.url}/page/start/")
+@HTMX
+def test_work_that_is_accepted_can_be_cancelled(page: Page, server: Server, htmx: str) -> None:
+    page.goto(f"{server.url}/page/start/?{htmx}")
     page.get_by_role("button", name="Start").click()
     expect(page.get_by_role("progressbar")).to_have_count(1)
     page.wait_for_function("() => ups > 0")
     page.get_by_role("button", name="Cancel").click()
     expect(page.locator("[data-live-done=cancelled]")).to_have_count(1)
+
+
+@HTMX
+@pytest.mark.parametrize("more", ["", "&live"], ids=["first", "more"])
+def test_work_that_is_accepted_reaches_its_end(page: Page, server: Server, htmx: str, more: str) -> None:
+    page.goto(f"{server.url}/page/start/?{htmx}{more}")
+    page.get_by_role("button", name="Start").click()
+    expect(page.locator("#here [role=progressbar]")).to_have_count(1)
+    page.wait_for_function("() => ups > 0")
+    session = page.locator("#here [data-live-progress]").get_attribute("data-live-progress")
+    ask(server, f"/work/{session}/update/a/", current="42", total="100")
+    expect(page.locator("#here [role=progressbar]")).to_have_attribute("aria-valuenow", "42")
+    ask(server, f"/work/{session}/complete/a/")
+    expect(page.locator("#here [role=progressbar]")).to_have_attribute("aria-valuenow", "100")
+    page.wait_for_function("() => over.length > 0")
+    assert page.evaluate("over") == ["complete"]
+
+
+@HTMX
+def test_work_that_ends_before_its_card_arrives_is_seen_to_end(page: Page, server: Server, htmx: str) -> None:
+    page.goto(f"{server.url}/page/start/?{htmx}&live&late")
+    page.wait_for_function("() => ups > 0")
+    page.get_by_role("button", name="Start").click()
+    expect(page.get_by_role("progressbar", name="Report")).to_have_attribute("aria-valuenow", "100")  # in the list
+    ask(server, "/release/")
+    expect(page.locator("#here [role=progressbar]")).to_have_attribute("aria-valuenow", "100")
+
+
+def test_without_htmx_work_that_is_accepted_reaches_its_end_on_its_page(page: Page, server: Server) -> None:
+    page.goto(f"{server.url}/page/start/?plain")
+    page.get_by_role("button", name="Start").click()
+    page.wait_for_url("**/live/progress/**")
+    page.wait_for_function("() => ups > 0")
+    session = page.locator("[data-live-progress]").get_attribute("data-live-progress")
+    ask(server, f"/work/{session}/complete/a/")
+    expect(page.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "100")
+
+
+def test_a_card_that_a_script_puts_into_a_live_page_is_followed(page: Page, server: Server) -> None:
+    page.goto(f"{server.url}/page/start/?plain&live")
+    page.wait_for_function("() => ups > 0")
+    page.evaluate(
+        """async () => {
+          const body = new FormData(document.querySelector("form")), headers = { "HX-Request": "true" };
+          document.querySelector("#here").innerHTML = await (await fetch("/accept/", { method: "POST", body, headers })).text();
+        }"""
+    )
+    card = page.locator("#here [data-live-progress]")
+    expect(card.get_by_role("progressbar")).to_have_count(1)
+    ask(server, f"/work/{card.get_attribute('data-live-progress')}/complete/a/")
+    expect(card.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "100")
 
 
 def test_the_list_shows_what_starts_later(page: Page, server: Server) -> None:

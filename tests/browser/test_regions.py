@@ -111,3 +111,40 @@ def test_a_page_that_missed_more_than_is_kept_converges_by_its_refresh(with_htmx
     with_htmx.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))")
     expect(with_htmx.locator(KEPT)).to_have_text("changed meanwhile")
     assert texts(with_htmx) == ["first"]
+
+
+@pytest.fixture(params=["htmx=4", "htmx=2"])
+def bringing(request: pytest.FixtureRequest, browser: Browser, server: Server) -> Iterator[Page]:
+    """A page that has pressed the button which brings a region and the place for toasts."""
+    context = browser.new_context()
+    page = context.new_page()
+    page.set_default_timeout(15_000)
+    page.add_init_script("window.ups = 0; addEventListener('live:connected', () => ups++)")
+    page.goto(f"{server.url}/bringing/?{request.param}")
+    page.get_by_role("button", name="Bring").click()
+    connected(page)
+    yield page
+    context.close()
+
+
+def test_a_region_that_an_answer_brings_is_live(bringing: Page, server: Server) -> None:
+    region = bringing.locator("#live-region-brought")
+    ask(server, "/send/", name="brought", append="<i>second</i>")
+    expect(region.locator("i")).to_have_text(["first", "second"])
+    ask(server, "/send/", name="brought", update='<button hx-get="/part/" hx-target="this">Load</button>')
+    region.get_by_role("button").click()
+    expect(region).to_have_text("loaded")
+
+
+def test_a_region_that_an_answer_brings_refreshes_itself(bringing: Page, server: Server) -> None:
+    ask(server, "/send/", name="brought", update="changed")
+    expect(bringing.locator("#live-region-brought")).to_have_text("changed")
+    server.kill()
+    server.start()
+    expect(bringing.locator("#live-region-brought")).to_have_text("first")
+    expect(bringing.locator("#live-region-brought")).to_have_count(1)
+
+
+def test_toasts_that_an_answer_brings_are_live(bringing: Page) -> None:
+    bringing.evaluate("fetch('/tell/?message=Hello')")
+    expect(bringing.locator("#here .live-toast")).to_contain_text("Hello")

@@ -9,13 +9,17 @@ from django.urls import include, path
 
 from htmx_live.progress import ProgressSession, accepted, current_task
 
-HEAD = '{% load htmx_live %}<!doctype html><html lang="en"><head><title>t</title>{% htmx_live htmx=htmx %}</head><body>'
+HEAD = """{% load htmx_live static %}<!doctype html><html lang="en"><head><title>t</title>{% if htmx == "2" %}
+<meta name="htmx-config" content='{"includeIndicatorStyles": false}'>
+<script defer src="{% static 'django_htmx/htmx-2.min.js' %}"></script>{% endif %}{% htmx_live htmx=is_htmx_4 %}</head><body>"""
 PAGES = {
     "card": HEAD + '{% progress session event="over" cancel=True %}</body></html>',
     "leaving": HEAD + '{% progress session redirect="/page/list/?arrived" %}</body></html>',
     "list": HEAD + "{% progress_list %}</body></html>",
     "start": HEAD
-    + """<button hx-post="/accept/" hx-headers='{"X-CSRFToken": "{{ csrf_token }}"}' hx-target="#here">Start</button>
+    + """{% if live %}{% progress_list %}{% endif %}
+<form method="post" action="/accept/" hx-post="/accept/?{{ query }}" hx-target="#here">
+<input type="hidden" name="csrfmiddlewaretoken" value="{{ csrf_token }}"><button>Start</button></form>
 <div id="here"></div></body></html>""",
 }
 RELEASES = Semaphore(0)
@@ -29,7 +33,10 @@ def page(request: HttpRequest, name: str) -> HttpResponse:
         "csrf_token": get_token(request),
         "request": request,
         "session": request.GET.get("session"),
-        "htmx": "plain" not in request.GET,
+        "htmx": request.GET.get("htmx", "4"),
+        "is_htmx_4": "plain" not in request.GET and request.GET.get("htmx", "4") == "4",
+        "live": "live" in request.GET,
+        "query": request.META["QUERY_STRING"],
     }
     return HttpResponse(Template(PAGES[name]).render(Context(context)), headers={"Content-Security-Policy": CSP})
 
@@ -70,9 +77,14 @@ def run(request: HttpRequest, session: str, task: str) -> HttpResponse:
 
 
 def accept(request: HttpRequest) -> HttpResponse:
+    """``?late``: the work is over before its card has reached the page."""
     session = ProgressSession.create({"a": "Report"}, owner=request)
     session.start("a")
-    return accepted(request, session)  # type: ignore[return-value]
+    answer = accepted(request, session, event="over")
+    if "late" in request.GET:
+        session.complete("a")
+        assert RELEASES.acquire(timeout=20)
+    return answer  # type: ignore[return-value]
 
 
 urlpatterns = [
