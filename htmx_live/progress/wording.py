@@ -11,11 +11,13 @@ __all__ = ["amount", "checked_url", "duration", "status_text", "task_message"]
 
 
 def task_message(row: Row, status: ProgressStatus, name: str, *, is_waiting: bool = False) -> str:
-    """The task's own message, or what its status says."""
+    """The task's own message, or what its status says.  A final message waits until the percentage has reached 100."""
     if status is ProgressStatus.PENDING:
         return gettext("Waiting...")
     if status is ProgressStatus.QUEUED:
         return gettext("Waiting for a worker…") if is_waiting else gettext("Waiting...")
+    if status is ProgressStatus.COMPLETING:
+        return gettext("Completing…")
     if status is ProgressStatus.COMPLETE or row.status is ProgressStatus.COMPLETE:
         return row.message or gettext("%(name)s complete") % {"name": name}
     if status is ProgressStatus.ERROR:

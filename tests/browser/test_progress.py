@@ -89,6 +89,28 @@ def test_a_simulated_bar_moves_by_itself_and_its_text_too(page: Page, server: Se
     assert widths[0] < widths[1]
 
 
+def test_a_card_says_that_it_is_completing_while_its_bar_moves_to_the_end(page: Page, server: Server) -> None:
+    session = create(server, a="Import products")
+    open_page(page, server, "card", session)
+    ask(server, f"/work/{session}/update/a/", current="2", total="100", message="Reading")
+    message = page.locator(".live-progress-message")
+    expect(message).to_have_text("Reading")
+    page.evaluate(
+        """const sheet = new CSSStyleSheet();
+        sheet.replaceSync("*, *::before { transition-delay: 600s !important; }");
+        document.adoptedStyleSheets = [sheet];"""
+    )
+    ask(server, f"/work/{session}/complete/a/", message="Imported 12")
+    expect(message).to_have_text("Imported 12")
+    before = "(elt) => [getComputedStyle(elt, '::before').content, getComputedStyle(elt, '::before').visibility]"
+    assert message.evaluate(before) == ['"Completing…"', "visible"]
+    expect(message.locator(".live-progress-final")).to_be_hidden()
+    page.evaluate("document.adoptedStyleSheets = []")
+    page.reload()
+    expect(message.locator(".live-progress-final")).to_be_visible()
+    assert message.evaluate(before) == ['"Completing…"', "hidden"]
+
+
 def test_the_end_leads_on(page: Page, server: Server) -> None:
     session = create(server, a="Import products")
     open_page(page, server, "leaving", session)
@@ -167,7 +189,8 @@ def test_a_card_that_a_script_puts_into_a_live_page_is_followed(page: Page, serv
     page.evaluate(
         """async () => {
           const body = new FormData(document.querySelector("form")), headers = { "HX-Request": "true" };
-          document.querySelector("#here").innerHTML = await (await fetch("/accept/", { method: "POST", body, headers })).text();
+          const answer = await fetch("/accept/", { method: "POST", body, headers });
+          document.querySelector("#here").innerHTML = await answer.text();
         }"""
     )
     card = page.locator("#here [data-live-progress]")

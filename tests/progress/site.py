@@ -11,7 +11,8 @@ from htmx_live.progress import ProgressSession, accepted, current_task
 
 HEAD = """{% load htmx_live static %}<!doctype html><html lang="en"><head><title>t</title>{% if htmx == "2" %}
 <meta name="htmx-config" content='{"includeIndicatorStyles": false}'>
-<script defer src="{% static 'django_htmx/htmx-2.min.js' %}"></script>{% endif %}{% htmx_live htmx=is_htmx_4 %}</head><body>"""
+<script defer src="{% static 'django_htmx/htmx-2.min.js' %}"></script>{% endif %}{% htmx_live htmx=is_htmx_4 %}
+</head><body>"""
 PAGES = {
     "card": HEAD + '{% progress session event="over" cancel=True %}</body></html>',
     "leaving": HEAD + '{% progress session redirect="/page/list/?arrived" %}</body></html>',

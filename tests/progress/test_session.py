@@ -87,7 +87,7 @@ def test_completing_climbs_to_100_and_is_called_running_until_then(staged: Stage
     session.start("a")
     staged.clock.advance(12.9)
     session.complete("a")
-    assert shown(session) == ("running", 25, "First complete")
+    assert shown(session) == ("running", 25, "Completing…")
     staged.clock.advance(0.3)
     assert (shown(session)[:2], session.is_complete) == (("running", 55), False)
     staged.clock.advance(0.7)
