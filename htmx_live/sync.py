@@ -168,6 +168,8 @@ class _Answers:
         if record is not None and (self._take_over(record, earlier) or self._is_current(record, rev)):
             return
         turned = mount_again(grant, self._visit, rev=rev).turned
+        if turned.record.instance != grant.instance:
+            self._roots.discard(f"live-{grant.instance}")  # its texts are another session's
         self._remounts += 1
         if turned.fragment is not None:
             self._fragments.append(turned.fragment)

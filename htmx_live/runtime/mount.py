@@ -68,10 +68,11 @@ def mount(
 
 
 def mount_again(grant: ViewGrant, visit: Visit, *, rev: int) -> Mounted:
-    """The instance that ``grant`` tells of, whose record is gone, under the same id and with the next rev.
+    """The instance that ``grant`` names, whose record is gone, under the same id and with the next rev.
 
-    Two requests may ask for it at once: the second finds what the first has made.  Raises ``InstanceExpired`` if the
-    code of the view is gone, and ``StoreNotShared`` if the instance lives in the memory of another process.
+    If a record of another session of the user has that id, the instance gets an id of its own.  Two requests may ask
+    for it at once: the second finds what the first has made.  Raises ``InstanceExpired`` if the code of the view is
+    gone, and ``StoreNotShared`` if the instance lives in the memory of another process.
     """
     store = parts().store
     check_epoch(grant.epoch, earlier=grant.earlier)
@@ -83,30 +84,44 @@ def mount_again(grant: ViewGrant, visit: Visit, *, rev: int) -> Mounted:
         raise Busy(f"Instance {grant.instance} was being mounted for more than {settings().BUSY_TIMEOUT} s.")
     try:
         loaded = store.load(grant.instance)
-        if loaded is not None and loaded.record.owner == visit.owner(False) and loaded.record.rev > rev:
-            return _present(loaded.record)
+        before, owner = loaded.record if loaded else None, visit.owner(False)
+        if before is not None and before.owner.token != owner.token:
+            return _in_place_of(grant.instance, _remount(grant, visit, instance=random_id(), rev=rev))
+        if before is not None and before.owner == owner and before.rev > rev:
+            return _present(before)
         parts().bus.end_texts_under(text_target(grant.instance, ""))  # they belong to a state that is gone
-        record = Record(
-            instance=grant.instance,
-            view=grant.view,
-            owner=visit.owner(False),
-            kwargs=grant.kwargs,
-            key=grant.key,
-            rev=rev,
-            pages=(visit.page,),
-            tag=grant.tag or cls.root_tag,
-            css_class=grant.css,
-            earlier_epochs=_earlier_epochs(grant),
-            **facts_of(visit.request),
-        )
-        with atomic_where_asked():
-            mounted = _begin(record, visit)
-        for row in loaded.record.jobs if loaded is not None else ():
+        mounted = _remount(grant, visit, instance=grant.instance, rev=rev)
+        for row in before.jobs if before else ():
             parts().runner.cancel(row.ref)
         return mounted
     finally:
         if store.release(lease):
             look_after(grant.instance)
+
+
+def _remount(grant: ViewGrant, visit: Visit, *, instance: str, rev: int) -> Mounted:
+    record = Record(
+        instance=instance,
+        view=grant.view,
+        owner=visit.owner(False),
+        kwargs=grant.kwargs,
+        key=grant.key,
+        rev=rev,
+        pages=(visit.page,),
+        tag=grant.tag or _class_of(grant).root_tag,
+        css_class=grant.css,
+        earlier_epochs=_earlier_epochs(grant),
+        **facts_of(visit.request),
+    )
+    with atomic_where_asked():
+        return _begin(record, visit)
+
+
+def _in_place_of(instance: str, mounted: Mounted) -> Mounted:
+    """Have the page swap the root of ``mounted`` for the one of ``instance``."""
+    fragment = mounted.turned.fragment
+    moved = replace(fragment, target=f"live-{instance}") if fragment else None
+    return replace(mounted, turned=replace(mounted.turned, fragment=moved))
 
 
 def _shared(cls: type[Live], visit: Visit, *, kwargs: dict[str, Any], tag: str, css: str) -> Mounted:

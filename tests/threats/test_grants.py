@@ -1,12 +1,14 @@
 """Grants: each opens what it names, for whom it was made, as long as it holds; everything else is one answer."""
 
+from dataclasses import replace
+
 import pytest
 from django.core import signing
 
 from htmx_live.grants import ViewGrant, sign_view
 from htmx_live.records import Owner
 from htmx_live.runtime.parts import parts
-from tests.threats.visitor import Visitor, record_of, somebody, written
+from tests.threats.visitor import Page, Visitor, record_of, somebody, written
 
 pytestmark = pytest.mark.django_db
 
@@ -44,6 +46,26 @@ def test_a_grant_in_the_same_users_other_session_mounts_anew_and_never_shows_the
     answer = page.seen_by(Visitor(alice)).event("add", {"amount": 1})
     assert (answer.status_code, answer["X-Live-Remounted"]) == (200, "1")
     assert "<p>0</p>" in answer.content.decode()
+
+
+@pytest.mark.parametrize("reach", ["event", "sync"])
+def test_another_session_of_the_user_gets_an_instance_of_its_own(alice, reach):
+    page = Visitor(alice).open("/guestbook/")
+    page.event("stream", {"text": "secret"})
+    before, text = written(page), parts().bus.text(f"live-{page.instance}-s-log")
+    assert text is not None
+    other = page.seen_by(Visitor(alice))
+    answer = other.event("stream", {"text": "mine"}) if reach == "event" else other.sync()
+    assert (answer.status_code, answer["X-Live-Remounted"]) == (200, "1")
+    assert (written(page), parts().bus.text(f"live-{page.instance}-s-log")) == (before, text)
+    body = answer.content.decode()
+    assert f'hx-target="#live-{page.instance}"' in body  # where the page shows the first session's
+    mine = Page.of(other.visitor, body)
+    assert mine.instance != page.instance
+    mine = replace(mine, page=other.page, csrf=other.csrf)
+    again = mine.event("stream", {"text": "mine"})
+    assert (again.status_code, "X-Live-Remounted" in again) == (204, False)
+    assert written(page) == before
 
 
 def test_a_view_that_is_mounted_again_shows_no_text_of_the_stream_before(alice):

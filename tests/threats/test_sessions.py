@@ -6,7 +6,7 @@ import pytest
 from django.contrib.sessions.models import Session
 
 from htmx_live.records import Owner
-from tests.threats.visitor import Visitor, record_of, somebody, written
+from tests.threats.visitor import Page, Visitor, record_of, somebody, written
 
 pytestmark = pytest.mark.django_db
 
@@ -48,10 +48,12 @@ def test_a_page_from_before_a_logout_is_mounted_anew_for_the_same_user(alice):
     page.event("add", {"amount": 41})
     page.visitor.http.get("/logout/")
     page.visitor.http.get("/login/alice/")
+    before = written(page)
     answer = fresh(page).event("add")
     assert (answer.status_code, answer["X-Live-Remounted"]) == (200, "1")
-    assert record_of(page).state["count"] == "0"
-    assert record_of(page).owner.user == str(alice.pk)
+    mine = record_of(Page.of(page.visitor, answer.content.decode()))
+    assert (mine.state["count"], mine.owner.user) == ("0", str(alice.pk))
+    assert written(page) == before  # no session can use the old one any more
 
 
 def test_a_visitors_page_is_mounted_again_after_login_with_a_new_page_grant(alice):
