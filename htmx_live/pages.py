@@ -5,7 +5,7 @@ at the end of the request, for a view in the page's body may have made the sessi
 """
 
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -119,10 +119,8 @@ def _fill_slot(response: Any, attributes: str) -> bool:
     """Whether ``response`` has a slot for a page's grant, or may have one later."""
     slot, filling = page_slot().encode(), attributes.encode()
     if response.streaming:
-        chunks = response.streaming_content
-        response.streaming_content = (
-            _afilled(chunks, filling) if response.is_async else (chunk.replace(slot, filling) for chunk in chunks)
-        )
+        chunks, filler = response.streaming_content, _Filler(slot, filling)
+        response.streaming_content = _afilled(chunks, filler) if response.is_async else _filled(chunks, filler)
         return True
     if slot not in response.content:
         return False
@@ -132,9 +130,37 @@ def _fill_slot(response: Any, attributes: str) -> bool:
     return True
 
 
-async def _afilled(chunks: AsyncIterator[bytes], filling: bytes) -> AsyncIterator[bytes]:
+class _Filler:
+    """Replaces ``slot`` in text that comes in chunks, which may end in the middle of a slot."""
+
+    def __init__(self, slot: bytes, filling: bytes) -> None:
+        self._slot, self._filling = slot, filling
+        self.rest = b""  # of the last chunk, if it may be the beginning of a slot
+
+    def fill(self, chunk: bytes) -> bytes:
+        """What can be sent by now."""
+        text = (self.rest + chunk).replace(self._slot, self._filling)
+        cut = text.rfind(self._slot[:1])  # which is nowhere else in a slot
+        if cut < 0 or not self._slot.startswith(text[cut:]):
+            cut = len(text)
+        self.rest = text[cut:]
+        return text[:cut]
+
+
+def _filled(chunks: Iterator[bytes], filler: _Filler) -> Iterator[bytes]:
+    for chunk in chunks:
+        if text := filler.fill(chunk):
+            yield text
+    if filler.rest:
+        yield filler.rest
+
+
+async def _afilled(chunks: AsyncIterator[bytes], filler: _Filler) -> AsyncIterator[bytes]:
     async for chunk in chunks:
-        yield chunk.replace(page_slot().encode(), filling)
+        if text := filler.fill(chunk):
+            yield text
+    if filler.rest:
+        yield filler.rest
 
 
 def _begin(request: HttpRequest) -> Page:

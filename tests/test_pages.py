@@ -1,16 +1,19 @@
 """Pages: sessions only where they are needed, grants only where something is live, and forms without JavaScript."""
 
+import asyncio
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from django.http import HttpRequest, HttpResponse
-from django.test import Client
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.test import AsyncClient, Client
 from django.urls import include, path
 from django.views.decorators.cache import cache_control
 
 from htmx_live import LiveView, event_handler
 from htmx_live.grants import unsign_page
+from htmx_live.pages import page_slot
 from htmx_live.runtime.parts import parts
 from htmx_live.testing.markup import parse
 from htmx_live.testing.stage import stage
@@ -44,6 +47,31 @@ class Note(LiveView):
         self.redirect("/sign/")
 
 
+def pieces(page: str, size: int) -> Iterator[str]:
+    for start in range(0, len(page), size):
+        yield page[start : start + size]
+
+
+def streamed(request: HttpRequest, size: int) -> StreamingHttpResponse:
+    """A page with a live view that is sent ``size`` characters at a time."""
+    response: Any = Counter.as_view()(request)
+    return StreamingHttpResponse(pieces(response.render().content.decode(), size))
+
+
+def astreamed(request: HttpRequest, size: int) -> StreamingHttpResponse:
+    response = streamed(request, size)
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for chunk in response:
+            yield chunk
+
+    return StreamingHttpResponse(chunks())
+
+
+def marks(request: HttpRequest) -> StreamingHttpResponse:
+    return StreamingHttpResponse(["<p>", page_slot()[:7], "</p>", page_slot()[:9]])
+
+
 def bare(request: HttpRequest) -> HttpResponse:
     return HttpResponse("<p>nothing live</p>")
 
@@ -54,6 +82,9 @@ urlpatterns = [
     path("counter/<int:start>/", Counter.as_view()),
     path("work/", Work.as_view(start="set_a")),
     path("bare/", bare),
+    path("streamed/<int:size>/", streamed),
+    path("astreamed/<int:size>/", astreamed),
+    path("marks/", marks),
     path("public/", cache_control(public=True, max_age=60)(Counter.as_view())),
     path("live/", include("htmx_live.urls")),
 ]
@@ -107,6 +138,29 @@ def test_private_wins_over_a_views_own_public(client: Client) -> None:
 
 
 # Grants
+
+
+@pytest.mark.parametrize("url", ["/streamed/1/", "/streamed/7/", "/streamed/40/", "/streamed/100000/"])
+def test_a_page_that_is_sent_in_pieces_carries_its_grant_wherever_they_are_cut(client: Client, url: str) -> None:
+    whole = b"".join(client.get(url)).decode()
+    meta = next(one for one in parse(whole).all() if one.attributes.get("name") == "htmx-live")
+    assert unsign_page(meta.attributes["data-page"], max_age=60)
+    assert page_slot() not in whole
+
+
+@pytest.mark.parametrize("size", [1, 7, 100_000])
+def test_an_async_page_that_is_sent_in_pieces_carries_its_grant(size: int) -> None:
+    async def load() -> str:
+        answer: Any = await AsyncClient().get(f"/astreamed/{size}/")
+        return b"".join([chunk async for chunk in answer]).decode()
+
+    whole = asyncio.run(load())
+    meta = next(one for one in parse(whole).all() if one.attributes.get("name") == "htmx-live")
+    assert unsign_page(meta.attributes["data-page"], max_age=60)
+
+
+def test_what_only_begins_like_a_slot_is_sent_as_it_is(client: Client) -> None:
+    assert b"".join(client.get("/marks/")).decode() == f"<p>{page_slot()[:7]}</p>{page_slot()[:9]}"
 
 
 def test_the_page_carries_its_grant_number_and_token(client: Client) -> None:
