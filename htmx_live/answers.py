@@ -42,6 +42,7 @@ from htmx_live.exceptions import (
 )
 from htmx_live.fragments import Fragment, join
 from htmx_live.grants import random_id
+from htmx_live.outages import log_unavailable
 from htmx_live.pages import sign_reference
 from htmx_live.records import Record
 from htmx_live.runtime.address import address_of, without_reference
@@ -162,6 +163,8 @@ def _failure(request: HttpRequest, error: Exception) -> HttpResponse:
         headers["X-Live-Error"] = error_id = random_id()[:8]
         logger.error("%s failed (error %s)", _one_line(request.path), error_id, exc_info=error)
         got_request_exception.send(sender=None, request=request)
+    elif isinstance(error, StoreUnavailable):
+        log_unavailable(logger, error, "requests, answered 503", "%s answered 503", _one_line(request.path))
     else:
         # That processes share no store is logged once, not for each request; see runtime/processes.py.
         level = logging.DEBUG if isinstance(error, StoreNotShared) else logging.WARNING
@@ -175,7 +178,10 @@ def _failure(request: HttpRequest, error: Exception) -> HttpResponse:
         text = str(error)
     if isinstance(error, UserError | RefusedValue):
         headers["X-Live-Notices"] = json.dumps([{"message": text, "level": "error"}])
-    return _error(request, status, headers=headers, title=title, text=text)
+    response = _error(request, status, headers=headers, title=title, text=text)
+    if isinstance(error, StoreUnavailable):
+        response._has_been_logged = True  # type: ignore[attr-defined]  # or Django logs an ERROR for each
+    return response
 
 
 def _error(request: HttpRequest, status: int, *, headers: dict[str, str], title: str, text: str) -> HttpResponse:

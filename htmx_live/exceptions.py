@@ -188,9 +188,13 @@ class RefusedValue(TurnError, ValueError):
 
 
 class StoreUnavailable(HtmxLiveError):
-    """The store did not answer in time."""
+    """The store did not answer in time.  ``outage`` counts what fails, where the log says already that it is away."""
 
     status = 503
+
+    def __init__(self, reason: str, *, outage: object = None) -> None:
+        self.outage = outage
+        super().__init__(reason)
 
 
 class RunnerUnavailable(HtmxLiveError):

@@ -9,6 +9,7 @@ after that the others fail at once.  Then one call tries, while the others go on
 """
 
 import hashlib
+import logging
 import threading
 import time
 from collections import deque
@@ -24,11 +25,14 @@ from django.utils.module_loading import import_string
 from htmx_live.conf import settings
 from htmx_live.exceptions import StoreUnavailable
 from htmx_live.forks import after_fork
+from htmx_live.outages import Outage
 
 if TYPE_CHECKING:  # redis is an extra
     from redis import Redis
 
 __all__ = ["MAX_WAIT", "PAUSE", "TIMEOUT", "RedisConnection", "Script", "redis_connection"]
+
+logger = logging.getLogger("htmx_live.redis")
 
 TIMEOUT = 1.0  # seconds to connect, and to be answered
 MAX_WAIT = 0.5  # seconds that a blocking command may ask for; who waits longer calls again
@@ -68,6 +72,7 @@ class RedisConnection:
         self._lock = threading.Lock()
         self._closed_until = 0.0
         self._is_failing = False
+        self._outage: Outage | None = None  # the last one
         self._recoveries = 0  # counted, to tell an answer that is missing now from one that was missing before
         self._pools: dict[PoolName, _Pool] = {
             "calls": _Pool(self.client, settings().REDIS_MAX_CONNECTIONS),
@@ -132,8 +137,11 @@ class RedisConnection:
     def heal(self) -> None:
         """Redis is known to answer again: nobody needs to wait for the end of a pause."""
         with self._lock:
-            self._is_failing = False
+            was_failing, self._is_failing = self._is_failing, False
             self._recoveries += 1
+            outage = self._outage
+        if was_failing and outage is not None:
+            logger.warning("Redis at %s answers again %s", _where(self.url), outage.summary())
 
     def close(self) -> None:
         """Close the sockets that are open; another call makes others."""
@@ -161,8 +169,8 @@ class RedisConnection:
                 return call(client)
             except (ConnectionError, TimeoutError, ReadOnlyError, OSError) as error:
                 if not _is_from_pool(error):
-                    self._fail(recoveries)
-                    raise StoreUnavailable(f"Redis at {_where(self.url)} does not answer: {error}") from error
+                    reason = f"Redis at {_where(self.url)} does not answer: {error}"
+                    raise StoreUnavailable(reason, outage=self._fail(recoveries, reason)) from error
                 if time.monotonic() > give_up:
                     raise self._exhausted() from error
             except RedisError as error:  # out of memory, loading its data, a wrong type: not for all calls
@@ -177,7 +185,7 @@ class RedisConnection:
 
     def _raise_if_away(self) -> None:
         if self._is_failing and self._clock() < self._closed_until:
-            raise StoreUnavailable(f"Redis at {_where(self.url)} did not answer just now.")
+            raise StoreUnavailable(f"Redis at {_where(self.url)} did not answer just now.", outage=self._outage)
 
     def _pass(self) -> None:
         """Let one call through after each pause."""
@@ -186,11 +194,17 @@ class RedisConnection:
                 self._raise_if_away()
                 self._closed_until = self._clock() + TIMEOUT + PAUSE
 
-    def _fail(self, recoveries: int) -> None:
-        """A call that began ``recoveries`` ago was not answered: what Redis has answered since says more."""
+    def _fail(self, recoveries: int, reason: str) -> Outage | None:
+        """A call was not answered, which began before the ``recoveries`` since: then what was answered says more."""
         with self._lock:
-            if recoveries == self._recoveries:
-                self._is_failing, self._closed_until = True, self._clock() + PAUSE
+            if recoveries != self._recoveries:
+                return self._outage
+            is_new = not self._is_failing
+            self._is_failing, self._closed_until = True, self._clock() + PAUSE
+            outage = self._outage = Outage() if is_new else self._outage
+        if is_new:
+            logger.warning("%s. What fails until it answers again is counted, and logged then.", reason)
+        return outage
 
 
 class _Pool:

@@ -17,6 +17,7 @@ from math import inf
 
 from htmx_live.exceptions import Cancelled, StoreUnavailable
 from htmx_live.forks import after_fork
+from htmx_live.outages import log_unavailable
 from htmx_live.progress.changes import Change, Report, of_start, reported
 from htmx_live.progress.deadlines import clear_deadline, set_deadline
 from htmx_live.progress.keeping import apply, keeping
@@ -113,7 +114,8 @@ class Gauge:
                 row = self.change(reported(report))
             except StoreUnavailable as error:
                 self.put_back(report)
-                logger.warning("The progress of %s could not be written and is kept: %s", self.task, error)
+                message = "The progress of %s could not be written and is kept"
+                log_unavailable(logger, error, "writes of progress", message, self.task)
                 return
         self.heed(row)
         changed(self.session)
@@ -219,7 +221,8 @@ class _Ending:
                 known.heed(known.change(self._change(report)))
             except StoreUnavailable as error:
                 known.put_back(report)
-                logger.warning("The end of %s could not be written and will be tried again: %s", known.task, error)
+                message = "The end of %s could not be written and will be tried again"
+                log_unavailable(logger, error, "writes of progress", message, known.task)
                 return parts().timer() > self._until
         forget(known)
         changed(known.session, at_once=True)
@@ -278,7 +281,8 @@ def _quietly(call: Callable[[], object]) -> None:
     try:
         call()
     except StoreUnavailable as error:
-        logger.warning("Progress could not be kept alive and will be tried again: %s", error)
+        message = "Progress could not be kept alive and will be tried again"
+        log_unavailable(logger, error, "heartbeats of progress", message)
     except Exception:  # a boundary: one session must not keep the others from living
         logger.exception("A beat of progress failed")
 

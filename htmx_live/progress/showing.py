@@ -23,6 +23,7 @@ from htmx_live.exceptions import StoreUnavailable
 from htmx_live.forks import after_fork
 from htmx_live.fragments import Fragment, join
 from htmx_live.grants import random_id
+from htmx_live.outages import log_unavailable
 from htmx_live.pool import DaemonPool, Pool
 from htmx_live.progress.cards import Card, draw, draw_list
 from htmx_live.progress.followers import tell
@@ -165,7 +166,8 @@ def _publish(session: str, *, at_once: bool) -> None:
         elif not _publish_alone(session, patience=1.0 if at_once else 0.0):
             _again(session, within=FRAME)
     except StoreUnavailable as error:
-        logger.warning("The progress of %s cannot be shown and will be tried again: %s", session, error)
+        message = "The progress of %s cannot be shown and will be tried again"
+        log_unavailable(logger, error, "publications of progress", message, session)
         _again(session, within=_AWAY)
     except Exception:  # a boundary: what goes wrong with a picture must not end the work that it shows
         logger.exception("The progress of %s could not be drawn", session)

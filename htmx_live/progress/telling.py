@@ -18,6 +18,7 @@ from htmx_live.conf import settings
 from htmx_live.events import JobFailure, SendNotice
 from htmx_live.exceptions import StoreUnavailable
 from htmx_live.grants import random_id
+from htmx_live.outages import log_unavailable
 from htmx_live.progress.keeping import endings, keeping
 from htmx_live.progress.values import ProgressStatus, Row, Session
 from htmx_live.progress.wording import task_message
@@ -79,7 +80,7 @@ def _tell(session: str, task: str, row: Row, *, level: str) -> None:
         notice = Unread(id=random_id(), key=_name(session, task), message=message, level=level, url=_url(row))
         deliver(SendNotice(channel=channels_of(kept.session.owner)[0], notice=asdict(notice)))
     except StoreUnavailable as error:
-        logger.warning("Nobody could be told of the task %s: %s", task, error)
+        log_unavailable(logger, error, "notices of tasks", "No notice of the task %s could be sent", task)
     except Exception:  # a boundary: a notice that goes wrong must not end the work that it tells of
         logger.exception("A notice of the task %s went wrong", task)
 

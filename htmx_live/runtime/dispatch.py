@@ -19,6 +19,7 @@ from htmx_live.conf import settings
 from htmx_live.events import Adopt, Call, Event, JobFailure, Mail
 from htmx_live.exceptions import Busy, InstanceGone, StoreUnavailable
 from htmx_live.grants import random_id
+from htmx_live.outages import log_unavailable
 from htmx_live.records import Record
 from htmx_live.runtime import render as rendering
 from htmx_live.runtime.current import current
@@ -119,8 +120,10 @@ def _release(lease: Lease) -> bool:
     """Whether mail may be left.  While the store is away the lease ends by itself, and what was saved stands."""
     try:
         return parts().store.release(lease)
-    except StoreUnavailable:
-        logger.warning("The lease of instance %s could not be released", lease.instance)
+    except StoreUnavailable as error:
+        log_unavailable(
+            logger, error, "releases of leases", "The lease of instance %s is released later", lease.instance
+        )
         return True
 
 

@@ -25,6 +25,7 @@ from htmx_live.exceptions import StoreUnavailable
 from htmx_live.fragments import Fragment, text_target
 from htmx_live.grants import random_id
 from htmx_live.kept import delete_file
+from htmx_live.outages import log_unavailable
 from htmx_live.records import Record
 from htmx_live.runtime import render as rendering
 from htmx_live.runtime.channels import channels_of
@@ -159,7 +160,7 @@ def send(record: Record, asked: list[Asked], shown: Shown, *, to_user: bool) -> 
             html = str(fragment.__html__()).replace(rendering.csrf_slot(), "")
             parts().bus.publish(own, fragment.target, html)
     except StoreUnavailable as error:
-        logger.warning("What %s has to say is sent later: %s", record.view, error)
+        log_unavailable(logger, error, "turns sent later", "What %s has to say is sent later", record.view)
         keep_trying(partial(_ask_again, record.instance, left), after=_PAUSE)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from htmx_live.conf import settings
 from htmx_live.exceptions import StoreUnavailable
+from htmx_live.outages import log_unavailable
 from htmx_live.stores.base import Store
 
 __all__ = ["INTERVAL", "NoWatcher", "Watcher", "on_overdue"]
@@ -66,7 +67,7 @@ class Watcher:
                 self._hand_over(name, note)
         except StoreUnavailable as error:
             self._quiet_until = self._clock() + settings().JOB_LEASE / 3 + INTERVAL
-            logger.warning("Nobody can be told what is overdue: %s", error)
+            log_unavailable(logger, error, "looks for overdue deadlines", "Overdue deadlines could not be read")
         except Exception:  # a boundary: the watch goes on whatever happens in a round
             logger.exception("A round of the watch failed")
 

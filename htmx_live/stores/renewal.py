@@ -13,6 +13,7 @@ import threading
 
 from htmx_live.conf import settings
 from htmx_live.exceptions import StoreUnavailable
+from htmx_live.outages import log_unavailable
 from htmx_live.stores.base import Lease
 from htmx_live.stores.scripts import Scripts, milliseconds
 
@@ -74,7 +75,7 @@ class Renewal:
             try:
                 self._look_after(held, given_up)
             except StoreUnavailable as error:
-                logger.warning("Leases could not be renewed: %s", error)
+                log_unavailable(logger, error, "renewals of leases", "Leases could not be renewed")
             except Exception:  # a boundary: the leases of all turns must not end with one fault
                 logger.exception("Leases could not be renewed")
 

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from htmx_live.exceptions import StoreUnavailable
+from htmx_live.outages import log_unavailable
 from htmx_live.progress.keeping import keeping
 from htmx_live.tasks_db.models import TaskRecord
 from htmx_live.tasks_db.records import save
@@ -33,7 +34,8 @@ def settle(*, now: datetime | None = None, **of: Any) -> int:
         try:
             kept = keeping().load(record.session)
         except StoreUnavailable as error:
-            logger.warning("Records that were not seen for long cannot be looked into: %s", error)
+            message = "Records that were not seen for long cannot be checked"
+            log_unavailable(logger, error, "looks for lost tasks", message)
             return number
         if kept is not None:
             save(kept)

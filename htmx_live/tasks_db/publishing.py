@@ -15,6 +15,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.timesince import timesince
 
 from htmx_live.exceptions import StoreUnavailable
+from htmx_live.outages import log_unavailable
 from htmx_live.progress.cards import Card, progress_context
 from htmx_live.progress.keeping import keeping
 from htmx_live.progress.values import listed_under
@@ -48,7 +49,7 @@ def publish(owner: Owner) -> None:
             html = draw_past(owner.user, language=language, url=url)
             publish_fragments([region(REGION, html=html)], to=topic_of(owner.user, language))
     except StoreUnavailable as error:
-        logger.warning("The tasks of user %s cannot be shown: %s", owner.user, error)
+        log_unavailable(logger, error, "publications of task lists", "The tasks of user %s cannot be shown", owner.user)
 
 
 def draw_past(

@@ -19,6 +19,7 @@ from typing import Protocol
 
 from htmx_live.conf import settings
 from htmx_live.exceptions import StoreUnavailable
+from htmx_live.outages import log_unavailable
 from htmx_live.transport import sse
 from htmx_live.transport.access import Gate, Refusal, Refused
 from htmx_live.transport.hub import Hub, current_hub
@@ -120,7 +121,7 @@ async def _beat(hub: Hub, listener: Listener, presence: Presence) -> bytes:
         return b""
     except StoreUnavailable as error:
         listener.have_failed()
-        logger.warning("A stream could not catch up and will try again: %s", error)
+        log_unavailable(logger, error, "heartbeats of streams", "A stream could not catch up and will try again")
         return sse.beat()
     listener.have_read(catchup.epoch, catchup.number)
     return _encoded(catchup) + sse.beat(catchup.position)

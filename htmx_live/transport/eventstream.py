@@ -30,6 +30,7 @@ from django_eventstream.event import Event
 
 from htmx_live.conf import project_setting, settings
 from htmx_live.exceptions import StoreUnavailable
+from htmx_live.outages import log_unavailable
 from htmx_live.transport.bus import bus
 from htmx_live.transport.channels import event_channel
 from htmx_live.transport.messages import Message
@@ -138,7 +139,8 @@ def _relayed(channel: str, event: str, content: list[Any]) -> bool:
     try:
         bus().publish([event_channel(channel)], "", json.dumps(content, cls=DjangoJSONEncoder), event=event)
     except StoreUnavailable as error:
-        logger.warning("What was sent on the channel %r reaches this process only: %s", channel, error)
+        message = "What was sent on the channel %r reaches this process only"
+        log_unavailable(logger, error, "events of django-eventstream", message, channel)
         return False
     return True
 

@@ -4,6 +4,7 @@ import logging
 from threading import Lock
 
 from htmx_live.exceptions import StoreUnavailable
+from htmx_live.outages import log_unavailable
 from htmx_live.transport.access import Access, Gate
 from htmx_live.transport.threads import in_background
 
@@ -33,8 +34,9 @@ class Presence:
             if not self._is_closed:
                 try:
                     self._gate.renewed(self._access)
-                except StoreUnavailable:  # the stream lives on; the next beat says it again
-                    logger.warning("The presence of page %s could not be renewed", self._access.page)
+                except StoreUnavailable as error:  # the stream lives on; the next beat says it again
+                    message = "The presence of page %s could not be renewed"
+                    log_unavailable(logger, error, "renewals of presence", message, self._access.page)
 
     def close(self) -> None:
         in_background(self._close)

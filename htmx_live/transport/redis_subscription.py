@@ -54,7 +54,7 @@ class Subscription:
     _receivers: tuple[Receiver, ...]
     _thread: threading.Thread | None
     _pubsub: "PubSub | None"
-    _is_away: bool  # Redis, and that has been logged
+    _is_logged: bool  # that it broke
 
     def __init__(self, connection: RedisConnection, channel: str, ask_epoch: Callable[[], str]) -> None:
         self._connection, self._channel, self._ask_epoch = connection, channel, ask_epoch
@@ -76,7 +76,7 @@ class Subscription:
     def _begin(self) -> None:
         self._lock = threading.Lock()  # over the receivers and the thread's beginning and end; never during a call
         self._receivers, self._thread, self._pubsub = (), None, None
-        self._is_away = False
+        self._is_logged = False
         self.epoch = ""
 
     # The thread
@@ -89,10 +89,20 @@ class Subscription:
                 self._hear()
             except Exception as error:  # the boundary: whatever ends one connection, another one is made
                 failures = 0 if time.monotonic() - began > _LASTING else failures + 1
-                if not self._is_away:
-                    self._is_away = True
-                    logger.warning("The subscription to Redis broke; it will be made again: %s", error or repr(error))
+                self._log(error)
                 time.sleep(_PAUSES[min(failures, len(_PAUSES) - 1)] * random.uniform(0.5, 1.25))
+
+    def _log(self, error: Exception) -> None:
+        """Log once that the subscription broke, unless Redis is away: then the log says that."""
+        if self._is_logged:
+            return
+        try:
+            self._ask_epoch()
+        except StoreUnavailable as unavailable:
+            if unavailable.outage:
+                return
+        self._is_logged = True
+        logger.warning("The subscription to Redis broke; it will be made again: %s", error or repr(error))
 
     def _has_ended(self) -> bool:
         """Whether nobody listens any more; then the thread is over, and whoever comes next starts another."""
@@ -142,8 +152,8 @@ class Subscription:
 
     def _confirm(self) -> None:
         self._connection.heal()
-        if self._is_away:
-            self._is_away = False
+        if self._is_logged:
+            self._is_logged = False
             logger.warning("The subscription to Redis stands again.")
         with suppress(StoreUnavailable):  # the first message will say it
             self.epoch = self._ask_epoch()

@@ -29,6 +29,13 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 
+LOGGING = {  # what a project's log has: the package's warnings, and Django's own of each answer
+    "version": 1,
+    "disable_existing_loggers": False,
+    "handlers": {"console": {"class": "logging.StreamHandler"}},
+    "root": {"handlers": ["console"], "level": "WARNING"},
+}
+
 if wrong := float(os.environ.get("FAULTS_CLOCK", "0")):
     right, now = time.time, timezone.now
     time.time = lambda: right() + wrong

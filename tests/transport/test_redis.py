@@ -80,9 +80,9 @@ class Listening(logging.Handler):
 
 @pytest.fixture
 def log() -> Iterator[Recorder]:
-    """What the transport logs."""
+    """What the package logs."""
     recorder = Recorder()
-    handler, logger = Listening(recorder), logging.getLogger("htmx_live.transport")
+    handler, logger = Listening(recorder), logging.getLogger("htmx_live")
     logger.addHandler(handler)
     yield recorder
     logger.removeHandler(handler)
@@ -136,7 +136,7 @@ def test_after_a_redis_that_hung_everybody_converges_to_the_exact_state(bus_on, 
     start = bus.position()
     bus.publish([PAGE], "a", "1")
     server.freeze()
-    assert log.wait_until(lambda noted: any("broke" in str(each) for each in noted))
+    assert log.wait_until(lambda noted: any("does not answer" in str(each) for each in noted))
     with pytest.raises(StoreUnavailable):
         bus.position()
     server.thaw()

@@ -12,6 +12,7 @@ from django.utils.module_loading import autodiscover_modules
 
 from htmx_live.conf import settings
 from htmx_live.exceptions import StoreUnavailable
+from htmx_live.outages import log_unavailable
 from htmx_live.runtime.parts import parts
 from htmx_live.runtime.ticks import let_go, ticking_views, watch_shown
 from htmx_live.stores.memory import MemoryStore
@@ -47,8 +48,8 @@ class Command(BaseCommand):
         while True:
             try:
                 watch_shown(views)
-            except StoreUnavailable:
-                logger.warning("The store cannot be asked who looks at what; trying again")
+            except StoreUnavailable as error:
+                log_unavailable(logger, error, "rounds of ticks", "The store cannot say what is shown; trying again")
             if ended.wait(options["look"]):
                 break
         self._stop()
@@ -60,8 +61,9 @@ class Command(BaseCommand):
         here.turns.settle(_PATIENCE)
         try:
             let_go(watched)
-        except StoreUnavailable:
-            logger.warning("The ticks of this process are free for others when their leases run out")
+        except StoreUnavailable as error:
+            message = "The ticks of this process are free for others when their leases run out"
+            log_unavailable(logger, error, "releases of ticks", message)
 
 
 def _ended_by_signals() -> threading.Event:
