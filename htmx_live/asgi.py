@@ -4,21 +4,22 @@
 
 It answers GETs that ask for ``text/event-stream``, of a page's stream or of a session of progress, answers
 ``lifespan``, on which Django raises, and ends all streams when the server is told to stop: a server waits for open
-responses before it goes.
+responses before it goes.  It lets no more than ``MAX_REQUESTS`` events and syncs through at a time.
 """
 
 import asyncio
 import signal
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncGenerator, Callable, MutableMapping
 from functools import cache, partial
 from types import FrameType
 from typing import Any
 
 from django.core.handlers.asgi import get_script_prefix
-from django.urls import Resolver404, resolve
+from django.urls import Resolver404, ResolverMatch, resolve
 from django.utils.module_loading import import_string
 
+from htmx_live.capacity import Application, limit_requests
 from htmx_live.courtesy import courtesy
 from htmx_live.siblings import withdraw
 from htmx_live.transport.access import Gate
@@ -27,8 +28,6 @@ from htmx_live.transport.hub import Hub, current_hub
 from htmx_live.transport.stream import Receive, Scope, Send, serve
 
 __all__ = ["live_asgi"]
-
-Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 def live_asgi(app: Application, *, gate: Gate | None = None) -> Application:
@@ -42,7 +41,10 @@ def live_asgi(app: Application, *, gate: Gate | None = None) -> Application:
             await serve(scope, receive, send, body=body)
         else:
             with courtesy.request():
-                await app(scope, receive, send)
+                if _is_event_or_sync(scope):
+                    await limit_requests(app, scope, receive, send)
+                else:
+                    await app(scope, receive, send)
 
     return application
 
@@ -60,15 +62,28 @@ def _body(scope: Scope, gate: Gate | None) -> Body | None:
         return None
     if not any(name == b"accept" and b"text/event-stream" in value for name, value in scope["headers"]):
         return None
-    try:
-        match = resolve(scope["path"].removeprefix(get_script_prefix(scope)) or "/")
-    except Resolver404:
-        return None
-    if match.app_names[-1:] != ["htmx_live"]:
+    match = _resolve(scope)
+    if match is None:
         return None
     if match.url_name == "stream":
         return partial(stream, gate or _default_gate())
     return partial(_progress_body(), match.kwargs["grant"]) if match.url_name == "progress" else None
+
+
+def _is_event_or_sync(scope: Scope) -> bool:
+    if scope["type"] != "http" or scope["method"] != "POST":
+        return False
+    match = _resolve(scope)
+    return match is not None and match.url_name in ("event", "sync")
+
+
+def _resolve(scope: Scope) -> ResolverMatch | None:
+    """What the request's path leads to, if that is one of the package's endpoints."""
+    try:
+        match = resolve(scope["path"].removeprefix(get_script_prefix(scope)) or "/")
+    except Resolver404:
+        return None
+    return match if match.app_names[-1:] == ["htmx_live"] else None
 
 
 @cache
