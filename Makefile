@@ -5,11 +5,12 @@
 # make script  the small script from the readable one, after a change of it (needs node and npm)
 # make style   the small style sheet from the readable one, after a change of it
 # make bench   the benchmarks, as ratios
+# make soak    a mixed load, and what is left after it (MINUTES=20 STORE=memory or redis)
 
 MAKEFLAGS += --no-print-directory
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-cluster test lint script style bench needs newest
+.PHONY: help demo demo-cluster test lint script style bench soak needs newest
 
 PORT ?= 8000
 PYTHON ?= $(shell command -v python3 || command -v python)
@@ -62,6 +63,11 @@ style:
 
 bench: $(VENV)/.test needs
 	@$(BIN)/python -m pytest -q -s -m benchmark -p no:randomly
+
+MINUTES ?= 20
+STORE ?= memory
+soak: $(VENV)/.test
+	@$(BIN)/python -m tests.soak --minutes $(MINUTES) --store $(STORE)
 
 newest: $(NEWEST_VENV)/.test
 	@$(NEWEST_VENV)/bin/python -c "import django, sys; print('Once more, Python', sys.version.split()[0], 'and Django', django.__version__)"

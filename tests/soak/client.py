@@ -100,9 +100,11 @@ class Client:
         self.close()
 
     async def _exchange(self, method: str, path: str, body: str, headers: dict[str, str]) -> Answer:
+        if self._idle is not None and self._idle[0].at_eof():
+            self.close()
         ends, self._idle = self._idle, None
         request = self._head(method, path, body, headers)
-        if ends is not None and not ends[0].at_eof():
+        if ends is not None:
             try:
                 return await self._ask(ends, request)
             except _ClosedWhileIdle:  # the server's timeout for idle connections: a browser sends it again, too
