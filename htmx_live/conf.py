@@ -22,6 +22,7 @@ __all__ = [
     "session_engine",
     "settings",
     "site_facts",
+    "unknown_keys",
 ]
 
 
@@ -113,7 +114,8 @@ def settings() -> Settings:
         try:
             built = Settings(**given)
         except TypeError:
-            raise ImproperlyConfigured(_unknown_keys(given)) from None
+            known_keys = [field.name for field in fields(Settings)]
+            raise ImproperlyConfigured(unknown_keys("HTMX_LIVE", given, known_keys)) from None
         _built = deepcopy(given), built
     return built
 
@@ -148,11 +150,9 @@ def session_cookie_name() -> str:
     return str(django_settings.SESSION_COOKIE_NAME)
 
 
-def _unknown_keys(given: dict[str, Any]) -> str:
-    known = [field.name for field in fields(Settings)]
-    hints = []
-    for key in given:
-        if key not in known:
-            close = get_close_matches(key, known, n=1)
-            hints.append(f"{key!r}" + (f" (did you mean {close[0]!r}?)" if close else ""))
-    return f"HTMX_LIVE has no setting {', '.join(hints)}. It knows: {', '.join(known)}."
+def unknown_keys(setting: str, given: Mapping[str, Any], known: Sequence[str]) -> str:
+    """Name each unknown key with the nearest known one; list all of them only where a key is near to none."""
+    close = {key: get_close_matches(str(key), known, n=1) for key in given if key not in known}
+    named = [f"{key!r}" + (f" (did you mean {near[0]!r}?)" if near else "") for key, near in close.items()]
+    listed = "" if all(close.values()) else f" It knows: {', '.join(known)}."
+    return f"{setting} has no setting {', '.join(named)}.{listed}"

@@ -1,10 +1,10 @@
 """``LiveView``: a live view with a page of its own."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from django.contrib.auth.views import redirect_to_login
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import ImproperlyConfigured, PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.utils.safestring import SafeString
@@ -24,6 +24,13 @@ class LiveView(Live):
     """
 
     page_template_name: ClassVar[str] = ""  # the shell of as_view(); PAGE_TEMPLATE when empty
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        if args and isinstance(args[0], HttpRequest):
+            raise ImproperlyConfigured(
+                f"{cls.__name__} was put into the URLconf as a class. Write {cls.__name__}.as_view() there."
+            )
+        return super().__new__(cls)
 
     def get_page_context(self) -> dict[str, Any]:
         """Further variables for the shell around the view; ``{{ live }}`` is the view itself."""

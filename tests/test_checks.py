@@ -50,7 +50,16 @@ def test_a_project_that_is_set_up_well_gets_no_message() -> None:
 def test_a_misspelt_setting_is_found_with_the_right_one(settings: Any) -> None:
     settings.HTMX_LIVE = {"JOB_THREAD": 3}
     [error] = checks.check_settings()
-    assert (error.id, "did you mean 'JOB_THREADS'?" in error.msg) == ("htmx_live.E001", True)
+    assert (error.id, error.msg) == (
+        "htmx_live.E001",
+        "HTMX_LIVE has no setting 'JOB_THREAD' (did you mean 'JOB_THREADS'?).",
+    )
+
+
+def test_a_setting_like_no_other_is_found_with_all_that_there_are(settings: Any) -> None:
+    settings.HTMX_LIVE = {"QQ": 1}
+    [error] = checks.check_settings()
+    assert error.msg.startswith("HTMX_LIVE has no setting 'QQ'. It knows: PAGE_TEMPLATE, ")
 
 
 @pytest.mark.parametrize("key", ["STORE", "AROUND", "REDIS_CLIENT"])

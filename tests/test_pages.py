@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.test import AsyncClient, Client
 from django.urls import include, path
@@ -29,6 +30,11 @@ class Sign(LiveView):
 
     def mount(self, request: Any, **kwargs: Any) -> None:
         self.count = 3
+
+
+def test_a_class_in_the_urlconf_is_an_error_that_says_what_to_write(rf: Any) -> None:
+    with pytest.raises(ImproperlyConfigured, match=r"Write Sign\.as_view\(\) there"):
+        Sign(rf.get("/"), year=2026)  # as Django calls what a URL pattern names
 
 
 class Note(LiveView):

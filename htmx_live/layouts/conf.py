@@ -5,12 +5,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from difflib import get_close_matches
 
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 
-from htmx_live.conf import settings
+from htmx_live.conf import settings, unknown_keys
 
 __all__ = ["LayoutSettings", "layout_settings"]
 
@@ -64,8 +63,4 @@ def _unknown_keys(given: object) -> str:
     known = [field.name for field in fields(LayoutSettings)]
     if not isinstance(given, dict):
         return f'HTMX_LIVE["LAYOUTS"] is {given!r}, not a dict. It knows: {", ".join(known)}.'
-    hints = []
-    for key in (key for key in given if key not in known):
-        close = get_close_matches(str(key), known, n=1)
-        hints.append(f"{key!r}" + (f" (did you mean {close[0]!r}?)" if close else ""))
-    return f'HTMX_LIVE["LAYOUTS"] has no setting {", ".join(hints)}. It knows: {", ".join(known)}.'
+    return unknown_keys('HTMX_LIVE["LAYOUTS"]', given, known)
