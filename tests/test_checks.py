@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from celery import Celery
 from celery import _state as celery_state
+from django.conf import settings as django_settings
 from django.contrib.auth.mixins import LoginRequiredMixin
 from django.core.checks import run_checks
 from django.urls import include, path
@@ -41,6 +42,11 @@ def celery_app() -> Iterator[Celery]:
     yield app
     app.close()
     celery_state._set_current_app(before)
+
+
+@pytest.fixture(autouse=True)
+def database_for_production(monkeypatch: Any) -> None:
+    monkeypatch.setitem(django_settings.DATABASES["default"], "OPTIONS", GOOD)
 
 
 def test_a_project_that_is_set_up_well_gets_no_message() -> None:
@@ -360,6 +366,50 @@ def test_a_channel_manager_that_lets_all_in_is_found(
     event_urls.append(path("events/", include("django_eventstream.urls")))
     settings.EVENTSTREAM_CHANNELMANAGER_CLASS = manager
     assert ids(checks.check_channel_manager()) == expected
+
+
+GOOD = {"transaction_mode": "IMMEDIATE", "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL"}
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, ["htmx_live.W048"]),
+        ({"transaction_mode": "IMMEDIATE"}, ["htmx_live.W048"]),
+        ({"init_command": GOOD["init_command"]}, ["htmx_live.W048"]),
+        (GOOD, []),
+    ],
+)
+def test_sqlite_with_its_default_locking_is_found(monkeypatch: Any, options: Any, expected: list[str]) -> None:
+    monkeypatch.setitem(django_settings.DATABASES["default"], "OPTIONS", options)
+    assert ids(checks.check_sqlite()) == expected
+
+
+@pytest.mark.parametrize("chosen", [{"DEBUG": True}, {"HTMX_LIVE": {"RUNNER": "immediate"}}])
+def test_a_developers_sqlite_may_be_as_startproject_writes_it(monkeypatch: Any, settings: Any, chosen: Any) -> None:
+    monkeypatch.setitem(django_settings.DATABASES["default"], "OPTIONS", {})
+    for name, value in chosen.items():
+        setattr(settings, name, value)
+    assert checks.check_sqlite() == []
+
+
+@pytest.mark.parametrize(
+    ("age", "engine", "expected"),
+    [
+        (60, "django.db.backends.postgresql", ["htmx_live.W015"]),
+        (None, "django.db.backends.mysql", ["htmx_live.W015"]),
+        (0, "django.db.backends.postgresql", []),
+        (60, "django.db.backends.sqlite3", []),
+    ],
+)
+def test_persistent_connections_under_asgi_are_found(
+    monkeypatch: Any, settings: Any, age: Any, engine: str, expected: list[str]
+) -> None:
+    monkeypatch.setitem(django_settings.DATABASES, "more", {"ENGINE": engine, "CONN_MAX_AGE": age})
+    settings.ASGI_APPLICATION = "tests.threats.asgi.application"
+    assert ids(checks.check_connections()) == expected
+    settings.ASGI_APPLICATION = "tests.no_such_module.application"
+    assert checks.check_connections() == []
 
 
 def test_event_streams_on_a_redis_of_their_own_are_found(settings: Any) -> None:

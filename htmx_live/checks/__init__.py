@@ -7,6 +7,7 @@ from django.core.checks import Tags
 from django.core.checks import register as register_check
 
 from htmx_live.checks.access import check_channel_manager, check_cors, check_csrf, check_sessions, check_views
+from htmx_live.checks.databases import check_connections, check_sqlite
 from htmx_live.checks.limits import check_limits
 from htmx_live.checks.processes import check_progress, check_runner_in_production, check_runners, check_stores
 from htmx_live.checks.project import check_apps, check_asgi, check_eventstream, check_middleware, check_urls
@@ -18,6 +19,7 @@ __all__ = [
     "check_asgi",
     "check_celery",
     "check_channel_manager",
+    "check_connections",
     "check_cors",
     "check_csrf",
     "check_eventstream",
@@ -28,6 +30,7 @@ __all__ = [
     "check_runners",
     "check_sessions",
     "check_settings",
+    "check_sqlite",
     "check_stores",
     "check_urls",
     "check_views",
@@ -39,6 +42,7 @@ _CHECKS = (
     check_asgi,
     check_celery,
     check_channel_manager,
+    check_connections,
     check_cors,
     check_csrf,
     check_eventstream,
@@ -48,6 +52,7 @@ _CHECKS = (
     check_runners,
     check_sessions,
     check_settings,
+    check_sqlite,
     check_stores,
     check_urls,
     check_views,

@@ -13,7 +13,7 @@ from htmx_live.checks.reading import given_settings
 from htmx_live.conf import Settings, installed_middleware, project_setting
 from htmx_live.transport import eventstream
 
-__all__ = ["check_apps", "check_asgi", "check_eventstream", "check_middleware", "check_urls"]
+__all__ = ["check_apps", "check_asgi", "check_eventstream", "check_middleware", "check_urls", "uses_live_asgi"]
 
 _MIDDLEWARE = "htmx_live.middleware.LiveMiddleware"
 
@@ -56,10 +56,8 @@ def check_urls(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
 
 
 def check_asgi(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
-    """Reads the project's ASGI module as text: importing it would set Django up a second time."""
     module = _asgi_module()
-    source = _source(module) if module else ""
-    if not source or "live_asgi" in source:
+    if not _asgi_source() or uses_live_asgi():
         return []
     text = (
         f"{module} does not use live_asgi. Every open page then costs a thread of the server, the streams pass "
@@ -67,6 +65,17 @@ def check_asgi(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
     )
     hint = f"In {module}: from htmx_live.asgi import live_asgi; application = live_asgi(get_asgi_application())."
     return [Warning(text, hint=hint, id="htmx_live.W014")]
+
+
+def uses_live_asgi() -> bool:
+    """Whether the project's ASGI module names ``live_asgi``."""
+    return "live_asgi" in _asgi_source()
+
+
+def _asgi_source() -> str:
+    """The text of the project's ASGI module, "" without one: importing it would set Django up a second time."""
+    module = _asgi_module()
+    return _source(module) if module else ""
 
 
 def check_eventstream(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
