@@ -12,7 +12,7 @@ from functools import lru_cache
 from importlib import import_module
 from typing import Any, ClassVar, Literal
 
-from asgiref.sync import sync_to_async
+from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.http import HttpRequest
 from django.shortcuts import resolve_url
 
@@ -70,6 +70,12 @@ class Live(KeepsFiles, KnowsJobs):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
+        for name in _SYNC_METHODS:
+            if iscoroutinefunction(getattr(cls, name)):
+                raise TypeError(
+                    f"{cls.__name__}.{name}() is async: expected a plain def, because its result is used at once. "
+                    "Await in an async handler or in mount() instead, and keep the result in an attribute."
+                )
         cls.handlers = registry(cls)
         cls._guarded = frozenset(_guarded_names(cls))
         cls._defaults = dict(_plain_attributes(cls))
@@ -266,6 +272,8 @@ def import_view(path: str) -> type[Live]:
         break
     raise ImportError(f"{path!r} is not a live view. Give the dotted path of a LiveView subclass at module level.")
 
+
+_SYNC_METHODS = ("get_context_data", "has_permission", "share_key")  # a coroutine would pass for a true answer
 
 # Names that the library gives a view, and what to say when one is assigned.
 _OWN_NAMES = {

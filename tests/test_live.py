@@ -199,3 +199,12 @@ def test_a_redirect_to_an_allowed_host_is_followed(page: LiveClient, settings: A
 def test_returning_anything_else_is_an_error_that_says_what_to_do(page: LiveClient) -> None:
     with pytest.raises(TypeError, match=r"answer\(\) returned str; a handler returns None or a redirect"):
         page.send("answer", {})
+
+
+@pytest.mark.parametrize("name", ["get_context_data", "has_permission", "share_key"])
+def test_a_method_whose_answer_is_used_at_once_cannot_be_async(name: str) -> None:
+    async def method(self: Any, **kwargs: Any) -> bool:
+        return False
+
+    with pytest.raises(TypeError, match=rf"^Odd\.{name}\(\) is async: expected a plain def"):
+        type("Odd", (LiveView,), {name: method, "template_name": "views/plain.html"})
