@@ -17,6 +17,7 @@ __all__ = [
     "cancelled",
     "completed",
     "failed",
+    "given_up",
     "killed",
     "lost",
     "of_start",
@@ -147,6 +148,13 @@ def killed(row: Row, now: float) -> Row | None:
     if row.status.is_ended:
         return None
     return replace(row, status=ProgressStatus.LOST, ended=_not_before(row.started, now), since=now)
+
+
+def given_up(row: Row, now: float) -> Row | None:
+    """No worker has begun it for too long."""
+    return (
+        replace(row, status=ProgressStatus.LOST, ended=now, since=now) if row.status is ProgressStatus.QUEUED else None
+    )
 
 
 def waiting(row: Row, now: float) -> Row | None:

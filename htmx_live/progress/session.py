@@ -21,7 +21,7 @@ from htmx_live.progress.keeping import apply, create_or_join, keeping
 from htmx_live.progress.running import Gauge, end, gauge, hush, note_cancelled
 from htmx_live.progress.showing import changed
 from htmx_live.progress.snapshots import snapshot
-from htmx_live.progress.starting import can_retry, note_wait, retry_task, start_job, stop_job
+from htmx_live.progress.starting import can_retry, retry_task, set_start_deadline, start_job, stop_job
 from htmx_live.progress.streaming import Snapshots, asnapshots
 from htmx_live.progress.tasks import ParallelTask, RunningTask, SequentialTask, track_rows
 from htmx_live.progress.telling import checked_notice
@@ -184,8 +184,8 @@ class ProgressSession:
         """A Celery task of yours will do it, whose id is ``job``: one that is revoked before it begins is cancelled."""
         self._check(task_id)
         keeping().bind(job, self.session.id, task_id)
+        set_start_deadline(self.session.id, task_id)
         self._change(task_id, changes.waiting, at_once=True)
-        note_wait(self.session.id, task_id)
 
     def check_cancelled(self, task_id: str) -> None:
         """Raises ``Cancelled`` when the task was cancelled; asks the store."""

@@ -4,7 +4,11 @@ The row keeps the callable's name and its encoded arguments, so that the task ca
 start: a job whose ref is no longer the row's was cancelled or started again, and does nothing.
 
     run, retry ──▶ queued ──▶ (commit) ──▶ runner ──▶ perform: still this ref? ──▶ running ──▶ its end
-                                  └─ takes no job ──▶ error
+                     │            └─ takes no job ──▶ error
+                     └─ a deadline, for as long as it is queued: submitted again, and lost after JOB_TIME_LIMIT
+
+A message may be lost with the worker that had fetched it, so a queued task is submitted again at intervals that double.
+Whichever copy comes first begins the task (``performing``).  One whose transaction was not committed is not submitted.
 """
 
 import json
@@ -17,7 +21,7 @@ from typing import Any
 from asgiref.sync import async_to_sync, iscoroutinefunction
 from django.utils.translation import get_language
 
-from htmx_live.exceptions import RunnerUnavailable
+from htmx_live.exceptions import RunnerUnavailable, StoreUnavailable
 from htmx_live.grants import random_id
 from htmx_live.progress.changes import failed, queued
 from htmx_live.progress.keeping import apply, keeping
@@ -30,7 +34,8 @@ from htmx_live.runtime.parts import parts
 from htmx_live.runtime.surroundings import after_commit
 from htmx_live.state import encode
 
-__all__ = ["KIND", "call", "can_retry", "note_wait", "retry_task", "start_job", "stop_job"]
+__all__ = ["KIND", "call", "can_retry", "deadline_name", "job_of", "retry_task", "set_start_deadline", "start_job"]
+__all__ += ["stop_job"]
 
 logger = logging.getLogger("htmx_live.progress")
 
@@ -54,26 +59,29 @@ def start_job(
     encoded = [encode(value, f"argument {number} of {path}") for number, value in enumerate(args, 1)]
     words = {word: encode(value, f"argument {word} of {path}") for word, value in kwargs.items()}
 
+    ref = random_id()
+
     def change(row: Row, now: float) -> Row | None:
-        after = queued(random_id())(row, now)
+        after = queued(ref)(row, now)
         if after is None or (session.key and row.status is ProgressStatus.QUEUED):
             return None
         start = replace(after, callback=path, args=encoded, kwargs=words, is_async=iscoroutinefunction(func))
         return replace(start, notify=notify, language=get_language() or "")
 
-    _submit(session.id, task, change)
+    _start(session.id, task, ref, change)
 
 
 def retry_task(session: str, task: str) -> None:
     """Start it again as it was started, if it has ended and not well; otherwise nothing."""
+    ref = random_id()
 
     def change(row: Row, now: float) -> Row | None:
         if not can_retry(row, now):
             return None
         ended = row if row.status.is_ended else replace(row, status=ProgressStatus.LOST)
-        return queued(random_id())(ended, now)
+        return queued(ref)(ended, now)
 
-    _submit(session, task, change)
+    _start(session, task, ref, change)
 
 
 def can_retry(row: Row, now: float) -> bool:
@@ -82,11 +90,19 @@ def can_retry(row: Row, now: float) -> bool:
     return bool(row.callback) and has_failed
 
 
-def note_wait(session: str, task: str) -> None:
-    """Have somebody look whether a worker has come for what waits."""
-    name = f"progress:{session}:{task}"
-    note = json.dumps({"kind": KIND, "name": name, "session": session})
-    parts().store.set_deadline(name, note, within=WORKER_WAIT)
+def set_start_deadline(session: str, task: str, ref: str = "", *, is_submitted: bool = False) -> None:
+    """Have a queued task checked after ``WORKER_WAIT``; it is submitted again only once it ``is_submitted``."""
+    name = deadline_name(session, task, ref)
+    facts = {"session": session, "task": task, "ref": ref, "is_submitted": is_submitted}
+    parts().store.set_deadline(name, json.dumps({"kind": KIND, "name": name, **facts}), within=WORKER_WAIT)
+
+
+def deadline_name(session: str, task: str, ref: str) -> str:
+    return f"{KIND}:{session}:{task}:{ref}"
+
+
+def job_of(session: str, task: str, row: Row) -> Job:
+    return Job(ref=row.ref, instance=session, callback=row.callback, args=[task], is_async=False, kind=KIND)
 
 
 def stop_job(row: Row) -> None:
@@ -104,24 +120,32 @@ def call(row: Row, args: list[Any], kwargs: dict[str, Any]) -> Any:
     return async_to_sync(found)(*args, **kwargs) if row.is_async else found(*args, **kwargs)
 
 
-def _submit(session: str, task: str, change: Callable[[Row, float], Row | None]) -> None:
-    before = keeping().row(session, task)
+def _start(session: str, task: str, ref: str, change: Callable[[Row, float], Row | None]) -> None:
+    """Make ``change``, which queues the task under ``ref`` or does nothing, and submit its job."""
+    set_start_deadline(session, task, ref)  # before the row is queued: a process may die in between
     row = apply(session, task, change)
-    if row is None or before is None or row.ref == before[0].ref:
-        return  # it runs, or cannot be started
-    note_wait(session, task)
+    if row is None or row.ref != ref:  # it runs, or cannot be started
+        parts().store.clear_deadline(deadline_name(session, task, ref))
+        if row is not None and row.callback and row.is_waiting_for_worker(keeping().now()):
+            after_commit(lambda: _submit(session, task, row))  # its message may be lost
+        return
     expect_end(session, task, row)
-    job = Job(ref=row.ref, instance=session, callback=row.callback, args=[task], is_async=False, kind=KIND)
     changed(session, at_once=True)
-    after_commit(lambda: _hand_over(session, task, job))
+    after_commit(lambda: _submit(session, task, row))
 
 
-def _hand_over(session: str, task: str, job: Job) -> None:
+def _submit(session: str, task: str, row: Row) -> None:
     try:
-        parts().runner.submit(job)
+        set_start_deadline(session, task, row.ref, is_submitted=True)
+    except StoreUnavailable as error:
+        logger.warning(
+            "The task %s of session %s is not submitted again if its message is lost: %s", task, session, error
+        )
+    try:
+        parts().runner.submit(job_of(session, task, row))
     except RunnerUnavailable:
         logger.exception("The task %s of session %s could not be started", task, session)
-        end(session, task, lambda report: failed("", report), ref=job.ref)
+        end(session, task, lambda report: failed("", report), ref=row.ref)
 
 
 def _path(func: Callable[..., Any]) -> str:

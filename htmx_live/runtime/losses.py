@@ -16,7 +16,7 @@ from htmx_live.runtime.leases import deadline_name, note
 from htmx_live.runtime.mailbox import look_after, post
 from htmx_live.runtime.parts import parts
 
-__all__ = ["overdue_job", "overdue_mail"]
+__all__ = ["overdue_job", "overdue_mail", "submit_again"]
 
 logger = logging.getLogger("htmx_live.jobs")
 
@@ -39,8 +39,13 @@ def overdue_job(given: dict[str, Any]) -> None:
         store.set_deadline(name, later, within=pause)
         if given["stage"] == "queued":
             post(instance, JobNews(ref=ref, stage="waiting"))
-        parts().turns.submit(partial(_submit_again, Job(ref=ref, instance=instance, **given["job"])))
+        submit_again(Job(ref=ref, instance=instance, **given["job"]))
     look_after(instance)
+
+
+def submit_again(job: Job) -> None:
+    """Send one more copy of a job's message, on the pool of turns: a broker may keep it waiting."""
+    parts().turns.submit(partial(_submit_again, job))
 
 
 def _submit_again(job: Job) -> None:
