@@ -18,10 +18,10 @@ from typing import Any
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 
-from htmx_live.conf import settings
+from htmx_live.conf import is_debug, settings
 from htmx_live.embed import complete
 from htmx_live.exceptions import ArgumentsTooLarge, GrantError, InstanceGone, MalformedArguments
-from htmx_live.fragments import Fragment, join
+from htmx_live.fragments import Fragment, join, text_target
 from htmx_live.grants import ViewGrant
 from htmx_live.listening import listen_again
 from htmx_live.ownership import find, is_allowed, view_grant
@@ -34,6 +34,7 @@ from htmx_live.runtime.mount import Visit, adopt, mount_again
 from htmx_live.runtime.parts import parts
 from htmx_live.runtime.present import present
 from htmx_live.runtime.processes import check_position
+from htmx_live.runtime.render import state_digest
 from htmx_live.runtime.revive import revive
 from htmx_live.runtime.shared import look_again
 from htmx_live.runtime.variants import as_shown_on
@@ -58,6 +59,7 @@ class Question:
 
     number: str = ""
     roots: list[tuple[str, int]] = field(default_factory=list)  # view grant, rev
+    states: dict[str, str] = field(default_factory=dict)  # view grant -> digest of its state
     streams: dict[str, str] = field(default_factory=dict)  # id of a text stream's element -> GENERATION.OFFSET
     adopt: list[str] = field(default_factory=list)  # view grants
     words: list[str] = field(default_factory=list)  # for the channels that its regions hear; see listening.py
@@ -77,6 +79,7 @@ def read_question(body: bytes) -> Question:
         return Question(
             number=str(given.get("number", "")),
             roots=roots[:_MAX_ROOTS],
+            states={str(root["live"]): str(root.get("state", "")) for root in given.get("roots", [])},
             streams={str(target): str(at) for target, at in given.get("streams", {}).items()},
             adopt=list(dict.fromkeys(str(grant) for grant in given.get("adopt", [])))[:_MAX_ROOTS],
             words=list(dict.fromkeys(str(word) for word in given.get("words", [])))[:_MAX_ROOTS],
@@ -98,13 +101,13 @@ def answer_sync(request: HttpRequest, page: Page, question: Question) -> HttpRes
         listen_again(page, word, since=question.number)
     # Read before the roots: what happens in between is then sent twice, and dropped by its rev, never lost.
     catchup = _missed(page, question.number) if question.poll else None
-    answers = _Answers(page.visit())
+    answers = _Answers(page.visit(), question)
     earlier = [record for record in (_mine(request, text) for text in question.adopt) if record]
     named = {record.instance for record in earlier}
     for text, rev in question.roots:
         grant = view_grant(text)
         named.add(grant.instance)
-        answers.add_root(grant, rev, owner_of(request), earlier)
+        answers.add_root(text, grant, rev, earlier)
     if page.is_joined and len(question.roots) < _MAX_ROOTS:
         end_unnamed(page.id, named, now=time.time())
     for target, at in question.streams.items():
@@ -151,15 +154,17 @@ def _missed(page: Page, number: str) -> Catchup:
 class _Answers:
     """The fragments of one answer, as they are found."""
 
-    def __init__(self, visit: Visit) -> None:
-        self._visit = visit
+    def __init__(self, visit: Visit, question: Question) -> None:
+        self._visit, self._question = visit, question
         self._fragments: list[Fragment] = []
         self._roots: set[str] = set()  # ids of the roots that are the asking page's
         self._partials: list[str] = []  # of messages
         self._messages: list[dict[str, str]] = []
         self._remounts = 0
+        self._losses = 0  # of those that were mounted again, those that were in another state before
 
-    def add_root(self, grant: ViewGrant, rev: int, owner: Any, earlier: list[Record]) -> None:
+    def add_root(self, text: str, grant: ViewGrant, rev: int, earlier: list[Record]) -> None:
+        owner = owner_of(self._visit.request)
         record = find(grant, owner)
         self._roots.add(f"live-{grant.instance}")
         if record is not None:
@@ -171,8 +176,15 @@ class _Answers:
         if turned.record.instance != grant.instance:
             self._roots.discard(f"live-{grant.instance}")  # its texts are another session's
         self._remounts += 1
+        self._losses += self._has_lost(text, turned.record)
         if turned.fragment is not None:
             self._fragments.append(turned.fragment)
+
+    def _has_lost(self, grant: str, fresh: Record) -> bool:
+        """Whether the page had more than what is ``fresh``: another state, other jobs, or texts."""
+        own, streams = text_target(fresh.instance, ""), self._question.streams.items()
+        has_text = any(target.startswith(own) and not at.endswith(".0") for target, at in streams)
+        return has_text or self._question.states.get(grant) != state_digest(fresh)
 
     def _is_current(self, record: Record, rev: int) -> bool:
         """Add what a root at ``rev`` lacks; False when its record's state cannot be read any more."""
@@ -224,6 +236,8 @@ class _Answers:
         response = HttpResponse(body) if body else HttpResponse(status=204)
         if self._remounts:
             response["X-Live-Remounted"] = str(self._remounts)
+            if self._losses and not is_debug():  # each save of a developer restarts the server
+                response["X-Live-Lost"] = str(self._losses)
         return response
 
     def _add_message(self, event: str, data: str) -> None:

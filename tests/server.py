@@ -14,7 +14,7 @@ from pathlib import Path
 __all__ = ["Server", "demo_server", "free_port"]
 
 ROOT = Path(__file__).resolve().parent.parent
-PATIENCE = 30.0  # seconds until a server that does not answer, or does not end, fails the test
+PATIENCE = 60.0  # seconds until a server that does not answer, or does not end, fails the test
 
 
 def free_port() -> int:

@@ -28,9 +28,10 @@ def without_database(settings: Any) -> None:
 
 
 def test_a_question_is_read() -> None:
-    body = {"number": "e.1", "roots": [{"live": "g", "rev": 2}], "streams": {"s": "a.1"}, "adopt": ["h"], "poll": True}
+    roots = [{"live": "g", "rev": 2, "state": "d"}]
+    body = {"number": "e.1", "roots": roots, "streams": {"s": "a.1"}, "adopt": ["h"], "poll": True}
     assert read_question(json.dumps(body).encode()) == Question(
-        number="e.1", roots=[("g", 2)], streams={"s": "a.1"}, adopt=["h"], poll=True
+        number="e.1", roots=[("g", 2)], states={"g": "d"}, streams={"s": "a.1"}, adopt=["h"], poll=True
     )
 
 
@@ -195,3 +196,35 @@ def test_a_root_that_comes_back_is_mounted_again_under_its_id(live: Live) -> Non
     end_unnamed(record.pages[0], set(), now=record.granted_at + 60)
     page.click("add", amount=2)
     assert (page.instance, page.is_remounted, page.text, page.rev > record.rev) == (instance, True, "0 Add", True)
+
+
+# What is lost
+
+
+def lost(page: LiveClient, **changed: Any) -> str:
+    """The header of an answer to a page whose record is gone; ``changed`` is what the page says of its root."""
+    parts().store.delete(page.instance)
+    root = page._shown.root.attributes
+    said = {"live": root["data-live"], "rev": page.rev, "state": root["data-live-state"], **changed}
+    body = {"roots": [said], "streams": changed.pop("streams", {})}
+    answer = page.http.post("/live/sync/", body, content_type="application/json", headers=page._page_headers())
+    page._take(answer)
+    assert page.is_remounted
+    return str(answer.get("X-Live-Lost", ""))
+
+
+def test_a_page_is_told_of_a_loss_if_it_had_another_state_than_a_fresh_view(live: Live, settings: Any) -> None:
+    page = live(Counter)
+    assert (lost(page), lost(page.click("add", amount=2)), lost(page), lost(page, state="")) == ("", "1", "", "1")
+    settings.DEBUG = True
+    assert lost(page.click("add", amount=2)) == ""
+
+
+def test_a_running_job_and_the_text_of_a_stream_are_losses(live: Live) -> None:
+    page = live(Work)
+    own = f"live-{page.instance}-s-log"
+    assert [lost(page, streams={own: at}) for at in ("0.0", "a1.0", "a1.10")] == ["", "", "1"]
+    assert lost(live(Work, start="set_a")) == ""  # it runs again
+    page.send("start", {"_args": '{"job": "set_a"}'})
+    assert 'data-live-pending="start:' in page.html
+    assert lost(page) == "1"

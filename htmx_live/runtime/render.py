@@ -13,6 +13,7 @@ from django.http import HttpRequest
 from django.middleware.csrf import _does_token_match  # type: ignore[attr-defined]
 from django.template.loader import get_template, render_to_string
 from django.urls import get_script_prefix, get_urlconf, reverse
+from django.utils.crypto import salted_hmac
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
@@ -27,7 +28,7 @@ from htmx_live.rendering import Rendering, current_rendering
 from htmx_live.runtime.parts import parts
 from htmx_live.runtime.surroundings import csrf_secret
 
-__all__ = ["csrf_slot", "digest", "failure", "fragment", "render", "root", "without_noise"]
+__all__ = ["csrf_slot", "digest", "failure", "fragment", "render", "root", "state_digest", "without_noise"]
 
 # What django-components adds at random to each render.
 _COMPONENT_NOISE = re.compile(r'\s+data-djc-id-\w+(?:="")?|<!-- _RENDERED [^>]*-->')
@@ -86,17 +87,24 @@ def waiting(rows: Iterable[JobRow]) -> str:
 def root(record: Record, inner: SafeString) -> SafeString:
     """The root element of an instance around the output of its template."""
     return format_html(
-        '<{tag} id="live-{instance}"{css} data-live="{grant}" data-live-rev="{rev}" data-live-pending="{pending}"'
-        "{waiting}>{inner}</{tag}>",
+        '<{tag} id="live-{instance}"{css} data-live="{grant}" data-live-rev="{rev}" data-live-state="{state}" '
+        'data-live-pending="{pending}"{waiting}>{inner}</{tag}>',
         tag=record.tag,
         instance=record.instance,
         css=format_html(' class="{}"', record.css_class) if record.css_class else "",
         grant=record.grant,
         rev=record.rev,
+        state=state_digest(record),
         pending=pending(record.jobs),
         waiting=format_html(' data-live-waiting="{}"', words) if (words := waiting(record.jobs)) else "",
         inner=inner,
     )
+
+
+def state_digest(record: Record) -> str:
+    """Return a keyed hash of what would be lost with the record: its state and its running jobs."""
+    state = sorted(record.state.items())
+    return salted_hmac("htmx_live.state", repr((state, pending(record.jobs))), algorithm="sha256").hexdigest()[:8]
 
 
 def fragment(record: Record, inner: SafeString) -> Fragment:

@@ -179,7 +179,14 @@ class LiveClient:
     def sync(self, *, adopt: Iterable[str] = (), poll: bool = False) -> "LiveClient":
         """Ask what the page has missed."""
         granted = [root for root in self._shown.roots() if root.attributes["data-live"]]
-        roots = [{"live": root.attributes["data-live"], "rev": rev_of(root)} for root in granted]
+        roots = [
+            {
+                "live": root.attributes["data-live"],
+                "rev": rev_of(root),
+                "state": root.attributes["data-live-state"],
+            }
+            for root in granted
+        ]
         streams = {
             element.attributes["id"]: element.attributes["data-live-at"]
             for element in self._shown.root.all()

@@ -30,8 +30,10 @@
     adopt: [], // grants that this page had before its reload
     stream: /** @type {AbortController | null} */ (null),
     up: false, // the stream said hello
-    offline: false, // and the user knows that it is gone
-    mode: "", // "poll": there are no streams here, "stop": the grant is good no more
+    heard: false, // an answer of any kind has come since the stream was last open
+    offline: false, // the user knows that the server does not answer
+    unanswered: /** @type {any[]} */ ([]), // flights with the value of a field, for when the server answers again
+    mode: "", // "poll": there are no streams here, "stop": the server refuses this page
     fed: 0, // time of the stream's last byte, ms
     tries: 0, // since the last hello
     calm: 0, // polls without news
@@ -155,7 +157,18 @@
     if (!trigger.name && trigger.matches("input,select,textarea,button[value]"))
       body.set("value", trigger.type === "checkbox" ? trigger.checked : trigger.value);
     const isTyping = /^(input|key|every)/.test(type), grant = trigger.closest(ROOT)?.dataset.live;
-    return { handler, key, args, trigger, root: rootId(trigger), nonce: nonce(), isTyping, grant };
+    const isValue = /^(input|key|change|search)/.test(type) && trigger.matches(FIELD);
+    return { handler, key, args, trigger, root: rootId(trigger), nonce: nonce(), isTyping, isValue, grant };
+  }
+
+  /** Sends the value of a field again that got lost; false if this is not for us to decide. Only once, because the
+      handler may be what kills the server, and only a field's newest value: another one has an event of its own. */
+  function repeat(flight) {
+    const { isValue, isRepeated, isAborted, trigger, body } = flight, { type, name, checked, value } = trigger;
+    if (!isValue || isRepeated || isAborted || !trigger.isConnected) return false;
+    const now = !/checkbox|radio/.test(type) ? value : !name ? checked + "" : checked ? value : null;
+    if (body.get(name || "value") === now) resend(flight, true);
+    return true;
   }
 
   /** Stands in for fetch. */
@@ -188,15 +201,16 @@
     firstOf(flight.root)?.go?.();
     if (flight.isSent && !flight.isAnswered) {
       sync();
-      if (!flight.isAborted) tell("none", flight);
+      if (flight.isValue) state.unanswered.push(flight);
+      else if (!flight.isAborted) tell("none", flight);
     }
     release();
     paint();
   }
 
-  /** Try again: under the same nonce if nobody knows whether it ran. */
-  function resend(flight) {
-    const live = { ...flight, isSent: false, isAnswered: false, nonce: flight.isAnswered ? nonce() : flight.nonce };
+  /** Try again: under the same nonce if it may have run. */
+  function resend(flight, isRepeated = flight.isRepeated) {
+    const live = { ...flight, isRepeated, isSent: false, isAnswered: false, nonce: flight.isAnswered ? nonce() : flight.nonce };
     win.htmx.ajax("POST", flight.url, { source: meta, target: html, swap: "none", live });
   }
 
@@ -223,10 +237,17 @@
     if (url) hx[how + "url"] = url;
     live.isAnswered = true;
     live.resets = header("Reset-Forms");
-    if (isForeign || (status > 399 && !header("Notices") && !refused))
+    const pause = pauseOf(ctx.response);
+    if (pause) refuse(status, pause);
+    else if (isForeign || (status > 399 && !header("Notices") && !refused))
       tell(isForeign ? 403 : status, live, header("Field") || header("Error") || "");
-    if (header("Remounted")) tell("remounted");
-    if (isForeign || status > 399) ctx.text = ""; // never swapped
+    if (isForeign || status > 399) return void (ctx.text = ""); // never swapped
+    if (header("Remounted") && !repeat(live)) remounted(true);
+    heard();
+    for (const toast of all(".live-toast")) {
+      const { handler, root } = retries.get(toast) || {};
+      if (handler === live.handler && root === live.root) toast.remove(); // it succeeded in the end
+    }
   }
 
   // ---- Morphs: what the user typed, chose and opened stays, unless the answer to just that says otherwise
@@ -393,13 +414,14 @@
     if (state.stream !== mine) return;
     close();
     if (end === 403) return refuse(403);
+    if (end === 410) return refuse(410, 30 * SECOND);
     if (end === "bye") return later("open", Math.random() * SECOND, open);
     if (end === 401 || end === 404) sync();
     if (end === 204) state.mode = "poll";
     else {
       const longest = state.tries < 8 ? 2 * SECOND : 30 * SECOND;
       later("open", Math.min(longest, 250 * 2 ** state.tries++) * (0.5 + Math.random() / 2), open);
-      if (!doc.hidden) offline(true);
+      missed();
     }
     poll();
   }
@@ -407,16 +429,39 @@
   function close() {
     const { stream } = state;
     state.stream = null;
+    if (state.up) state.heard = false;
     state.up = false;
     stream?.abort();
   }
 
-  /** The grant is good no more, or the user may not read: no stream, no polls. */
-  function refuse(status) {
+  /** The server refuses this page: no stream and no polls, for good or for a `pause` in ms. */
+  function refuse(status, pause) {
     close();
     state.mode = "stop";
+    for (const elt of all("[data-live-pending]")) elt.dataset.livePending = ""; // the ends of its jobs will not reach it
     offline(false);
-    tell(status);
+    paint();
+    tell(pause ? "unshared" : status);
+    if (pause) later("again", pause, () => ((state.mode = ""), open()));
+  }
+
+  /** Milliseconds after which a page that lives in the memory of another process may ask again. */
+  const pauseOf = ({ status, headers }) => status === 410 && headers.get("Retry-After") * SECOND;
+
+  /** An event, a sync or the stream was answered. */
+  function heard() {
+    if (!state.heard && !state.up && !state.mode) { // the server is back: the stream need not wait for its next try
+      state.tries = 0;
+      later("open", Math.random() * SECOND, open);
+    }
+    state.heard = true;
+    offline(false);
+    if (state.mode !== "stop") drop("status-unshared");
+    for (const one of state.unanswered.splice(0)) if (!repeat(one) && !one.isAborted) tell("none", one);
+  }
+
+  function missed() {
+    if (!state.heard && !doc.hidden && state.mode !== "stop") offline(true);
   }
 
   /** Reads messages until the end. Chunks end anywhere, lines with CR, LF or both. */
@@ -456,7 +501,7 @@
       clearTimeout(timers.poll);
       later("banner", 50, async () => { // a reset that comes with hello is made good first
         await state.syncing;
-        if (state.up) offline(false);
+        if (state.up) heard();
       });
       emit("connected");
     }
@@ -480,7 +525,9 @@
   /** Asks what the page has missed. One at a time, and once more if asked meanwhile. */
   function sync() {
     state.again = !!state.syncing;
-    return (state.syncing ||= ask().catch(() => {}).finally(() => {
+    return (state.syncing ||= ask().catch(() => false).then((isAnswered) => {
+      if (isAnswered) heard();
+      else if (!state.up) (state.heard = false), missed();
       state.syncing = null;
       if (state.again) sync();
     }));
@@ -494,17 +541,18 @@
       body: JSON.stringify({ adopt, words: all("[data-live-word]").map((elt) => elt.dataset.liveWord),
         hidden: doc.hidden, poll: everything || !state.up,
         number: everything ? "" : page.number,
-        roots: all(ROOT).map(({ dataset: { live, liveRev } }) => ({ live, rev: +liveRev })),
+        roots: all(ROOT).map(({ dataset: { live, liveRev, liveState } }) => ({ live, rev: +liveRev, state: liveState })),
         streams: Object.fromEntries(all("[data-live-stream]").map((elt) => [elt.id, elt.dataset.liveAt])) }) });
     const [partials, messages = "[]"] = (await answer.text()).split(/<script [^>]*data-live-messages>/);
     const { status, headers } = answer, number = headers.get("X-Live-Number");
-    if (/40[134]|410/.test(status)) return refuse(headers.get("X-Live-Refused") || status);
+    if (/40[134]|410/.test(status)) return refuse(headers.get("X-Live-Refused") || status, pauseOf(answer));
     if (!answer.ok || answer.redirected) return;
     Object.assign(state, { everything: false, adopt: [], calm: status === 204 ? state.calm + 1 : 0 });
     if (partials) await apply(partials);
     if (!state.up && number) page.number = number;
     for (const { event, data } of JSON.parse(messages.replace("</script>", ""))) receive(event, data);
-    if (headers.get("X-Live-Remounted")) tell("remounted");
+    if (headers.get("X-Live-Remounted")) remounted(false, headers.get("X-Live-Lost"));
+    return true;
   }
 
   // ---- Words for the user: every text is in the template #live-messages
@@ -520,6 +568,14 @@
     text.textContent = text.textContent.replace("{}", what).trim();
     if (flight) retries.set(toast, flight);
     raise(toast, "status-" + status);
+  }
+
+  /** Says once that views were mounted again, if that cost the user an action or a part of what the page showed. */
+  function remounted(isRefused, hasLost) {
+    const said = (status) => all(`.live-toast[data-key=status-${status}]`)[0], unanswered = said("none");
+    drop("status-none");
+    if (isRefused || unanswered) drop("status-restarted"), tell("remounted");
+    else if (hasLost && !said("remounted")) tell("restarted");
   }
 
   function notice(about) {
@@ -634,9 +690,9 @@
   setInterval(() => {
     // The watchdog: a stream that was silent for 2.5 heartbeats is dead, whatever its socket says.
     if (Date.now() - state.fed > 2500 * page.heartbeat) state.stream?.abort();
-    // A toast goes after six seconds in which it could be seen, but not from under the pointer or the focus.
+    // A toast goes after some seconds in which it could be seen, but not from under the pointer or the focus.
     if (!doc.hidden) for (const toast of all(".live-toast:not([role=alert],:hover,:focus-within)"))
-      if ((toast.age = -~toast.age) > 5) toast.remove();
+      if ((toast.age = -~toast.age) >= (toast.dataset.liveSeconds || 6)) toast.remove();
   }, SECOND);
 
   const mark = (how) => (name) => (state.started[how](name), paint());

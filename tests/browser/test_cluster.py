@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.faults]
 CONVERGED = 5.0  # seconds within which pages show what is, after a process has died
 HOLE = 12.0  # seconds
 NOT_AVAILABLE = "The service is not available at the moment."
-AFRESH = "This page was idle for a while and started afresh. Please do that again."
+AFRESH = "The server has reset this page."
 
 
 @pytest.fixture(scope="module")
@@ -85,14 +85,15 @@ def test_while_redis_is_away_a_click_is_refused_in_words_and_what_was_typed_stay
 def test_when_redis_is_emptied_the_page_says_that_it_starts_afresh_and_keeps_what_was_typed(
     desk: Page, running: Cluster
 ) -> None:
-    click(desk)
-    expect(desk.locator("#shown")).to_contain_text("1 clicks")
     desk.get_by_label("Typed").fill("half a sen")
-    desk.get_by_label("Typed").focus()
-    with running.redis.client() as client:
-        client.flushall()
-    expect(desk.locator("#shown")).to_contain_text("0 clicks")
-    expect(desk.locator(".live-toasts")).to_contain_text(AFRESH)
+    for _ in range(2):
+        click(desk)
+        expect(desk.locator("#shown")).to_contain_text("1 clicks")
+        desk.get_by_label("Typed").focus()
+        with running.redis.client() as client:
+            client.flushall()
+        expect(desk.locator("#shown")).to_contain_text("0 clicks")
+        expect(desk.locator(".live-toast")).to_have_text(re.compile(AFRESH))
     desk.keyboard.type("tence")
     click(desk)
     expect(desk.locator("#shown")).to_contain_text("1 clicks")

@@ -275,7 +275,7 @@ def test_an_event_that_found_its_record_gone_says_so(live: LivePage) -> None:
     live.page.click("#b")
     live.event().answer(swap("<b>fresh</b>", rev=2), X_Live_Remounted="1")
     expect(live.page.locator("b")).to_have_text("fresh")
-    assert toast(live.page) == "This page was idle for a while and started afresh. Please do that again."
+    assert toast(live.page) == "The server has reset this page. Please repeat your last action."
 
 
 def test_an_error_can_be_answered_by_the_page_itself(live: LivePage) -> None:

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from tests.settings import *  # noqa: F403
 
+DEBUG = "FAULTS_DEBUG" in os.environ
 ROOT_URLCONF = os.environ.get("FAULTS_URLS", "tests.faults.site")
 SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"

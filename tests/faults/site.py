@@ -116,6 +116,30 @@ class Board(LiveView):
         self.is_busy = len(self.ended) < 2
 
 
+class Search(LiveView):
+    """A field whose every change is an event, and a short job."""
+
+    template_name = "faults/search.html"
+
+    def mount(self, request: Any, **kwargs: Any) -> None:
+        self.q, self.clicks, self.done = "", 0, 0
+
+    @event_handler
+    def search(self, q: str) -> None:
+        self.q = q
+
+    @event_handler
+    def click(self) -> None:
+        self.clicks += 1
+
+    @event_handler
+    def start(self) -> None:
+        self.start_async(time.sleep, 0.3, name="work")
+
+    def handle_async_result(self, name: str, result: Any = None, error: Any = None) -> None:
+        self.done += 1
+
+
 class Deployed(LiveView):
     """Before a deployment and after it: a handler, an argument and a part of the state have other names."""
 
@@ -205,7 +229,7 @@ def roll_back(request: HttpRequest) -> JsonResponse:
 urlpatterns = [
     path("live/", include("htmx_live.urls")),
     path("", lambda request: HttpResponse("ready")),
-    *[path(f"{view.__name__}/", view.as_view()) for view in (Desk, Board, Deployed, Renamed)],
+    *[path(f"{view.__name__}/", view.as_view()) for view in (Desk, Board, Search, Deployed, Renamed)],
     path("push/", push),
     path("roll-back/", roll_back),
 ]

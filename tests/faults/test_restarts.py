@@ -1,7 +1,6 @@
 """Restarts in a row, losses of Redis's data in a row, and several workers that share no store."""
 
 import asyncio
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,30 +8,13 @@ import pytest
 
 from tests.faults.cluster import Cluster, cluster
 from tests.faults.followers import Follower, following
+from tests.faults.memory_site import Site
 from tests.faults.viewers import load_page
-from tests.server import Server
 
 pytestmark = pytest.mark.faults
 
 ADVICE = "set HTMX_LIVE['REDIS_URL'] to a Redis that all processes share"
-WORKERS = 3
-
-
-class Site(Server):
-    """The site of the clusters in memory, in ``workers`` processes of uvicorn."""
-
-    def __init__(self, folder: Path, *, workers: int = 1, **live: object) -> None:
-        env = {
-            "DJANGO_SETTINGS_MODULE": "tests.faults.settings",
-            "FAULTS_LIVE": json.dumps({"HEARTBEAT": 1.0, **live}),
-            "FAULTS_BROKER": "memory://",
-            "FAULTS_DATABASE": str(folder / "db.sqlite3"),
-        }
-        super().__init__("tests.faults.asgi:application", log=folder / "site.log", env=env)
-        self.workers = workers
-
-    def command(self) -> list[str]:
-        return [*super().command(), "--workers", str(self.workers)]
+WORKERS = 2
 
 
 async def count_on(pages: list[Follower]) -> None:
