@@ -84,7 +84,7 @@ class Settings:
     STREAM_LIFETIME: float = 600.0  # a stream ends and is reopened after about this time
     MAX_STREAMS_PER_OWNER: int = 30
     MAX_STREAMS: int = 10_000  # in one process
-    POLL_INTERVAL: float = 3.0  # how often a page asks while it has no stream
+    POLL_INTERVAL: float = 3.0  # how often a page without a stream asks while none of its jobs runs
     LOG_TTL: float = 3600.0  # how long messages of a page without a stream are kept
     HIDDEN_CLOSE: float = 60.0  # a hidden tab closes its stream after this time
 

@@ -8,6 +8,7 @@
   const DIRECTIVE = "[data-live-show],[data-live-hide],[data-live-disable],[data-live-class],[data-live-remove-class]";
   const OPENS = "details,dialog", TOKEN = "csrfmiddlewaretoken";
   const ARRIVES = "[data-live-word],[data-live-progress]", KEPT_EARLY = 30 * SECOND;
+  const WORKING = "[data-live-pending]:not([data-live-pending='']),[data-live-progress][data-status=running]";
   // A fragment that replaces what its target shows, with the target's id.
   const REPLACES = /<hx-partial hx-target="#([^"]+)" hx-swap="(?:outer|inner)[^]*?<\/hx-partial>/g;
 
@@ -37,6 +38,8 @@
     fed: 0, // time of the stream's last byte, ms
     tries: 0, // since the last hello
     calm: 0, // polls without news
+    isWorking: false, // a job of the page runs
+    isHeard: true, // the last sync was answered
     everything: false, // the next sync asks for all there is
     syncing: /** @type {Promise<void> | null} */ (null),
     shown: "", // ids of the roots on the page
@@ -136,6 +139,9 @@
       if (busy || elt.ariaBusy) elt.ariaBusy = busy || null;
     }
     for (const elt of all(DIRECTIVE)) turn(elt, isWanted(elt, active));
+    const isWorking = !!all(WORKING)[0], hasChanged = isWorking !== state.isWorking;
+    state.isWorking = isWorking;
+    if (hasChanged && state.mode === "poll") poll();
     const shown = all(ROOT).map(({ id }) => id) + "";
     if (!shown.includes(state.shown)) later("gone", 31 * SECOND, sync); // the server ends what the page names no more
     state.shown = shown;
@@ -515,8 +521,10 @@
     paint();
   }
 
+  /** Asks again later: soon where there are no streams and a job runs, ever later while nothing is new. */
   function poll() {
-    later("poll", page.poll * SECOND * Math.min(4, 1 + state.calm / 4), async () => {
+    const { mode, isWorking, isHeard, calm } = state, pause = page.poll * SECOND * Math.min(4, 1 + calm / 4);
+    later("poll", mode === "poll" && isWorking && isHeard ? Math.min(SECOND / 2, pause) : pause, async () => {
       if (!doc.hidden) await sync();
       if (!state.up && state.mode !== "stop") poll();
     });
@@ -536,6 +544,7 @@
   async function ask() {
     if (state.mode === "stop" || !page.page) return;
     const { everything, adopt } = state;
+    state.isHeard = false;
     const answer = await fetch(page.url + "sync/", { method: "POST", signal: AbortSignal.timeout(15 * SECOND),
       headers: { "Content-Type": "application/json", "X-Live-Page": page.page, "X-CSRFToken": page.csrf || "" },
       body: JSON.stringify({ adopt, words: all("[data-live-word]").map((elt) => elt.dataset.liveWord),
@@ -547,7 +556,7 @@
     const { status, headers } = answer, number = headers.get("X-Live-Number");
     if (/40[134]|410/.test(status)) return refuse(headers.get("X-Live-Refused") || status, pauseOf(answer));
     if (!answer.ok || answer.redirected) return;
-    Object.assign(state, { everything: false, adopt: [], calm: status === 204 ? state.calm + 1 : 0 });
+    Object.assign(state, { isHeard: true, everything: false, adopt: [], calm: status === 204 ? state.calm + 1 : 0 });
     if (partials) await apply(partials);
     if (!state.up && number) page.number = number;
     for (const { event, data } of JSON.parse(messages.replace("</script>", ""))) receive(event, data);

@@ -119,6 +119,55 @@ def test_a_page_without_streams_polls_for_good(live: LivePage) -> None:
     assert (live.server.queues["stream"].qsize(), live.page.locator(".live-banner").count()) == (1, 0)
 
 
+CARD = '<div id="card" data-live-progress="s" data-status="{}"></div>'
+
+
+@pytest.mark.parametrize(
+    ("working", "ended"),
+    [
+        (root("1", pending="save:save"), swap("2", rev=2)),
+        (CARD.format("running"), partial(CARD.format("complete"), "card")),
+    ],
+    ids=["job", "card"],
+)
+def test_a_page_without_streams_polls_twice_a_second_while_work_goes_on(
+    live: LivePage, working: str, ended: str
+) -> None:
+    live.server.on["stream"] = lambda exchange: exchange.answer(status=204)
+    live.server.on["sync"] = lambda exchange: None
+    live.server.pages["/"] = document(working, htmx=live.htmx, poll=3600)
+    live.page.clock.install(time=0)
+    live.page.goto(live.server.url)
+    for _ in range(3):
+        live.server.next("sync").answer(status=204)
+    live.server.next("sync").answer(ended)
+    expect(live.page.locator("[data-live-pending*=save], [data-status=running]")).to_have_count(0)
+    live.page.clock.run_for(60_000)
+    assert live.server.count("sync") == 0
+
+
+def test_work_that_begins_on_a_page_without_streams_is_polled_for_at_once(live: LivePage) -> None:
+    live.server.on["stream"] = lambda exchange: exchange.answer(status=204)
+    live.server.pages["/"] = document(root(f'<button id="b" {on("save")}>Save</button>'), htmx=live.htmx, poll=3600)
+    live.page.goto(live.server.url)
+    live.server.next("stream")
+    live.page.click("#b")
+    live.event().answer(swap("saving", rev=2, pending="save:save"))
+    live.server.next("sync")
+
+
+def test_a_server_that_does_not_answer_is_not_polled_twice_a_second(live: LivePage) -> None:
+    live.server.on["stream"] = lambda exchange: exchange.answer(status=204)
+    live.server.on["sync"] = lambda exchange: None
+    live.server.pages["/"] = document(root("1", pending="save:save"), htmx=live.htmx, poll=3600)
+    live.page.clock.install(time=0)
+    live.page.goto(live.server.url)
+    with live.page.expect_event("response", lambda response: response.status == 503):
+        live.server.next("sync").answer(status=503)
+    live.page.clock.run_for(60_000)
+    assert live.server.count("sync") == 0
+
+
 def test_a_login_page_instead_of_a_stream_is_asked_for_ever_less_often(live: LivePage) -> None:
     live.open(root("1"), frozen=True, poll=3600)
     live.server.on["stream"] = lambda exchange: exchange.answer("<p>Log in</p>")
