@@ -110,4 +110,5 @@ class Trigger:
         return next(parameter for parameter in self.handler.parameters if parameter.name == name)
 
     def _error(self, reason: str) -> TemplateSyntaxError:
-        return TemplateSyntaxError(f"{{% on %}}: {self.handler.name}(): {reason.rstrip('.')}.")
+        end = "" if reason.endswith((".", "?")) else "."
+        return TemplateSyntaxError(f"{{% on %}}: {self.handler.name}(): {reason}{end}")

@@ -184,6 +184,12 @@ def test_a_mistake_in_on_says_what_was_meant(tags: str, reason: str) -> None:
     assert reason in refused(tags, row=User(pk=1), odd=object())
 
 
+@pytest.mark.parametrize("value", ["yaer=1", "zzz=1", "1 2 3"])
+def test_an_error_of_on_ends_with_one_mark(value: str) -> None:
+    message = refused(f'{{% on "click" "load" {value} %}}')
+    assert (message[-2] in ".?", message[-1] in ".?") == (False, True)
+
+
 def test_on_needs_a_live_view_around_it() -> None:
     with pytest.raises(TemplateSyntaxError, match=r"{% on %} stands outside of a live view"):
         compiled('{% on "click" "load" %}').render()
