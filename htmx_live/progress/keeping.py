@@ -18,6 +18,7 @@ from htmx_live.progress.changes import Change
 from htmx_live.progress.memory import MemoryKeeping
 from htmx_live.progress.redis import RedisKeeping
 from htmx_live.progress.values import Kept, Row, Session, is_going
+from htmx_live.runtime.watch import on_sweep
 
 __all__ = ["Keeping", "apply", "create_or_join", "endings", "keeping", "override_keeping"]
 
@@ -144,3 +145,6 @@ def apply(session: str, task: str, change: Change) -> Row | None:
                     told(session, task, after)
             return after
     raise RuntimeError(f"Task {task!r} of session {session} was changed {_TRIES} times by others, each in between.")
+
+
+on_sweep(keeping)

@@ -54,6 +54,11 @@ class MemoryKeeping:
             self._expire()
             return session.id
 
+    def sweep(self) -> None:
+        """Drop what has expired, also while nothing new is made.  Called every few seconds."""
+        with self._lock:
+            self._expire()
+
     def now(self) -> float:
         return self._clock()
 

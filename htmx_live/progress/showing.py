@@ -56,10 +56,11 @@ _PUBLISHING = 2.0  # seconds after which a process that publishes counts as dead
 _BUSY = 0.02
 _AWAY = 1.0
 _LINGER = 10.0  # seconds for which what has ended stays in the lists
-_WATCHED = 10_000
+_FEW = 100  # sessions; with more, and with twice those that stayed, sessions that have not changed for long go
 
 _lock = threading.Lock()
 _resting: dict[str, float] = {}  # session -> until when
+_many = _FEW
 _waiting: set[str] = set()  # sessions that are published when their rest is over
 _pool = DaemonPool("htmx-live-progress", lambda: 2)
 
@@ -133,10 +134,13 @@ def _was_begun(kept: Kept) -> bool:
 
 
 def _rest(session: str, now: float) -> None:
+    """Under the lock."""
+    global _many
     _resting[session] = now + (_LIST_FRAME if session.startswith(_LIST_OF) else FRAME)
-    if len(_resting) > _WATCHED:
-        for over in [one for one, until in _resting.items() if until <= now]:
+    if len(_resting) > _many:
+        for over in [one for one, until in _resting.items() if until + _LINGER <= now]:
             del _resting[over]
+        _many = max(_FEW, 2 * len(_resting))
 
 
 def _later(session: str, when: float) -> None:

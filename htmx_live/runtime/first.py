@@ -64,5 +64,6 @@ def keep(first: First, *, once: bool = False) -> bool:
     if not parts().store.create(first.turned.record, once=once):
         return False
     watch(first.turned.record)
+    parts().watcher.start()
     send(first.turned.record, first.turn.asked, {}, to_user=False)
     return True

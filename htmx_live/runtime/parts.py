@@ -95,15 +95,16 @@ def _build() -> Parts:
             chosen = settings()
             if _perform is None or _tick is None:
                 raise ImproperlyConfigured("htmx_live is not ready. Add 'htmx_live' to INSTALLED_APPS.")
+            store: Store = import_string(chosen.STORE or _default_store(chosen.REDIS_URL))()
             _parts = Parts(
-                store=import_string(chosen.STORE or _default_store(chosen.REDIS_URL))(),
+                store=store,
                 bus=bus(),
                 runner=import_string(_RUNNERS.get(chosen.RUNNER, chosen.RUNNER))(_perform),
                 turns=DaemonPool("htmx-live-turn", lambda: settings().TURN_THREADS),
                 ticker=Ticker(_tick),
                 is_strict=is_debug(),
                 timer=ThreadTimer(),
-                watcher=Watcher(lambda: parts().store),
+                watcher=Watcher(lambda: store),
             )
             atexit.register(_parts.turns.settle, _LAST_TURNS)  # a command that pushes ends right after
     return _parts

@@ -1,4 +1,7 @@
-"""Sweeping: the kept files that nobody discarded, looked for at most once an hour in each process that keeps any."""
+"""Sweeping: drop what is kept in memory and has expired, and the kept files that were not discarded.
+
+Memory is swept every few seconds, files at most once an hour in each process that keeps any.
+"""
 
 import threading
 import time
@@ -8,6 +11,7 @@ from contextlib import contextmanager
 from htmx_live.conf import settings
 from htmx_live.kept import sweep, undone_on_failure
 from htmx_live.runtime.parts import parts
+from htmx_live.runtime.watch import on_sweep
 
 __all__ = ["Hourly", "keeping", "sweep_ended"]
 
@@ -43,3 +47,7 @@ def sweep_ended(now: float) -> None:
     """Delete kept files that are older than ``UPLOAD_TTL`` and whose instance has no record any more."""
     store = parts().store
     sweep(before=now - settings().UPLOAD_TTL, is_alive=lambda instance: store.load(instance) is not None)
+
+
+on_sweep(lambda: parts().store)
+on_sweep(lambda: parts().bus)

@@ -1,4 +1,4 @@
-"""Watching: what the store says is overdue is handed to whoever understands it.
+"""Watching: what the store says is overdue is handed to whoever understands it, and expired memory is dropped.
 
 Every process that serves streams or starts jobs asks about every two seconds.  A store that was away could not be told
 that anything lives: after its return nobody is asked to be dead before the living had the time to say so.
@@ -16,7 +16,7 @@ from htmx_live.exceptions import StoreUnavailable
 from htmx_live.outages import log_unavailable
 from htmx_live.stores.base import Store
 
-__all__ = ["INTERVAL", "NoWatcher", "Watcher", "on_overdue"]
+__all__ = ["INTERVAL", "NoWatcher", "Watcher", "on_overdue", "on_sweep"]
 
 logger = logging.getLogger("htmx_live.watch")
 
@@ -25,6 +25,7 @@ INTERVAL = 2.0  # seconds between two questions
 Callback = Callable[[dict[str, Any]], None]
 
 _callbacks: dict[str, Callback] = {}
+_sweeps: list[Callable[[], object]] = []
 
 
 def on_overdue(kind: str, callback: Callback) -> None:
@@ -33,6 +34,11 @@ def on_overdue(kind: str, callback: Callback) -> None:
     One that does neither, or raises, is handed the note again after 5 s, in whichever process asks then.
     """
     _callbacks[kind] = callback
+
+
+def on_sweep(part: Callable[[], object]) -> None:
+    """Have ``part().sweep()`` called with every round, where a part keeps things in memory and has such a method."""
+    _sweeps.append(part)
 
 
 class Watcher:
@@ -63,6 +69,9 @@ class Watcher:
             if self._clock() < self._quiet_until:
                 self._store().is_shown("")  # does it answer again, and still?
                 return
+            for part in _sweeps:
+                if sweep := getattr(part(), "sweep", None):
+                    sweep()
             for name, note in self._store().overdue():
                 self._hand_over(name, note)
         except StoreUnavailable as error:

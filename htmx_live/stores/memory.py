@@ -22,9 +22,9 @@ from htmx_live.stores.subscriptions import Subscriptions
 
 __all__ = ["MemoryStore"]
 
-_SWEEP_INTERVAL = 5.0  # seconds between two looks for expired records
+_SWEEP_INTERVAL = 5.0  # seconds between two looks for expired records and pages
 _MANY_VIEWERS = 64  # of a shared instance; with more, and with twice those that stayed, it is seen who is gone
-_SWEEP_SIZE = 1000  # records looked at each time, so that no request pays for all
+_SWEEP_SIZE = 1000  # records and pages looked at each time, so that no request pays for all
 
 
 @dataclass(slots=True)
@@ -78,7 +78,7 @@ class MemoryStore(Holds, Deadlines):
         self._entries: OrderedDict[str, _Entry] = OrderedDict()  # least recently used first
         self._owners: dict[str, OrderedDict[str, None]] = {}
         self._views: dict[str, dict[str, None]] = {}
-        self._pages: dict[str, _Page] = {}
+        self._pages: OrderedDict[str, _Page] = OrderedDict()
         self._subscriptions = Subscriptions(clock)
         self._queues: dict[str, _Queue] = {}
         self._swept_at = clock()
@@ -242,6 +242,11 @@ class MemoryStore(Holds, Deadlines):
         with self._mutex:
             return self._subscriptions.of(page)
 
+    def sweep(self) -> None:
+        """Drop what has expired, also while nothing new comes.  Called every few seconds."""
+        with self._mutex:
+            self._sweep()
+
     # Below, the mutex is held.
 
     def _use(self, entry: _Entry) -> None:
@@ -261,12 +266,32 @@ class MemoryStore(Holds, Deadlines):
         if now - self._swept_at < _SWEEP_INTERVAL:
             return
         self._swept_at = now
-        oldest = list(islice(self._entries.values(), _SWEEP_SIZE))
-        for entry in oldest:
+        for entry in list(islice(self._entries.values(), _SWEEP_SIZE)):
             if self._is_expired(entry):
                 self._remove(entry.record.instance)
             elif now > entry.used + settings().STATE_TTL:
                 self._entries.move_to_end(entry.record.instance)  # kept by its page: look at others first next time
+
+        for page, shown in list(islice(self._pages.items(), _SWEEP_SIZE)):
+            self._pages.move_to_end(page)  # look at others first next time
+            if self._is_gone(shown):
+                self._forget_page(page, shown)
+        self._subscriptions.sweep()
+
+    def _is_gone(self, page: _Page) -> bool:
+        """Whether a page was closed long ago, or was never opened by a browser that runs the script."""
+        limits = settings()
+        was_shown = page.present_until or page.kept_until
+        silence = limits.HIDDEN_TTL if was_shown else limits.STATE_TTL
+        return self._clock() > max(page.heard + silence, page.present_until, page.kept_until)
+
+    def _forget_page(self, page: str, shown: _Page) -> None:
+        """Shared instances lose it as a viewer; others name it in their record, which expires by itself."""
+        for instance in list(shown.members):
+            entry = self._entries[instance]
+            entry.viewers.pop(page, None)
+            if page not in entry.record.pages:
+                self._unlink(instance, [page])
 
     def _remove(self, instance: str) -> None:
         entry = self._entries.pop(instance, None)

@@ -35,7 +35,7 @@ class Subscriptions:
         if len(channels) > CHANNELS_PER_PAGE:
             del channels[next(iter(channels))]
         self.hear(page)
-        self._sweep()
+        self.sweep()
 
     def of(self, page: str) -> tuple[str, ...]:
         known = self._pages.get(page)
@@ -47,7 +47,8 @@ class Subscriptions:
             self._pages[page].heard = self._clock()
             self._pages.move_to_end(page)
 
-    def _sweep(self) -> None:
+    def sweep(self) -> None:
+        """Drop the pages that have not been heard of for long."""
         limits, now = settings(), self._clock()
         while self._pages:
             page, oldest = next(iter(self._pages.items()))

@@ -264,6 +264,11 @@ class MemoryBus:
 
     # Bounds
 
+    def sweep(self) -> None:
+        """Drop what has expired, also while nothing is published or read.  Called every few seconds."""
+        with self._lock:
+            self._expire()
+
     def _touch(self, name: str, log: _Log) -> None:
         log.touched = self._clock()
         self._logs.move_to_end(name)

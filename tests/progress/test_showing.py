@@ -14,7 +14,7 @@ from django.template import Context, Template, TemplateSyntaxError
 from django.test import AsyncClient, Client
 from django.urls import include, path
 
-from htmx_live.progress import ProgressSession, accepted, current_task
+from htmx_live.progress import ProgressSession, accepted, current_task, showing
 from htmx_live.progress.keeping import override_keeping
 from htmx_live.progress.redis import RedisKeeping
 from htmx_live.progress.running import running
@@ -520,3 +520,10 @@ def test_a_list_of_a_hundred_sessions_takes_two_round_trips(staged: Stage, redis
     calls = [each["command"] for each in said if each["client_type"] != "lua" and prefix in each["command"]]
     of_the_tag = [call for call in calls if not call.endswith("progress:session:")]  # what the view asks for
     assert (len(of_the_tag), html.count('role="progressbar"')) == (2, 100)
+
+
+def test_sessions_that_have_not_changed_for_long_leave_nothing_in_memory(staged: Stage) -> None:
+    for number in range(1000):
+        ProgressSession.create({"a": f"Import {number}"}).complete("a")
+        staged.clock.advance(1)
+    assert len(showing._resting) <= 100

@@ -120,3 +120,50 @@ def test_deadlines_that_nobody_asks_for_are_bounded_and_the_oldest_go(settings: 
     clock.advance(5)
     names = [name for name, _ in store.overdue()]
     assert (len(names) <= 20, names[-1]) == (True, "job:499")
+
+
+# Sweeping, while nothing new comes
+
+
+def sweep_for(store: MemoryStore, clock: ManualClock, seconds: float) -> None:
+    for _ in range(int(seconds / 10)):
+        clock.advance(10)
+        store.sweep()
+
+
+def test_nothing_is_left_of_expired_records_though_no_other_is_created() -> None:
+    clock = ManualClock()
+    store = MemoryStore(clock=clock)
+    for number in range(3000):
+        store.create(record(number))
+        store.subscribe(f"p{number}", "topic:a")
+    sweep_for(store, clock, 1900)
+    assert [len(table) for table in (store._entries, store._owners, store._views, store._pages)] == [0, 0, 0, 0]
+    sweep_for(store, clock, 90_000)
+    assert len(store._subscriptions._pages) == 0
+
+
+def test_a_page_that_no_browser_showed_is_forgotten_like_a_record() -> None:
+    clock = ManualClock()
+    store = MemoryStore(clock=clock)
+    store.create(SHARED)
+    for number in range(1200):
+        store.link(f"p{number}", "shared")
+    store.show("p7", present=100_000, kept=0)
+    sweep_for(store, clock, 1900)
+    assert (list(store._pages), store.members("p7")) == (["p7"], ("shared",))
+
+
+def test_a_page_that_was_closed_is_forgotten_when_it_has_been_hidden_for_too_long(settings: Any) -> None:
+    settings.HTMX_LIVE = {"HIDDEN_TTL": 7200}
+    clock = ManualClock()
+    store = MemoryStore(clock=clock)
+    store.create(SHARED)
+    store.link("open", "shared")
+    store.link("closed", "shared")
+    store.show("open", present=100_000, kept=0)
+    store.show("closed", present=10, kept=0)
+    sweep_for(store, clock, 7200)
+    assert store.members("closed") == ("shared",)
+    sweep_for(store, clock, 20)
+    assert (list(store._pages), list(store._entries["shared"].viewers)) == (["open"], ["open"])
