@@ -36,17 +36,31 @@ end
 return {found, redis.call('TIME')}
 """)
 
+# A session lives on, and so does its owner's list, which is to last as long as the last session in it.
+_RENEW = """
+local function renew(session, ttl)
+  redis.call('EXPIRE', session, ttl)
+  local list = redis.call('HGET', session, 'list')
+  if list then redis.call('EXPIRE', list, ttl) end
+end
+"""
+
 # ARGV: task, the rev that is expected, row, status, beat, ttl
-_SWAP = Script("""
+_SWAP = Script(
+    _RENEW
+    + """
 if redis.call('HGET', KEYS[1], 'rev:' .. ARGV[1]) ~= ARGV[2] then return 0 end
 redis.call('HSET', KEYS[1], 'rev:' .. ARGV[1], ARGV[2] + 1, 'row:' .. ARGV[1], ARGV[3], 'state:' .. ARGV[1], ARGV[4],
   'beat:' .. ARGV[1], ARGV[5])
-redis.call('EXPIRE', KEYS[1], ARGV[6])
+renew(KEYS[1], ARGV[6])
 return 1
-""")
+"""
+)
 
 # ARGV: ttl, tasks…
-_BEAT = Script("""
+_BEAT = Script(
+    _RENEW
+    + """
 local time = redis.call('TIME')
 local now = string.format('%d.%06d', time[1], time[2])
 local running = {}
@@ -57,9 +71,10 @@ for i = 2, #ARGV do
     running[#running + 1] = ARGV[i]
   end
 end
-if #running > 0 then redis.call('EXPIRE', KEYS[1], ARGV[1]) end
+if #running > 0 then renew(KEYS[1], ARGV[1]) end
 return running
-""")
+"""
+)
 
 # ARGV: field, card, the most fields of a kind
 _SHOW = Script("""
@@ -82,7 +97,9 @@ return redis.call('EXPIRE', KEYS[1], 86400)
 # KEYS: session, the owner's list or '', what the key names or ''
 # ARGV: ttl, created, id, the most that are listed, the session that may go, what comes before an id in a session's key,
 # how long a key is known, then fields and values of the session
-_CREATE = Script("""
+_CREATE = Script(
+    _RENEW
+    + """
 if KEYS[3] ~= '' then
   local there = redis.call('GET', KEYS[3])
   if there and there ~= ARGV[5] and redis.call('EXISTS', ARGV[6] .. there) == 1 then return there end
@@ -90,14 +107,15 @@ if KEYS[3] ~= '' then
 end
 redis.call('DEL', KEYS[1])
 for i = 8, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
-redis.call('EXPIRE', KEYS[1], ARGV[1])
 if KEYS[2] ~= '' then
   redis.call('ZADD', KEYS[2], ARGV[2], ARGV[3])
   redis.call('ZREMRANGEBYRANK', KEYS[2], 0, -ARGV[4] - 1)
-  redis.call('EXPIRE', KEYS[2], 86400 + ARGV[1])
+  redis.call('HSET', KEYS[1], 'list', KEYS[2])
 end
+renew(KEYS[1], ARGV[1])
 return ARGV[3]
-""")
+"""
+)
 
 
 # ARGV: session and task, the most of them, ttl

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 __all__ = ["Holds"]
 
-_MANY = 1000  # names; with more, and with twice those that stayed, it is seen which have ended
+_MANY = 100  # names; with more, and with twice those that stayed, it is seen which have ended
 
 
 class Holds:

@@ -62,7 +62,7 @@ class MemoryNotices:
             kept = others[max(0, len(others) + 1 - limits.MAX_NOTICES) :]
             self._owners[owner] = [*kept, (self._clock() + limits.NOTICE_TTL, notice)]
             self._owners.move_to_end(owner)
-            if len(self._owners) > _MAX_OWNERS:
+            while len(self._owners) > _MAX_OWNERS or not self._rows(next(iter(self._owners))):
                 self._owners.popitem(last=False)
             return [row[1].id for row in rows if row not in kept]
 

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.core.cache import caches
@@ -207,3 +208,20 @@ def test_of_very_many_tasks_of_a_celery_task_the_last_are_known(place: Keeping) 
     for number in range(MAX_SHOWN + 3):
         place.bind("job", "s1", str(number))
     assert [task for _, task in place.bound("job")] == [str(number) for number in range(3, MAX_SHOWN + 3)]
+
+
+def test_in_redis_the_list_of_an_owner_lasts_as_long_as_the_last_session_of_it(
+    settings: Any, redis_server: RedisServer
+) -> None:
+    connection = RedisConnection(redis_server.url, prefix=f"{uuid4().hex}:")
+    settings.HTMX_LIVE = {"PROGRESS_TTL": 60}
+    place = RedisKeeping(connection)
+    with override_keeping(place), redis_server.client() as client:
+        create(place, "a")
+        [name] = client.keys(f"{connection.prefix}progress:owner:*")
+        lasts = [client.ttl(name)]
+        for act in (lambda: apply("s1", "a", started), lambda: place.beat("s1", ["a"])):
+            client.expire(name, 10)
+            act()
+            lasts.append(client.ttl(name))
+    assert all(50 < seconds <= 60 for seconds in lasts), lasts

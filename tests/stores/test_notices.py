@@ -89,3 +89,15 @@ def test_a_site_with_redis_keeps_them_there(redis_server: RedisServer, settings:
     assert isinstance(notices(), MemoryNotices)
     settings.HTMX_LIVE = {"REDIS_URL": redis_server.url, "REDIS_PREFIX": f"{uuid4().hex}:"}
     assert isinstance(notices(), RedisNotices)
+
+
+def test_in_memory_the_next_notice_sweeps_out_owners_whose_notices_are_out_of_date(clock: ManualClock) -> None:
+    place = MemoryNotices(clock=clock)
+    with override_settings(HTMX_LIVE={"NOTICE_TTL": 60}):
+        for number in range(5):
+            place.add(f"user:{number}", notice())
+        clock.advance(30)
+        place.add("user:4", notice())
+        clock.advance(30)
+        place.add("user:5", notice())
+    assert list(place._owners) == ["user:4", "user:5"]
