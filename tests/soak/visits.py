@@ -167,7 +167,14 @@ class Page:
         await self.until(lambda: rev_of(self.shown.root) >= rev_of(rendered.root), f"rev {rev_of(rendered.root)}")
         is_same_rev = rev_of(self.shown.root) == rev_of(rendered.root)
         if is_same_rev and not same(rendered.html, self.shown.html):
-            raise Lost(f"a page shows {self.shown.html!r} where the server renders {rendered.html!r}")
+            raise Lost(_difference(self.shown.html, rendered.html))
+
+
+def _difference(shown: str, rendered: str) -> str:
+    pairs = enumerate(zip(shown, rendered, strict=False))
+    at = next((at for at, (one, other) in pairs if one != other), min(len(shown), len(rendered)))
+    start = max(0, at - 80)
+    return f"a page shows {shown[start : at + 200]!r} where the server renders {rendered[start : at + 200]!r}"
 
 
 # Kinds of visits
