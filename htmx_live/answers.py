@@ -38,7 +38,9 @@ from htmx_live.exceptions import (
     RefusedValue,
     StoreNotShared,
     StoreUnavailable,
+    UploadTooLarge,
     UserError,
+    one_line,
 )
 from htmx_live.fragments import Fragment, join
 from htmx_live.grants import random_id
@@ -161,14 +163,12 @@ def _failure(request: HttpRequest, error: Exception) -> HttpResponse:
     status, headers = _status(error), {}
     if status == 500:
         headers["X-Live-Error"] = error_id = random_id()[:8]
-        logger.error("%s failed (error %s)", _one_line(request.path), error_id, exc_info=error)
+        logger.error("%s failed (error %s)", one_line(request.path), error_id, exc_info=error)
         got_request_exception.send(sender=None, request=request)
     elif isinstance(error, StoreUnavailable):
-        log_unavailable(logger, error, "requests, answered 503", "%s answered 503", _one_line(request.path))
+        log_unavailable(logger, error, "requests, answered 503", "%s answered 503", one_line(request.path))
     else:
-        # That processes share no store is logged once, not for each request; see runtime/processes.py.
-        level = logging.DEBUG if isinstance(error, StoreNotShared) else logging.WARNING
-        logger.log(level, "%s answered %d: %s", _one_line(request.path), status, _one_line(str(error)))
+        logger.log(_level(error), "%s answered %d: %s", one_line(request.path), status, one_line(str(error)))
     if isinstance(error, StoreNotShared):
         headers["Retry-After"] = _RETRY_AFTER
     if isinstance(error, ArgumentError):
@@ -192,6 +192,12 @@ def _error(request: HttpRequest, status: int, *, headers: dict[str, str], title:
     return HttpResponse(render_to_string("htmx_live/error.html", context, request), status=status, headers=headers)
 
 
+def _level(error: Exception) -> int:
+    if isinstance(error, StoreNotShared):
+        return logging.DEBUG  # logged once, not for each request; see runtime/processes.py
+    return logging.INFO if isinstance(error, UserError) and not isinstance(error, UploadTooLarge) else logging.WARNING
+
+
 def _status(error: Exception) -> int:
     if isinstance(error, GrantError):
         return 401 if error.expired else 404
@@ -212,11 +218,6 @@ _OF_DJANGO: dict[type[Exception], int] = {
     MultiPartParserError: 400,
     UnreadablePostError: 400,  # the client has gone away
 }
-
-
-def _one_line(text: str) -> str:
-    """``text`` for a log: what a browser sent must not look like a line of its own."""
-    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
 
 
 def back(request: HttpRequest) -> str:

@@ -237,8 +237,15 @@ class JobTimeout(BaseException):
 
 
 def log_failure(logger: logging.Logger, error: BaseException, text: str, *args: object) -> None:
-    """Log that code of the project failed in the background: with the traceback, or in one line for a refused value."""
-    if isinstance(error, RefusedValue):
+    """Log a failure of the project's code in the background: with the traceback, or an expected one in one line."""
+    if isinstance(error, UserError):  # an answer to the user, who may have written part of it
+        logger.info(f"{text}: %s", *args, one_line(str(error)))
+    elif isinstance(error, RefusedValue):
         logger.warning(f"{text}: %s", *args, error)
     else:
         logger.error(text, *args, exc_info=error)
+
+
+def one_line(text: str) -> str:
+    """``text`` for a log: what a browser sent must not look like a line of its own."""
+    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)

@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString, mark_safe
 
+from htmx_live.exceptions import log_failure
 from htmx_live.layouts.base import Layout
 from htmx_live.layouts.conf import LayoutSettings
 from htmx_live.layouts.draft import Draft
@@ -78,7 +79,7 @@ def with_content(response: HttpResponse, html: str) -> HttpResponse:
 
 def failure_html(layout: Layout, request: HttpRequest, error: PanelError) -> str:
     """What stands where a panel failed.  The failure is logged."""
-    logger.error("Panel %r of %s failed", error.panel_name, layout.layout_key, exc_info=error.exception)
+    log_failure(logger, error.exception, "Panel %r of %s failed", error.panel_name, layout.layout_key)
     try:
         return layout.on_panel_error(request, error)
     except Exception:  # part of the panel's boundary: the page lives, whatever the project's hook does

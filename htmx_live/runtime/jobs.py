@@ -26,6 +26,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 from asgiref.sync import async_to_sync, sync_to_async
@@ -282,9 +283,9 @@ class _Run:
     def _failure(self, error: BaseException) -> JobFailure:
         for observer in observers:
             observer(error)
-        if isinstance(error, UserError):
-            return JobFailure(id=random_id()[:8], kind="user", detail=str(error))
         failure = JobFailure(id=random_id()[:8], kind="timeout" if isinstance(error, tuple(time_limits)) else "error")
+        if isinstance(error, UserError):
+            failure = replace(failure, kind="user", detail=str(error))
         log_failure(logger, error, "%s of %s failed (error %s)", self._row.name, self._record.view, failure.id)
         return failure
 

@@ -34,7 +34,7 @@ from htmx_live.events import (
     StartJob,
     WriteText,
 )
-from htmx_live.exceptions import Cancelled, RefusedValue, StateTooLarge, TurnError, log_failure
+from htmx_live.exceptions import Cancelled, RefusedValue, StateTooLarge, TurnError, UserError, log_failure
 from htmx_live.fragments import text_target
 from htmx_live.grants import random_id
 from htmx_live.kept import undone_on_failure
@@ -176,10 +176,8 @@ class Turn:
             error = random_id()[:8]
             log_failure(logger, raised, "%s of %s failed (error %s)", what, self.record.view, error)
             self.jobs, self.pushes = jobs, pushes
-            self.asked = [
-                *asked,
-                Asked(effect=Notice(message=str(JobFailure(id=error)), level="error"), page=self.page),
-            ]
+            message = str(raised) if isinstance(raised, UserError) else str(JobFailure(id=error))
+            self.asked = [*asked, Asked(effect=Notice(message=message, level="error"), page=self.page)]
             self.view = self.revive(None if self.record.shared else self.stand_in)
             self.view._live.page, self.view._live.starter = inner.page, inner.starter
 
