@@ -37,9 +37,13 @@ logger = logging.getLogger("htmx_live.redis")
 TIMEOUT = 1.0  # seconds to connect, and to be answered
 MAX_WAIT = 0.5  # seconds that a blocking command may ask for; who waits longer calls again
 PAUSE = 1.0  # seconds after a failure in which nobody tries
+REFUSAL_PAUSE = 10.0  # seconds without a refused call, after which Redis counts as well again
 CHECKOUT_TIMEOUT = 20.0  # seconds that a call waits for a connection while Redis is well
 LEASE_CONNECTIONS = 8  # beside those for calls
 _RETRY_CHECKOUT = 0.01  # seconds between two tries to get a connection from a project's own, smaller pool
+
+# How errors begin that fit all calls, or all writes: full, cannot write to its disk, no replicas, a long script.
+_REFUSALS = ("OOM", "command not allowed when used memory", "MISCONF", "NOREPLICAS", "BUSY")
 
 Word = str | int | float
 PoolName = Literal["calls", "leases", "blocking"]
@@ -73,6 +77,8 @@ class RedisConnection:
         self._closed_until = 0.0
         self._is_failing = False
         self._outage: Outage | None = None  # the last one
+        self._refusal: Outage | None = None  # Redis is full, or takes no writes for another reason
+        self._refused_at = 0.0
         self._recoveries = 0  # counted, to tell an answer that is missing now from one that was missing before
         self._pools: dict[PoolName, _Pool] = {
             "calls": _Pool(self.client, settings().REDIS_MAX_CONNECTIONS),
@@ -156,6 +162,8 @@ class RedisConnection:
             answer = self._attempt(call, client)
         if self._is_failing:
             self.heal()
+        if self._refusal is not None:
+            self._end_refusal()
         return answer
 
     def _attempt(self, call: "Callable[[Redis], Any]", client: "Redis") -> Any:
@@ -173,8 +181,9 @@ class RedisConnection:
                     raise StoreUnavailable(reason, outage=self._fail(recoveries, reason)) from error
                 if time.monotonic() > give_up:
                     raise self._exhausted() from error
-            except RedisError as error:  # out of memory, loading its data, a wrong type: not for all calls
-                raise StoreUnavailable(f"Redis at {_where(self.url)} refused a call: {error}") from error
+            except RedisError as error:
+                reason = f"Redis at {_where(self.url)} refused a call: {error}"
+                raise StoreUnavailable(reason, outage=self._refuse(error, reason)) from error
             time.sleep(_RETRY_CHECKOUT)
 
     def _exhausted(self) -> StoreUnavailable:
@@ -205,6 +214,26 @@ class RedisConnection:
         if is_new:
             logger.warning("%s. What fails until it answers again is counted, and logged then.", reason)
         return outage
+
+    def _refuse(self, error: Exception, reason: str) -> Outage | None:
+        """Redis answered with an error: one that fits all calls is logged once, like an outage."""
+        if not str(error).startswith(_REFUSALS):
+            return None  # one key is of a wrong type, or one call is wrong
+        with self._lock:
+            is_new, self._refused_at = self._refusal is None, self._clock()
+            refusal = self._refusal = self._refusal or Outage()
+        if is_new:
+            logger.warning("%s. What fails until it refuses no more is counted, and logged then.", reason)
+        return refusal
+
+    def _end_refusal(self) -> None:
+        """A full Redis takes some calls and refuses others: its refusals are over when there was none for a while."""
+        with self._lock:
+            refusal = self._refusal
+            if refusal is None or self._clock() < self._refused_at + REFUSAL_PAUSE:
+                return
+            self._refusal = None
+        logger.warning("Redis at %s refuses no more calls %s", _where(self.url), refusal.summary())
 
 
 class _Pool:

@@ -1,5 +1,6 @@
 """The connection to Redis, against a real one that is killed, frozen and started again."""
 
+import logging
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,8 @@ from django.core.exceptions import ImproperlyConfigured
 from redis import BlockingConnectionPool, ConnectionPool, Redis
 
 from htmx_live.exceptions import StoreUnavailable
-from htmx_live.redis_connection import PAUSE, RedisConnection, Script, redis_connection
+from htmx_live.outages import log_unavailable
+from htmx_live.redis_connection import PAUSE, REFUSAL_PAUSE, RedisConnection, Script, redis_connection
 from htmx_live.testing import ManualClock
 from tests.redis_server import RedisServer
 
@@ -195,6 +197,39 @@ def test_a_call_that_began_before_redis_answered_again_opens_nothing(
         redis.client_kill_filter(_id=blocked[0])
         assert isinstance(late.exception(), StoreUnavailable)
     assert connection.call("ECHO", "at once") == "at once"
+
+
+# What the log says
+
+
+def test_a_full_redis_is_logged_once_and_once_when_it_is_well_again(
+    connection: RedisConnection, server: RedisServer, clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    script = Script("return redis.call('SET', KEYS[1], ARGV[1])")
+    connection.run(script, ["k"], [1])
+    server.client().config_set("maxmemory", 1)
+    for _ in range(20):
+        with pytest.raises(StoreUnavailable) as caught:
+            connection.run(script, ["k"], [1])
+        log_unavailable(logging.getLogger("htmx_live.tests"), caught.value, "writes", "Nothing was written")
+        assert connection.call("GET", "k") == "1"
+        clock.advance(5)
+    server.client().config_set("maxmemory", 0)
+    clock.advance(REFUSAL_PAUSE)
+    connection.run(script, ["k"], [2])
+    refused, well = [record.getMessage() for record in caplog.records]
+    assert "refused a call: " in refused
+    assert "refuses no more calls after " in well and well.endswith("failed meanwhile: 20 writes")
+
+
+def test_what_one_key_is_refused_is_logged_by_the_caller(
+    connection: RedisConnection, caplog: pytest.LogCaptureFixture
+) -> None:
+    connection.call("SET", connection.key("text"), "a")
+    with pytest.raises(StoreUnavailable) as caught:
+        connection.call("LPUSH", connection.key("text"), "b")
+    log_unavailable(logging.getLogger("htmx_live.tests"), caught.value, "writes", "Nothing was written")
+    assert [record.getMessage().partition(":")[0] for record in caplog.records] == ["Nothing was written"]
 
 
 def test_a_password_is_in_no_message() -> None:
