@@ -10,7 +10,10 @@ __all__ = ["LiveCancelButton"]
 
 
 class LiveCancelButton(LiveComponent):
-    """Cancels a ProgressSession.  Only who owns it sees the button, and only while there is something to cancel."""
+    """Cancels a ProgressSession.  Only its owner gets the button.
+
+    It stays on the page when the work has ended; the button on the card of ``{% progress %}`` goes.
+    """
 
     template_file = "htmx_live/live_cancel_button.html"
     positional = ("session",)

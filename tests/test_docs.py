@@ -14,6 +14,7 @@ import htmx_live
 from htmx_live import exceptions
 from htmx_live.components import classes
 from htmx_live.conf import Settings
+from htmx_live.doctor import services
 from htmx_live.layouts.conf import LayoutSettings
 from htmx_live.tasks_db.templatetags.live_tasks import register as tasks_register
 from htmx_live.templatetags.htmx_live import register
@@ -174,3 +175,8 @@ def test_a_block_of_a_template_compiles(block: Block) -> None:
 def test_a_tag_in_the_text_compiles(tag: str) -> None:
     end = "{% endregion %}" if tag.startswith("{% region") else ""
     Template(f"{LIBRARIES}{tag}{end}")
+
+
+def test_the_oldest_redis_is_the_same_everywhere() -> None:
+    said = set(re.findall(r"Redis (\d+(?:\.\d+)?) or (?:newer|later)", DOCS + SOURCE))
+    assert said == {".".join(map(str, services._OLDEST))}

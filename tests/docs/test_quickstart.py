@@ -35,9 +35,12 @@ def test_a_click_in_the_quick_start_begins_work_and_another_stops_it(quickstart:
 
 def test_the_quick_start_serves_its_scripts(quickstart: Project) -> None:
     with serve(quickstart) as server:
-        page = Visit(server)
-        scripts = re.findall(r'<script src="([^"]+)"', page.html)
-        assert [bool(page.open(script)) for script in scripts] == [True, True]
+        assert_scripts_are_served(Visit(server))
+
+
+def assert_scripts_are_served(page: Visit) -> None:
+    scripts = re.findall(r'<script src="([^"]+)"', page.html)
+    assert [bool(page.open(script)) for script in scripts] == [True, True]
 
 
 def test_the_quick_start_works_under_the_development_server(quickstart: Project) -> None:
@@ -66,5 +69,6 @@ def test_the_readme_runs_as_it_stands(tmp_path: Path) -> None:
     project.run("python manage.py migrate")
     with serve(project) as server:
         page = Visit(server, "/report/")
+        assert_scripts_are_served(page)
         page.click("generate", year=2026)
         page.wait_for("<li>1/2026</li>")
