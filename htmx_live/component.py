@@ -26,6 +26,8 @@ from htmx_live.progress.grants import is_owner, viewer_of
 from htmx_live.progress.keeping import keeping
 from htmx_live.regions import is_sending
 from htmx_live.rendering import current_rendering
+from htmx_live.runtime.parts import parts
+from htmx_live.templatetags._attributes import check_loading_names
 from htmx_live.templatetags._notices import toasts
 from htmx_live.templatetags._views import live
 from htmx_live.triggers import on
@@ -174,7 +176,10 @@ class LiveComponent(Component):
             raise TemplateSyntaxError(f"{name} got {len(args)} values by position. It takes: {expected}.")
         self._check_slots(name, slots)
         given = dict(zip(self.positional, args, strict=False))
-        shown = self.show(replace_checked(kwargs, given))
+        chosen = replace_checked(kwargs, given)
+        if parts().is_strict:
+            check_loading_names(getattr(chosen, "for_", ""), self.request)
+        shown = self.show(chosen)
         return {"shown": {**shown, "slots": {slot: slot in slots for slot in self.slot_help}}}
 
     def _check_slots(self, name: str, slots: Iterable[str]) -> None:

@@ -8,18 +8,22 @@ from collections.abc import Callable, Sequence
 from html import escape
 from typing import Any
 
+from django.http import HttpRequest
 from django.template import Context, Library, Node, TemplateSyntaxError, VariableDoesNotExist
 from django.template.base import FilterExpression, Parser, Token, Variable, token_kwargs
 from django.template.defaulttags import CsrfTokenNode
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
+from htmx_live.job_names import check_names
 from htmx_live.loading import check_options, flatten, key_text, loading
+from htmx_live.regions import is_sending
 from htmx_live.rendering import current_rendering
+from htmx_live.runtime.parts import parts
 from htmx_live.triggers import Trigger, present_rendering
 from htmx_live.values import plain, write
 
-__all__ = ["register_attributes"]
+__all__ = ["check_loading_names", "register_attributes"]
 
 Resolve = Callable[[Context], Any]
 
@@ -115,11 +119,32 @@ class _Loading(Node):
             self.constant = flatten(_loading_attributes(directives, fixed))
 
     def render(self, context: Context) -> SafeString:
+        if "for" in self.options and parts().is_strict:
+            check_loading_names(self.options["for"].expression.resolve(context), context.get("request"))
         if self.constant is None:
             return flatten(_loading_attributes(self.directives, self.options, context))
         if self.key is None or not (key := key_text(self.key.expression.resolve(context))):
             return self.constant
         return mark_safe(f'{self.constant} data-live-key="{escape(key)}"')
+
+
+def check_loading_names(names: Any, request: HttpRequest | None) -> None:
+    """Raise ``TemplateSyntaxError`` for a name in ``for=`` that can match nothing on the page of ``request``.
+
+    What htmx loads, and a fragment that is sent, may be put into a live view: there a name outside of one is allowed.
+    """
+    words = (names if isinstance(names, str) else " ".join(map(str, names or ()))).split()
+    rendering = current_rendering.get()
+    if rendering is not None and rendering.live is not None:
+        check_names(words, type(rendering.live), rendering.handlers)
+    if rendering is not None or request is None or is_sending() or "HX-Request" in request.headers:
+        return
+    for word in words:
+        if not word.startswith("*:"):
+            raise TemplateSyntaxError(
+                f'{{% loading for="{word}" %}} stands outside of a live view, where it matches nothing. '
+                f'Put it into the template of a live view, or write for="*:{word}" for any view.'
+            )
 
 
 def _loading_attributes(
