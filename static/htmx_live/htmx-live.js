@@ -610,9 +610,11 @@
 
   // ---- htmx and the page's life
 
-  /** What plain htmx loads joins the page. */
+  /** What plain htmx loads joins the page. An hx-headers that was sent to many has an empty CSRF token. */
   function namePage(headers, url) {
-    if (page.page && resolved(url).origin === location.origin) headers["X-Live-Page"] = page.page;
+    if (!page.page || resolved(url).origin !== location.origin) return;
+    headers["X-Live-Page"] = page.page;
+    if (headers["X-CSRFToken"] === "") headers["X-CSRFToken"] = page.csrf;
   }
 
   const extension = {

@@ -166,6 +166,15 @@ def test_a_form_of_our_own_urls_says_that_its_token_is_refused(live: LivePage) -
     assert toast(live.page) == "This page's security token is out of date. Reload the page to go on."
 
 
+def test_a_header_for_the_csrf_token_is_filled_when_a_render_has_emptied_it(live: LivePage) -> None:
+    headers = 'hx-headers=\'{"X-CSRFToken": "%s"}\''
+    live.open(root(f'<button hx-post="/own/" hx-swap="none" {headers % "first"}>Own</button>'))
+    live.push(swap(f'<button hx-post="/own/" hx-swap="none" {headers % ""}>Own</button>', rev=2), "e.2")
+    live.page.wait_for_selector("""[hx-headers='{"X-CSRFToken": ""}']""")
+    live.page.click("button")
+    assert live.server.next("other").headers["x-csrftoken"] == "csrf-token"
+
+
 def test_a_login_page_instead_of_an_answer_is_not_swapped(live: LivePage) -> None:
     live.open(root(f'<button id="b" {on("save")}>Save</button>'))
     live.page.click("#b")
