@@ -6,7 +6,7 @@ threads, which slow each other down and each ask for a connection to the databas
     body complete ── a place is free ──▶ handled ── response begins ──▶ the place is free again
          │ none is
          ▼
-      waiting, without a thread, first come, first served ── BUSY_TIMEOUT ──▶ 503 with Retry-After
+      waiting, without a thread, first come, first served ── 3 x BUSY_TIMEOUT ──▶ 503 with Retry-After
 
 One browser may take half of the places, so that its clicks on slow views leave room for other users.  A body that
 arrives slowly and a response that is read slowly take no place.
@@ -28,6 +28,7 @@ __all__ = ["Application", "CapacityLimiter", "limit_requests"]
 logger = logging.getLogger("htmx_live.endpoints")
 
 _RETRY_AFTER = 5  # seconds
+_PATIENCE = 3  # times BUSY_TIMEOUT, for which each request that has a place may wait itself; proxies wait for 60 s
 
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -79,7 +80,7 @@ class CapacityLimiter:
 
 
 async def limit_requests(app: Application, scope: Scope, receive: Receive, send: Send) -> None:
-    """Let ``app`` answer once there is a place for the request; 503 when there is none for ``BUSY_TIMEOUT`` seconds."""
+    """Let ``app`` answer once there is a place for the request; 503 when there is none for 3 x ``BUSY_TIMEOUT``."""
     turn = _Turn(_limiter(), _client(scope))
 
     async def receive_in_turn() -> MutableMapping[str, Any]:
@@ -111,10 +112,10 @@ class _Turn:
         self._has_place = self.is_refused = False
 
     async def begin(self) -> bool:
-        self._has_place = await self._limiter.acquire(self._client, timeout=settings().BUSY_TIMEOUT)
+        self._has_place = await self._limiter.acquire(self._client, timeout=_PATIENCE * settings().BUSY_TIMEOUT)
         if not self._has_place:
             self.is_refused = True
-            logger.warning("A request was answered 503: all places were taken for BUSY_TIMEOUT (see MAX_REQUESTS).")
+            logger.warning("A request was answered 503: all places were taken for 3 x BUSY_TIMEOUT (see MAX_REQUESTS).")
         return self._has_place
 
     def end(self) -> None:

@@ -64,7 +64,7 @@ class Settings:
     # Turns
     BUSY_TIMEOUT: float = 10.0  # how long a click waits for the turn before it; then 409
     MAX_WAITING_EVENTS: int = 64  # clicks that wait for the turn of one instance; one more is 429 at once
-    MAX_REQUESTS: int = 256  # events and syncs that one process handles at a time; more wait BUSY_TIMEOUT, then 503
+    MAX_REQUESTS: int = 256  # events and syncs that one process handles at a time; more wait 3 x BUSY_TIMEOUT, then 503
     TICKS: str = "web"  # who ticks: "web" (the processes that serve), or "command" (manage.py live_ticks)
     TURN_THREADS: int = 4  # threads that run pushes, ticks and other background turns
 
