@@ -43,13 +43,14 @@ def push_to_view(
         check_method(cls, handler)
     if payload and handler is None:
         raise TurnError("push_to_view(payload=…) needs handler=…, the method that takes it.")
+    pk = None if user is None else str(user.pk if isinstance(user, Model) else user)
     push = PushTo(
         view=view_path(cls),
-        state=_state(cls, state or {}),
+        state=_state(cls, state or {}, user=pk or ""),
         handler=handler or "",
         payload={word: encode(value, f"payload[{word!r}]") for word, value in (payload or {}).items()},
         kwargs=None if kwargs is None else {word: encode(value, word) for word, value in kwargs.items()},
-        user=None if user is None else str(user.pk if isinstance(user, Model) else user),
+        user=pk,
     )
     turn = current_turn()
     if turn is not None:
@@ -75,13 +76,14 @@ async def apush_to_view(
     return await push(view, state=state, handler=handler, payload=payload, kwargs=kwargs, user=user)
 
 
-def _state(cls: type[Live], state: Mapping[str, Any]) -> dict[str, str]:
-    """``state`` encoded; every name must be an attribute of the class or of an instance that is there."""
+def _state(cls: type[Live], state: Mapping[str, Any], *, user: str) -> dict[str, str]:
+    """``state`` encoded.  In DEBUG and in tests, each name must be an attribute of the class or of an open instance."""
     for name in state:
         if name in cls._guarded or name.startswith("__"):
             raise StateError(f"push_to_view(state={{{name!r}: …}}): {cls.__name__}.{name} cannot be assigned.")
     others = [name for name in state if name not in cls._defaults]
-    records = list(parts().store.of_view(view_path(cls))) if others else []
+    is_checked = bool(others) and parts().is_strict  # it reads the state of every instance
+    records = list(parts().store.of_view(view_path(cls), user=user)) if is_checked else []
     unknown = [name for name in others if records and not any(name in record.state for record in records)]
     if unknown:
         known = set(cls._defaults).union(*(record.state for record in records))

@@ -1,6 +1,7 @@
 """Push: our own code changes live views from outside."""
 
 import threading
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,9 @@ from django.db import transaction
 
 from htmx_live import LiveView, apush_to_view, push_to_view
 from htmx_live.exceptions import StateError, TurnError
-from htmx_live.runtime.parts import parts
+from htmx_live.records import Owner, Record
+from htmx_live.runtime.parts import override, parts
+from htmx_live.stores.memory import MemoryStore
 from tests.sample_views import Note
 
 pytestmark = pytest.mark.django_db
@@ -46,6 +49,35 @@ def test_user_limits_a_push_to_one_users_instances(live: Any) -> None:
     hers, other = live(Note, user=anna), live(Note)
     assert push_to_view(NOTE, state={"content": "news"}, user=anna) == 1
     assert (hers.state["content"], other.state["content"]) == ("news", "first")
+
+
+class CountingStore(MemoryStore):
+    """Counts the records that are read to find out whom a push is for."""
+
+    read = 0
+
+    def of_view(self, view: str, *, state: bool = True, user: str = "") -> tuple[Record, ...]:
+        found = super().of_view(view, state=state, user=user)
+        self.read += len(found)
+        return found
+
+
+def test_a_push_to_one_user_reads_none_of_the_others_records(live: Any) -> None:
+    store = CountingStore(clock=parts().timer)
+    with override(store=store):
+        anna = get_user_model().objects.create(username="anna")
+        hers = live(Note, user=anna)
+        mine = store.load(hers.instance)
+        assert mine is not None
+        for number in range(500):
+            owner = Owner(token=f"t{number}", user="999999")
+            store.create(replace(mine.record, instance=f"other-{number}", owner=owner, pages=()))
+        with override(is_strict=False):  # as without DEBUG
+            assert push_to_view(NOTE, state={"content": "news"}, user=anna) == 1
+        assert (store.read, hers.state["content"]) == (1, "news")
+        with override(is_strict=True), pytest.raises(StateError, match=r"Did you mean 'content'\?"):
+            push_to_view(NOTE, state={"contents": "news"}, user=anna)
+        assert store.read == 2
 
 
 def test_a_push_without_anything_renders_again(live: Any) -> None:

@@ -43,7 +43,7 @@ def deliver(push: PushTo, *, done: set[str] | None = None) -> int:
     here, count = parts(), 0
     letter = Push(state=push.state, handler=push.handler, payload=push.payload)
     text, fold = write_mail(letter), fold_of(letter)
-    for record in here.store.of_view(push.view, state=False):
+    for record in here.store.of_view(push.view, state=False, user=push.user or ""):
         if not push.is_meant_for(record) or (done is not None and record.instance in done):
             continue
         waiting = here.store.post(record.instance, text, fold=fold)

@@ -66,10 +66,11 @@ class Store(Protocol):
         With ``fold``, a last letter that was posted with the same word is replaced: the newer one says all.
         """
 
-    def of_view(self, view: str, *, state: bool = True) -> Iterable[Record]:
+    def of_view(self, view: str, *, state: bool = True, user: str = "") -> Iterable[Record]:
         """The records of a view, by its dotted path; does not count as use.
 
-        Who does not need their ``state`` says so: a store may then leave it out, and be quicker.
+        With ``user`` (a pk as text) only those of this user, without reading the others.  Without ``state`` a store may
+        leave the state out, and be quicker.
         """
 
     def acquire(self, instance: str, *, wait: float, max_waiting: int | None = None) -> Lease | None:

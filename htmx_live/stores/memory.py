@@ -77,7 +77,7 @@ class MemoryStore(Holds, Deadlines):
         self._mutex = threading.Lock()
         self._entries: OrderedDict[str, _Entry] = OrderedDict()  # least recently used first
         self._owners: dict[str, OrderedDict[str, None]] = {}
-        self._views: dict[str, dict[str, None]] = {}
+        self._views: dict[tuple[str, str], dict[str, None]] = {}  # by view, and by view and user
         self._pages: OrderedDict[str, _Page] = OrderedDict()
         self._subscriptions = Subscriptions(clock)
         self._queues: dict[str, _Queue] = {}
@@ -101,7 +101,8 @@ class MemoryStore(Holds, Deadlines):
                 self._remove(next(iter(self._entries)))
             self._owners.setdefault(record.owner.key, OrderedDict())[record.instance] = None
             self._entries[record.instance] = _Entry(record=record, used=self._clock())
-            self._views.setdefault(record.view, {})[record.instance] = None
+            for index in _view_indexes(record):
+                self._views.setdefault(index, {})[record.instance] = None
             self._link(record)
             return True
 
@@ -144,9 +145,9 @@ class MemoryStore(Holds, Deadlines):
             entry.mail.append(_Letter(entry.posted, letter, fold))
             return len(entry.mail)
 
-    def of_view(self, view: str, *, state: bool = True) -> tuple[Record, ...]:
+    def of_view(self, view: str, *, state: bool = True, user: str = "") -> tuple[Record, ...]:
         with self._mutex:
-            entries = [self._entries[instance] for instance in self._views.get(view, ())]
+            entries = [self._entries[instance] for instance in self._views.get((view, user), ())]
             ttl = settings().STATE_TTL
             return tuple(entry.record for entry in entries if not self._is_expired(entry, ttl=ttl))
 
@@ -301,9 +302,10 @@ class MemoryStore(Holds, Deadlines):
         del mine[instance]
         if not mine:
             del self._owners[entry.record.owner.key]
-        del self._views[entry.record.view][instance]
-        if not self._views[entry.record.view]:
-            del self._views[entry.record.view]
+        for index in _view_indexes(entry.record):
+            del self._views[index][instance]
+            if not self._views[index]:
+                del self._views[index]
         self._unlink(instance, {*entry.record.pages, *entry.viewers})
 
     def _link(self, record: Record) -> None:
@@ -320,3 +322,8 @@ class MemoryStore(Holds, Deadlines):
                 shown.members.pop(instance, None)
                 if not shown.members:
                     del self._pages[page]
+
+
+def _view_indexes(record: Record) -> set[tuple[str, str]]:
+    """Where a view's records are found: among all of them, and among those of their user."""
+    return {(record.view, ""), (record.view, record.owner.user)}

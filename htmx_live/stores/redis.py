@@ -94,11 +94,11 @@ class RedisStore:
         note = json.dumps({"kind": "mail", "instance": instance})
         return int(self._scripts.run("post", instance, letter, fold, within, note))
 
-    def of_view(self, view: str, *, state: bool = True) -> Iterator[Record]:
+    def of_view(self, view: str, *, state: bool = True, user: str = "") -> Iterator[Record]:
         """Read in parts, so that a view of many thousands keeps Redis from others for a moment at most."""
-        cursor, seen = "0", set[str]()
+        cursor, seen, index = "0", set[str](), f"{view} {user}" if user else view
         while True:
-            cursor, *found = self._scripts.run("of_view", view, cursor, int(state))
+            cursor, *found = self._scripts.run("of_view", index, cursor, int(state))
             for *values, instance in found:
                 if instance in seen:  # a set that is growing is told in part twice
                     continue

@@ -314,3 +314,36 @@ def test_nobody_waits_where_none_may(store: Any) -> None:
     assert store.acquire("one", wait=60, max_waiting=0) is not None
     with pytest.raises(TooManyWaiting):
         store.acquire("one", wait=60, max_waiting=0)
+
+
+# One user's records of a view
+
+
+def ids(records: Any) -> list[str]:
+    return sorted(record.instance for record in records)
+
+
+def test_one_users_records_of_a_view_are_found_in_all_sessions(store: Any) -> None:
+    store.create(record("one"))
+    store.create(record("two", owner=Owner(token="another", user="1")))
+    store.create(record("three", owner=BEN))
+    store.create(record("four", view="app.Other"))
+    store.create(record("five", owner=Owner(token="c")))
+    assert ids(store.of_view("app.View", user="1")) == ["one", "two"]
+    assert ids(store.of_view("app.View", user="3")) == []
+    assert ids(store.of_view("app.View")) == ["five", "one", "three", "two"]
+
+
+def test_a_record_that_is_deleted_or_replaced_leaves_its_users_records(store: Any) -> None:
+    for name in ("one", "two", "three"):
+        store.create(record(name))
+    store.delete("one")
+    store.create(record("two", owner=BEN))
+    assert ids(store.of_view("app.View", user="1")) == ["three"]
+    assert ids(store.of_view("app.View", user="2")) == ["two"]
+
+
+def test_an_expired_record_is_not_among_its_users(store: Any, clock: ManualClock) -> None:
+    store.create(record())
+    clock.advance(TTL + 1)
+    assert ids(store.of_view("app.View", user="1")) == []

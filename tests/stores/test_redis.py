@@ -13,7 +13,7 @@ from htmx_live.stores.redis import RedisStore
 from htmx_live.testing import ManualClock
 from htmx_live.transport.redis import RedisBus
 from tests.redis_server import RedisServer
-from tests.stores.test_contract import record, turn
+from tests.stores.test_contract import ADA, record, turn
 
 
 @pytest.fixture
@@ -241,3 +241,27 @@ def test_a_lease_that_could_not_be_given_back_is_given_back_later(own_server: Re
     other = RedisStore(RedisConnection(own_server.url, prefix="p:"))
     assert other.acquire("one", wait=30) is not None
     store.close(), other.close()
+
+
+def test_one_users_records_are_found_without_reading_the_others(redis_store: RedisStore, connection: Any) -> None:
+    for number in range(500):
+        redis_store.create(record(f"other-{number}", owner=Owner(token=f"t{number}", user="999")))
+    redis_store.create(record("mine", owner=Owner(token="a", user="1")))
+    before = reads(connection)
+    assert [one.instance for one in redis_store.of_view("app.View", user="1", state=False)] == ["mine"]
+    assert reads(connection) - before < 10  # other tests may have a few of their own
+
+
+def reads(connection: Any) -> int:
+    """Reads of records that Redis has answered, by all who use it."""
+    return int(connection.call("INFO", "commandstats")["cmdstat_hmget"]["calls"])
+
+
+def test_the_indexes_of_a_page_that_stays_open_live_as_long_as_its_records(
+    redis_store: RedisStore, connection: Any
+) -> None:
+    redis_store.create(record())
+    redis_store.show("p", present=20, kept=100_000)
+    keys = [("record", "one"), ("owner", ADA.key), ("view", "app.View"), ("view", "app.View 1")]
+    left = [connection.call("PTTL", connection.key(*key)) for key in keys]
+    assert all(milliseconds > 99_000_000 for milliseconds in left), left

@@ -6,7 +6,7 @@
 --   mail:<instance>     list of "<number> <length of fold> <fold><letter>"
 --   viewers:<instance>  sorted set: pages linked to a shared record, by the time until which they are present
 --   page:<page>         hash: `present` and `kept`, the times until which it is;  members:<page> sorted set of instances
---   owner:<key>         sorted set of instances, used longest ago first;  view:<path> set of instances
+--   owner:<key>         sorted set of instances, used longest ago first;  view:<path> set of instances, view:<path> <user> of one user's
 --   channels:<page>     sorted set of subscriptions;  heard:<page> when it was last heard of
 --   lease:<instance>, queue:<instance>, waiting:<token>, wake:<process>   see acquire.lua
 --   hold:<name>         a named lease;  deadlines sorted set of names by time, with their notes in the hash `notes`
@@ -58,8 +58,18 @@ local function lifetime(record)
   return math.max(record.used + ttl, record.kept, record.works and now + day or 0) - now + MARGIN
 end
 
+-- The sets in which a view's records are found: all of them, and those of the user that the owner names.
+local function view_indexes(record)
+  local user = string.match(record.owner, '^[^.]*%.(.+)$')
+  return {key('view', record.view), user and key('view', record.view .. ' ' .. user)}
+end
+
 local function keep(instance, record)
   local ms = lifetime(record)
+  extend(key('owner', record.owner), ms)
+  for _, index in ipairs(view_indexes(record)) do
+    extend(index, ms)
+  end
   for _, kind in ipairs({'record', 'mail', 'viewers'}) do
     extend(key(kind, instance), ms)
   end
@@ -79,12 +89,11 @@ end
 local function use(instance, record)
   record.used = now
   redis.call('HSET', key('record', instance), 'used', now)
-  local mine, view = key('owner', record.owner), key('view', record.view)
+  local mine = key('owner', record.owner)
   redis.call('ZADD', mine, last(mine), instance)
-  redis.call('SADD', view, instance)
-  local ms = lifetime(record)
-  extend(mine, ms)
-  extend(view, ms)
+  for _, index in ipairs(view_indexes(record)) do
+    redis.call('SADD', index, instance)
+  end
   keep(instance, record)
 end
 
@@ -129,7 +138,9 @@ local function remove(instance)
   local record = peek(instance)
   if record then
     redis.call('ZREM', key('owner', record.owner), instance)
-    redis.call('SREM', key('view', record.view), instance)
+    for _, index in ipairs(view_indexes(record)) do
+      redis.call('SREM', index, instance)
+    end
     for page in string.gmatch(record.pages, '%S+') do
       unlink(page, instance)
     end

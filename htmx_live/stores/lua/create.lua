@@ -5,7 +5,7 @@ if ARGV[6] == '1' and before and is_live(before) then
   return 0
 end
 remove(instance)
-local mine, all = key('owner', owner), key('view', view)
+local mine = key('owner', owner)
 
 -- What has expired leaves its name in the indexes.  A few names, picked at random, are looked at each time: that takes
 -- out as many as come in, wherever in the set they are.
@@ -14,9 +14,11 @@ for _, name in ipairs(redis.call('ZRANDMEMBER', mine, 5)) do
     redis.call('ZREM', mine, name)
   end
 end
-for _, name in ipairs(redis.call('SRANDMEMBER', all, 5)) do
-  if redis.call('EXISTS', key('record', name)) == 0 then
-    redis.call('SREM', all, name)
+for _, index in ipairs(view_indexes({owner = owner, view = view})) do
+  for _, name in ipairs(redis.call('SRANDMEMBER', index, 5)) do
+    if redis.call('EXISTS', key('record', name)) == 0 then
+      redis.call('SREM', index, name)
+    end
   end
 end
 while cap > 0 and redis.call('ZCARD', mine) >= cap do

@@ -1,4 +1,4 @@
--- A part of a view's records.  5 view, 6 cursor, 7 '1' to read their state too.  Answers the next cursor, then for each
+-- A part of a view's records.  5 view, or view and user as in the index's name, 6 cursor, 7 '1' to read their state too.  Answers the next cursor, then for each
 -- record its instance and its fields.  A part is small, for Redis does nothing else meanwhile.
 local all = key('view', ARGV[5])
 local found = redis.call('SSCAN', all, ARGV[6], 'COUNT', 200)
