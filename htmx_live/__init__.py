@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from htmx_live.push import apush_to_view, push_to_view
     from htmx_live.regions import Topic, asend_fragment, send_fragment
     from htmx_live.saves import push_on_save
+    from htmx_live.sessions import aend_streams, end_streams
     from htmx_live.views import LiveView
 
 __all__ = [
@@ -28,11 +29,13 @@ __all__ = [
     "StreamingMixin",
     "Topic",
     "UserError",
+    "aend_streams",
     "anotify",
     "apush_to_view",
     "asend_fragment",
     "background",
     "debounce",
+    "end_streams",
     "event_handler",
     "notify",
     "push_on_save",
@@ -50,11 +53,13 @@ _HOMES = {
     "StreamingMixin": "live",
     "Topic": "regions",
     "UserError": "exceptions",
+    "aend_streams": "sessions",
     "anotify": "notices",
     "apush_to_view": "push",
     "asend_fragment": "regions",
     "background": "handlers",
     "debounce": "handlers",
+    "end_streams": "sessions",
     "event_handler": "handlers",
     "notify": "notices",
     "push_on_save": "saves",

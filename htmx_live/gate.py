@@ -1,26 +1,32 @@
 """``StreamGate``: who may open a page's stream, and what it carries."""
 
+import json
+import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from threading import Lock
 
+from django.db import Error as DatabaseError
+
 from htmx_live.conf import session_cookie_name, settings
-from htmx_live.exceptions import GrantError, StoreNotShared
+from htmx_live.exceptions import GrantError, StoreNotShared, StoreUnavailable
 from htmx_live.grants import unsign_page
-from htmx_live.ownership import is_allowed, opens_page
+from htmx_live.ownership import is_allowed, lets_in, opens_page
 from htmx_live.pages import owner_of, session_hash
-from htmx_live.records import Owner
+from htmx_live.records import Owner, Record
 from htmx_live.runtime.channels import shared_channels
 from htmx_live.runtime.dispatch import look_after
 from htmx_live.runtime.first import watch
 from htmx_live.runtime.parts import parts
 from htmx_live.runtime.processes import check_position
 from htmx_live.runtime.shared import say_viewed
-from htmx_live.sessions import request_of
+from htmx_live.sessions import Visitor, request_of, sign_in_of, visitors
 from htmx_live.transport.channels import page_channel, user_channel
 from htmx_live.transport.stream import Access, Refusal
 
 __all__ = ["StreamGate"]
+
+logger = logging.getLogger("htmx_live.endpoints")
 
 _GRACE = 10.0  # seconds that a page whose stream has ended still counts as present: it reconnects, or is reloaded
 
@@ -54,6 +60,8 @@ class StreamGate:
             owner=owner.key if owner != Owner() else grant.page,  # visitors without a session are not one owner
             session=session_hash(request.COOKIES.get(session_cookie_name())),
             channels=tuple(channels),
+            user=user_channel(owner.user) if owner.user else "",
+            sign_in=sign_in_of(request),
         )
 
     def opened(self, access: Access) -> None:
@@ -74,6 +82,13 @@ class StreamGate:
                 if loaded.mail:
                     look_after(instance)
 
+    @staticmethod
+    def check(accesses: Sequence[Access]) -> list[bool | None]:
+        found = visitors([access.sign_in for access in accesses])
+        return [
+            visitor is not None and _may_see(access, visitor) for access, visitor in zip(accesses, found, strict=True)
+        ]
+
     def closed(self, access: Access) -> None:
         with _lock:
             _open[access.page] -= 1
@@ -81,3 +96,25 @@ class StreamGate:
                 return  # it has connected anew before its old connection was found dead
             del _open[access.page]
         parts().store.show(access.page, present=_GRACE, kept=0)
+
+
+def _may_see(access: Access, visitor: Visitor) -> bool | None:
+    """Whether every view on a page still lets its visitor in; None when that cannot be told now."""
+    try:
+        store = parts().store
+        loaded = [store.load(instance) for instance in store.members(access.page)]
+        records = [one.record for one in loaded if one is not None]
+        return all(_lets_in(one, visitor) for one in records if one.owner.user in ("", access.sign_in.user))
+    except (StoreUnavailable, DatabaseError):
+        return None
+    except Exception:  # a boundary: has_permission() is the project's code, and other streams wait for their check
+        logger.exception("A permission of page %s could not be checked; its stream ends", access.page)
+        return False
+
+
+def _lets_in(record: Record, visitor: Visitor) -> bool:
+    """The view's answer, asked once for a visitor, view and arguments."""
+    question = (record.view, json.dumps(record.kwargs, sort_keys=True))
+    if question not in visitor.answers:
+        visitor.answers[question] = lets_in(record, visitor.request)
+    return visitor.answers[question]

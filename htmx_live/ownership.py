@@ -12,7 +12,7 @@ from htmx_live.records import Owner, Record
 from htmx_live.runtime.parts import parts
 from htmx_live.runtime.turn import Turn
 
-__all__ = ["find", "is_allowed", "opens_page", "view_grant"]
+__all__ = ["find", "is_allowed", "lets_in", "opens_page", "view_grant"]
 
 logger = logging.getLogger("htmx_live.endpoints")
 
@@ -63,13 +63,17 @@ def is_allowed(page: str, owner: Owner, request: HttpRequest) -> bool:
         loaded = store.load(instance)
         if loaded is None or loaded.record.owner not in (owner, Owner()):
             continue
-        try:
-            view = Turn(loaded.record, request=request).view  # one user for all, read once
-        except (StateError, ImportError):
-            continue  # as good as gone: the page's next question finds that out
-        if not view.has_permission():
+        if not lets_in(loaded.record, request):
             return False
     return True
+
+
+def lets_in(record: Record, request: HttpRequest) -> bool:
+    """Whether a view lets the user of ``request`` in; True when it cannot be restored: the next sync finds that out."""
+    try:
+        return Turn(record, request=request).view.has_permission()
+    except (StateError, ImportError):
+        return True
 
 
 def _is_there(view: str) -> bool:

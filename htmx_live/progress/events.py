@@ -19,7 +19,7 @@ that are simulated, and tasks that stall, follow from the time, so a running ses
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -35,9 +35,10 @@ from htmx_live.progress.showing import event_channel, follow_events
 from htmx_live.progress.snapshots import snapshot
 from htmx_live.progress.values import ProgressStatus, seen
 from htmx_live.records import Owner
-from htmx_live.sessions import request_of
+from htmx_live.sessions import request_of, sign_in_of, visitors
 from htmx_live.transport.access import Access, Refusal, Refused
 from htmx_live.transport.body import admit
+from htmx_live.transport.channels import user_channel
 from htmx_live.transport.hub import current_hub
 from htmx_live.transport.listener import Listener
 from htmx_live.transport.threads import run_in
@@ -69,11 +70,15 @@ async def events(grant: str, headers: Mapping[str, str], *, cut: Callable[[], No
     listener = await admit(hub, gate, headers, cut=cut)
     try:
         look = await _first(gate.session)
+        if not listener.is_checked:
+            raise Refused(503)
         yield look.event
         while not look.is_over and await _has_woken(listener, look):
             is_beat = listener.is_due
             listener.begin_reading()
             before, look = look, await _next(gate.session, look)
+            if not listener.is_checked:
+                look = before  # a check is late; it wakes this stream
             if look.shown != before.shown:
                 yield look.event
             elif is_beat:
@@ -114,6 +119,8 @@ class ProgressGate:
             owner=owner.key if owner != Owner() else self._grant,  # visitors without a session are not one owner
             session=session_hash(request.COOKIES.get(session_cookie_name())),
             channels=(event_channel(grant.session),),
+            user=user_channel(owner.user) if owner.user else "",
+            sign_in=sign_in_of(request),
         )
 
     def opened(self, access: Access) -> None: ...
@@ -121,6 +128,11 @@ class ProgressGate:
     def renewed(self, access: Access) -> None: ...
 
     def closed(self, access: Access) -> None: ...
+
+    @staticmethod
+    def check(accesses: Sequence[Access]) -> list[bool | None]:
+        """A session of progress belongs to its owner: the grant holds as long as the sign-in."""
+        return [visitor is not None for visitor in visitors([access.sign_in for access in accesses])]
 
 
 async def _first(session: str) -> Look:

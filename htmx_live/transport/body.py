@@ -66,7 +66,7 @@ async def stream(gate: Gate, headers: Mapping[str, str], *, cut: Callable[[], No
                     yield chunk
             else:
                 yield listener.take()
-        yield (listener.take() if listener.is_draining else b"") + sse.BYE
+        yield (listener.take() if listener.is_draining and listener.is_checked else b"") + sse.BYE
     finally:
         hub.leave(listener)
         presence.close()
@@ -76,14 +76,14 @@ async def admit(hub: Hub, gate: Gate, headers: Mapping[str, str], *, cut: Callab
     """A listener for a new stream, which must leave the hub at the end; raises ``Refused``."""
     with hub.opening() as closed:
         try:
-            access = await at_door(lambda: gate.open(headers))
+            began, access = await at_door(lambda: (hub.loop.time(), gate.open(headers)))
         except StoreUnavailable:
             raise Refused(503) from None
         if isinstance(access, Refusal):
             raise Refused(access.status)
-        if access.session in closed:
+        if not closed.isdisjoint((access.session, access.user)):
             raise Refused(401)
-        return hub.listen(access, cut=cut)
+        return hub.listen(access, gate=gate, cut=cut, checked_at=began)
 
 
 async def _first(hub: Hub, listener: Listener, presence: Presence, since: str) -> bytes:
@@ -100,13 +100,15 @@ async def _first(hub: Hub, listener: Listener, presence: Presence, since: str) -
         raise Refused(503) from None
     except Ending:
         raise Refused(503 if listener.is_draining else 401) from None
+    if not listener.is_checked:
+        raise Refused(503)
     listener.have_read(catchup.epoch, catchup.number)
     hello = sse.hello(heartbeat=settings().HEARTBEAT, retry=random.randint(1000, 3000))
     return hello + _encoded(catchup) + sse.beat(catchup.position)
 
 
 async def _beat(hub: Hub, listener: Listener, presence: Presence) -> bytes:
-    """The rule of convergence, from where the listener stands."""
+    """The rule of convergence, from where the listener stands; only a sign of life while a check is late."""
     since = f"{listener.epoch}.{listener.number}"
 
     def call() -> Catchup:
@@ -122,6 +124,9 @@ async def _beat(hub: Hub, listener: Listener, presence: Presence) -> bytes:
     except StoreUnavailable as error:
         listener.have_failed()
         log_unavailable(logger, error, "heartbeats of streams", "A stream could not catch up and will try again")
+        return sse.beat()
+    if not listener.is_checked:
+        listener.have_failed()
         return sse.beat()
     listener.have_read(catchup.epoch, catchup.number)
     return _encoded(catchup) + sse.beat(catchup.position)

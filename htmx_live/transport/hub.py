@@ -21,9 +21,10 @@ from weakref import WeakKeyDictionary
 
 from htmx_live.conf import settings
 from htmx_live.transport import sse
-from htmx_live.transport.access import Access, Refused
+from htmx_live.transport.access import Access, Gate, Refused
 from htmx_live.transport.bus import Bus, bus
 from htmx_live.transport.channels import page_channel
+from htmx_live.transport.checks import Checks
 from htmx_live.transport.listener import Frame, Listener
 from htmx_live.transport.messages import APPEND, Message
 
@@ -46,6 +47,7 @@ class Hub:
         self._joins_asked = 0  # written under the bus's lock
         self._joins_done = 0  # written on the loop
         self._is_dead = False  # the loop has ended, and its streams with it
+        self._checks = Checks(loop, lambda: self._listeners)
         self._closing: asyncio.Task[None] | None = None  # see close_after()
 
     def __len__(self) -> int:
@@ -117,7 +119,7 @@ class Hub:
     def _close_streams(self, session: str) -> None:
         for closed in self._openings:
             closed.add(session)
-        for listener in [each for each in self._listeners if each.access.session == session]:
+        for listener in [each for each in self._listeners if session in (each.access.session, each.access.user)]:
             listener.end(drain=False)
 
     def _converge(self) -> None:
@@ -138,16 +140,20 @@ class Hub:
         finally:
             self._openings = [each for each in self._openings if each is not closed]
 
-    def listen(self, access: Access, *, cut: Callable[[], None]) -> Listener:
-        """A new listener; ``Refused`` when its owner has too many.  ``cut`` ends a stream that does not end itself."""
+    def listen(self, access: Access, *, gate: Gate, cut: Callable[[], None], checked_at: float) -> Listener:
+        """A new listener; ``Refused`` when its owner has too many.  ``cut`` ends a stream that does not end itself.
+
+        ``gate`` let it in, and began to look at ``checked_at``.
+        """
         if self._owners[access.owner] >= settings().MAX_STREAMS_PER_OWNER:
             raise Refused(429)
         if self.is_closing:
             raise Refused(503)
-        listener = Listener(self.loop, access, cut=cut)
+        listener = Listener(self.loop, access, cut=cut, check=gate.check, checked_at=checked_at)
         self._owners[access.owner] += 1
         self._listeners.add(listener)
         self._index(listener, listener.channels)
+        self._checks.start()
         return listener
 
     def leave(self, listener: Listener) -> None:

@@ -5,11 +5,11 @@ Its stream sleeps on ``rest()`` until something is to be sent, a beat is due, or
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from htmx_live.conf import settings
-from htmx_live.transport.access import Access
+from htmx_live.transport.access import Access, validity
 
 __all__ = ["Ending", "Frame", "Listener"]
 
@@ -43,9 +43,12 @@ class Listener:
         "_loop",
         "_pending",
         "_timer",
+        "_validity",
         "_waiter",
         "access",
         "channels",
+        "check",
+        "checked_at",
         "epoch",
         "is_behind",
         "is_draining",
@@ -54,9 +57,20 @@ class Listener:
         "number",
     )
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, access: Access, *, cut: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        access: Access,
+        *,
+        cut: Callable[[], None],
+        check: Callable[[Sequence[Access]], Sequence[bool | None]],
+        checked_at: float,
+    ) -> None:
         chosen = settings()
         self.access = access
+        self.check = check
+        self.checked_at = checked_at  # the loop's time before the last check that was passed
+        self._validity = validity()
         self.channels = access.channels
         self.epoch = ""
         self.number = -1  # nothing is covered before the first read
@@ -109,11 +123,23 @@ class Listener:
         self._timer.cancel()
         self._pending.clear()
 
+    @property
+    def is_checked(self) -> bool:
+        """Whether the last check is recent enough to send content."""
+        return self._loop.time() < self.checked_at + self._validity
+
+    def have_checked(self, at: float) -> None:
+        """A check that began ``at`` was passed: send what was held back."""
+        self.checked_at = at
+        if self.is_behind:
+            self.is_due = True
+        self._wake()
+
     # The stream's side
 
     def rest(self) -> "asyncio.Future[None] | None":
         """What to await before looking again; None when there is something to do."""
-        if self._pending or self.is_due or self.is_ending:
+        if self.is_due or self.is_ending or (self._pending and self.is_checked):
             return None
         self._waiter = self._loop.create_future()
         return self._waiter

@@ -1,7 +1,7 @@
 """A gate for tests: it believes what the request's headers say."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from htmx_live.transport.channels import page_channel
 from htmx_live.transport.stream import Access, Refusal
@@ -38,6 +38,9 @@ class TrustingGate:
 
     def renewed(self, access: Access) -> None:
         self._call("renewed", access.page)
+
+    def check(self, accesses: Sequence[Access]) -> list[bool | None]:
+        return [True] * len(accesses)
 
     def closed(self, access: Access) -> None:
         self.calls.append(("closed", access.page))

@@ -16,6 +16,7 @@ from htmx_live.fragments import text_slot
 from htmx_live.transport.access import Access
 from htmx_live.transport.bus import Bus, MemoryBus, RedisBus
 from htmx_live.transport.hub import Hub
+from tests.transport.gate import TrustingGate
 from tests.transport.recorder import settle
 
 PAGE, TOPIC = "page:p", "topic:t"
@@ -82,7 +83,7 @@ class Scene:
 
     def connect(self) -> None:
         access = Access(page="p", owner="o", session="", channels=self.channels)
-        self.listener = self.hub.listen(access, cut=lambda: None)
+        self.listener = self.hub.listen(access, gate=TrustingGate(), cut=lambda: None, checked_at=self.hub.loop.time())
         self.read(self.page.position)
 
     def read(self, since: str) -> None:

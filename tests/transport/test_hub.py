@@ -12,6 +12,7 @@ from htmx_live.transport.access import Access, Refused
 from htmx_live.transport.bus import MemoryBus, override_bus
 from htmx_live.transport.hub import Hub, current_hub
 from htmx_live.transport.listener import Listener
+from tests.transport.gate import TrustingGate
 
 Scenario = Callable[[Hub], Awaitable[None]]
 
@@ -29,7 +30,7 @@ def play(scenario: Scenario) -> None:
 
 def listen(hub: Hub, *channels: str, page: str = "p", session: str = "s", owner: str = "o") -> Listener:
     access = Access(page=page, owner=owner, session=session, channels=(f"page:{page}", *channels))
-    listener = hub.listen(access, cut=lambda: None)
+    listener = hub.listen(access, gate=TrustingGate(), cut=lambda: None, checked_at=hub.loop.time())
     listener.begin_reading()
     catchup = hub.bus.read(listener.channels, hub.bus.position())
     listener.have_read(catchup.epoch, catchup.number)

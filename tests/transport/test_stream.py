@@ -273,3 +273,65 @@ def test_a_stream_that_is_to_end_while_it_opens_is_refused(ends, status):
             assert refused.value.status == status
 
     play(scenario)
+
+
+class UncertainGate(TrustingGate):
+    """A gate that can tell nothing about open streams until it ``is_certain``."""
+
+    is_certain = False
+
+    def check(self, accesses):
+        return [self.is_certain or None] * len(accesses)
+
+
+@override_settings(HTMX_LIVE={"HEARTBEAT": 0.01})
+def test_what_is_rendered_after_a_check_has_run_out_waits_for_the_next_one():
+    gate = UncertainGate()
+
+    async def scenario(bus):
+        async with opened(gate, **{"last-event-id": bus.position()}) as (_, body):
+            while (await anext(body)) != b": \n\n":  # its heartbeats carry a position until the check has run out
+                pass
+            bus.publish(["page:p"], "t", "late")
+            assert {await anext(body) for _ in range(5)} == {b": \n\n"}
+            gate.is_certain = True
+            while (chunk := await anext(body)) == b": \n\n":
+                pass
+            assert chunk.startswith(f"id: {bus.epoch}.1\ndata: late\n\n".encode())
+
+    play(scenario)
+
+
+@override_settings(HTMX_LIVE={"HEARTBEAT": 0.01})
+@pytest.mark.parametrize("answer", ["no", "an error"])
+def test_a_stream_that_may_not_go_on_ends_without_what_was_pending(answer):
+    class ClosedGate(TrustingGate):
+        def check(self, accesses):
+            if answer == "no":
+                return [False] * len(accesses)
+            raise ValueError(answer)
+
+    async def scenario(bus):
+        async with opened(ClosedGate()) as (_, body):
+            chunks = [chunk async for chunk in body]
+            assert chunks[-1] == b"event: bye\ndata: {}\n\n"
+
+    play(scenario)
+
+
+@override_settings(HTMX_LIVE={"HEARTBEAT": 0.01})
+def test_streams_of_one_owner_are_checked_together():
+    class CountingGate(TrustingGate):
+        def check(self, accesses):
+            self.calls.append(("check", len(accesses)))
+            return super().check(accesses)
+
+    gate = CountingGate()
+
+    async def scenario(bus):
+        async with opened(gate, **{"x-owner": "o"}) as (_, first), opened(gate, **{"x-owner": "o"}) as (_, second):
+            while not (checks := [count for call, count in gate.calls if call == "check"]):
+                await anext(first), await anext(second)
+            assert checks == [2]
+
+    play(scenario)
