@@ -103,7 +103,7 @@ def csrf_refusal(request: HttpRequest, response: HttpResponseBase) -> HttpRespon
     headers = {"X-Live-Refused": "csrf"}
     if is_debug():
         headers["X-Live-Reason"] = str(reason)
-    title, text = words("csrf")
+    title, text = words("csrf", headers.get("X-Live-Reason", ""))
     return _error(request, 403, headers=headers, title=title, text=text)
 
 
@@ -141,7 +141,7 @@ def _redirect_back(request: HttpRequest, turned: Turned, *, is_remounted: bool) 
     for notice in turned.notices:
         _add_message(request, notice)
     if is_remounted:
-        _add_message(request, Notice(message=words(410)[1], level="warning"))
+        _add_message(request, Notice(message=words("remounted")[1], level="warning"))
     response = HttpResponse(status=303)
     response["Location"] = iri_to_uri(turned.redirect) if turned.redirect else _page_of_form(request, record)
     return response
@@ -173,7 +173,7 @@ def _failure(request: HttpRequest, error: Exception) -> HttpResponse:
         headers["Retry-After"] = _RETRY_AFTER
     if isinstance(error, ArgumentError):
         headers["X-Live-Field"] = error.parameter.encode("ascii", "replace").decode()
-    title, text = words(status)
+    title, text = words(status, headers.get("X-Live-Field") or headers.get("X-Live-Error", ""))
     if isinstance(error, UserError):
         text = str(error)
     if isinstance(error, UserError | RefusedValue):

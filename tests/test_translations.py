@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from django.http import HttpRequest, HttpResponse
 from django.template import Context, Template
-from django.template.loader import get_template
+from django.template.loader import get_template, render_to_string
 from django.test import Client, RequestFactory
 from django.urls import include, path
 from django.utils import translation
+from django.utils.html import escape
 from django.utils.safestring import mark_safe
 
 from htmx_live import LiveView
@@ -97,8 +98,8 @@ PLAIN: dict[str, dict[str, Any]] = {
     },
     "htmx_live/error.html": {"title": "1", "text": "2", "back": "/"},
     "htmx_live/failure.html": {"error": "1"},
-    "htmx_live/head.html": {"script": "/", "style": "/"},
-    "htmx_live/messages.html": {},
+    "htmx_live/head.html": {"script": "/", "style": "/", "words": WORDS},
+    "htmx_live/messages.html": {"words": WORDS},
     "htmx_live/page.html": {"title": "1", "live": "2"},
     "htmx_live/progress.html": {"tasks": [TASK], "more": 1, "cancel_url": "/", "retry_url": "/", "status_url": "/"},
     "htmx_live/progress_bar.html": BAR,
@@ -240,7 +241,7 @@ def _compare(render: Callable[[], str], language: str) -> None:
 def test_words_of_a_failure_come_in_the_language_of_the_reader(language: str) -> None:
     for status, (title, text) in WORDS.items():
         with translation.override(language):
-            here = words(status)
+            here = words(status, "{}")
         with translation.override("en"):
             assert here == (translated(str(title), language), translated(str(text), language))
 
@@ -252,3 +253,8 @@ def test_a_failure_of_a_job_and_the_word_for_a_status_are_german_for_a_german() 
         time = duration(3720)
     assert told == "Der Vorgang wurde unterbrochen. Bitte starten Sie ihn erneut. (1f)"
     assert (status, time) == ("abgeschlossen", "1 h 2 min")
+
+
+def test_a_toast_says_what_a_page_without_javascript_says() -> None:
+    toasts = render_to_string("htmx_live/messages.html", {"words": WORDS})
+    assert [key for key, (_title, text) in WORDS.items() if escape(str(text)) not in toasts] == []

@@ -22,6 +22,7 @@ from htmx_live.live import Live, import_view
 from htmx_live.pages import page_of, page_slot
 from htmx_live.rendering import current_rendering
 from htmx_live.runtime.children import child
+from htmx_live.words import WORDS
 
 __all__ = ["register_views"]
 
@@ -48,6 +49,7 @@ def htmx_live(context: Context, htmx: bool = True) -> SafeString:
         render_to_string(
             "htmx_live/head.html",
             {
+                "words": WORDS,
                 "htmx": (source if "//" in source or source.startswith("/") else static(source)) if htmx else "",
                 "script": static(f"htmx_live/htmx-live{size}.js"),
                 "style": static(f"htmx_live/htmx-live{size}.css"),

@@ -144,7 +144,7 @@ def test_a_form_without_our_script_is_answered_in_words_about_the_token() -> Non
     page = Visitor().open("/guestbook/")
     form = {"_live": page.live, "text": "x"}
     answer = page.event("write", form=form, X_Live=None, X_Live_Page=None, X_CSRFToken=None)
-    assert "The security token of the page is out of date." in answer.content.decode()
+    assert "This page&#x27;s security token is out of date. Reload the page to go on." in answer.content.decode()
 
 
 def test_the_projects_own_urls_keep_the_projects_failure_view(settings: Any) -> None:

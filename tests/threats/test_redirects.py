@@ -50,7 +50,7 @@ def test_a_value_that_is_refused_is_422_and_one_line_without_it(caplog, handler,
     before = written(page)
     answer = page.event(handler, arguments)
     assert (answer.status_code, written(page)) == (422, before)
-    assert json.loads(answer["X-Live-Notices"]) == [{"message": "A value does not fit.", "level": "error"}]
+    assert json.loads(answer["X-Live-Notices"]) == [{"message": "That value does not fit", "level": "error"}]
     [line] = [record for record in caplog.records if record.name.startswith("htmx_live")]
     start = f"/live/event/{handler}/ answered 422: tests.threats.views.Guestbook.{handler}(): {reason}"
     assert (line.levelname, line.exc_info, line.getMessage()[: len(start)]) == ("WARNING", None, start)
