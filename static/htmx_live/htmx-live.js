@@ -536,6 +536,8 @@
     return (state.syncing ||= ask().catch(() => false).then((isAnswered) => {
       if (isAnswered) heard();
       else if (!state.up) (state.heard = false), missed();
+      else if (!state.isHeard) // the stream does not bring what was missed before
+        later("sync", page.poll * SECOND * (1 + Math.random()), sync);
       state.syncing = null;
       if (state.again) sync();
     }));

@@ -241,6 +241,16 @@ def test_a_reset_syncs_everything(live: LivePage) -> None:
     assert live.server.next("sync").json["number"] == ""
 
 
+def test_a_sync_that_fails_while_the_stream_is_open_is_asked_again(live: LivePage) -> None:
+    refusals = iter([lambda exchange: exchange.answer(status=503), lambda exchange: exchange.cut()])
+    again = lambda exchange: exchange.answer(swap("2", rev=2))  # noqa: E731
+    live.server.on["sync"] = lambda exchange: next(refusals, again)(exchange)
+    live.open(root("1"), poll=0.05)
+    live.stream.send("event: reset\nid: f.2\ndata: {}\n\n")
+    expect(live.page.locator("#live-a")).to_have_text("2")
+    assert [live.server.next("sync").json["number"] for _ in range(3)] == [""] * 3
+
+
 def test_a_redirect_message_goes_there(live: LivePage) -> None:
     live.open(root("1"))
     live.server.pages["/there/"] = "<p>there</p>"
