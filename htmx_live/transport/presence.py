@@ -45,4 +45,8 @@ class Presence:
         with self._lock:
             self._is_closed = True
             if self._is_open:
-                self._gate.closed(self._access)
+                try:
+                    self._gate.closed(self._access)
+                except StoreUnavailable as error:  # the page counts as present until its last heartbeat expires
+                    message = "The end of page %s could not be stored"
+                    log_unavailable(logger, error, "ends of presence", message, self._access.page)

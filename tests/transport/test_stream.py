@@ -335,3 +335,23 @@ def test_streams_of_one_owner_are_checked_together():
             assert checks == [2]
 
     play(scenario)
+
+
+def test_a_page_that_closes_while_the_store_is_away_is_no_error(caplog):
+    class AwayGate(TrustingGate):
+        def closed(self, access: Access) -> None:
+            super().closed(access)
+            raise StoreUnavailable("The store is away.")
+
+    gate = AwayGate()
+
+    async def scenario(bus):
+        async with opened(gate):
+            pass
+        assert await asyncio.to_thread(gate.closed_one.wait, PATIENCE)
+        async with opened(TrustingGate()):  # on the same threads, so that the call before has ended
+            pass
+
+    with override_settings(HTMX_LIVE={"HEARTBEAT": 60}):
+        play(scenario)
+    assert [record.levelname for record in caplog.records if record.name == "htmx_live.pool"] == []
