@@ -101,7 +101,7 @@ class Run:
         self.columns["start"] = await self.watch.sample()
         watching = asyncio.create_task(self.watch.run())
         _say(f"warm-up round of {options.round:.0f} s")
-        await self._load(options.round)
+        await self._load(options.round, burst=options.visitors // 2)
         await asyncio.sleep(options.rest)  # for as long as anything is kept
         level = self.columns["after warm-up"] = await self.watch.sample()
         before = await self._objects()
@@ -118,8 +118,8 @@ class Run:
         with suppress(asyncio.CancelledError):
             await watching
 
-    async def _load(self, seconds: float) -> None:
-        """Visits begin at their rate for so long, and all of them end."""
+    async def _load(self, seconds: float, *, burst: int = 0) -> None:
+        """Visits begin at their rate for so long, the first of them as a burst, and all of them end."""
         running, end = asyncio.Semaphore(self.options.visitors), time.monotonic() + seconds
         tasks = set()
         while time.monotonic() < end:
@@ -127,7 +127,9 @@ class Run:
             task = asyncio.create_task(visit(next(self._numbers), lambda: next(self._ports), self.outcome))
             tasks.add(task)
             task.add_done_callback(lambda task: (running.release(), tasks.discard(task)))
-            await asyncio.sleep(1 / self.options.rate)
+            burst -= 1
+            if burst < 0:
+                await asyncio.sleep(1 / self.options.rate)
         await asyncio.gather(*tasks)
 
     async def _rest(self, level: Sample) -> Sample:

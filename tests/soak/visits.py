@@ -106,14 +106,18 @@ class Page:
                 await reading
 
     async def _keep_reading(self) -> None:
-        """Reopen the stream after each ``bye``, until it is refused."""
+        """Reopen the stream after each ``bye``, and after a pause when the server is busy, until it is refused."""
         while not self.is_closed:
             headers = {"X-Live-Page": self.attribute("data-page"), "Last-Event-ID": self.number}
             async with self.client.stream("/live/stream/", **headers) as stream:
-                self.is_closed = stream.status != 200
+                is_busy = stream.status in (429, 503)
+                self.is_closed = stream.status != 200 and not is_busy
                 self.client.outcome.count("live/stream", stream.status, is_expected=self.is_signed_out)
-                await self._read(stream)
+                if stream.status == 200:
+                    await self._read(stream)
             self._changed.set()
+            if is_busy:
+                await asyncio.sleep(1)
 
     async def _read(self, stream: Stream) -> None:
         while not self.is_closed and (event := await stream.event()):
@@ -263,7 +267,7 @@ async def _snapshots(client: Client) -> None:
         client.outcome.count("live/progress (stream)", stream.status)
         while stream.status == 200 and (event := await stream.event()):
             last = json.loads(event.data) if event.data else last
-    now = json.loads((await client.send("GET", path, Accept="application/json")).text)
+    now = json.loads((await _expect(await client.send("GET", path, Accept="application/json"), 200)).text)
     if (last.get("status"), now["status"]) != ("complete", "complete"):
         raise Lost(f"an event stream of progress ended with {last.get('status')}, and the server says {now['status']}")
 
