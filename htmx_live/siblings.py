@@ -72,15 +72,16 @@ def count() -> int:
 
 
 def _others() -> Iterator[tuple[str, list[str]]]:
-    """Yield the parent's pid and the epochs of every other process that is alive."""
+    """Yield the parent's pid and the epochs of every other process of the project that is alive."""
     try:
-        files = list(_folder().glob(f"{_project()}-*"))
+        files = list(_folder().glob("[!.]*"))
     except OSError:
         return
     for file in files:
-        if (_held is None or file != _held[1]) and _is_locked(file):
-            _, parent, *epochs = file.name.split("-")
-            yield parent, epochs
+        if (_held is None or file != _held[1]) and _is_locked(file):  # which removes stale files of any project
+            project, parent, *epochs = file.name.split("-")
+            if project == _project():
+                yield parent, epochs
 
 
 if sys.platform == "win32":

@@ -19,6 +19,7 @@ UVICORN, GUNICORN = "/venv/bin/uvicorn", "/venv/bin/gunicorn"
         ([GUNICORN, "-w", "3", "mysite.asgi"], {}, 3),
         ([GUNICORN, "-w3", "mysite.asgi"], {"GUNICORN_CMD_ARGS": "--workers 5"}, 3),
         ([GUNICORN, "mysite.asgi"], {"GUNICORN_CMD_ARGS": "--workers 5"}, 5),
+        (["/venv/bin/daphne", "mysite.asgi:application"], {"WEB_CONCURRENCY": "4"}, 1),
         (["manage.py", "import", "--workers", "8"], {}, 1),
         ([], {}, 1),
     ],

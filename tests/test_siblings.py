@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -123,10 +124,16 @@ def test_the_workers_of_a_server_are_counted_by_their_parent(start: Start) -> No
 COUNT = "print(siblings.count())"
 
 
-def test_another_project_is_no_sibling(start: Start, settings: pytest.FixtureRequest) -> None:
-    until(start("stay", "aaaa"), "ready")
-    settings.SECRET_KEY = "another"  # type: ignore[attr-defined]
-    assert not siblings.is_alive("aaaa")
+def test_another_project_is_no_sibling_but_its_stale_files_are_removed(
+    folder: Path, start: Start, settings: Any
+) -> None:
+    process = start("stay", "aaaa")
+    until(process, "ready")
+    settings.SECRET_KEY = "another"
+    assert (siblings.is_alive("aaaa"), len(files(folder))) == (False, 1)
+    process.kill()
+    process.wait()
+    assert (siblings.is_alive("aaaa"), files(folder)) == (False, [])
 
 
 def test_a_folder_that_others_can_write_to_is_not_trusted(folder: Path, start: Start) -> None:

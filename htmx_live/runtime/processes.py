@@ -25,6 +25,7 @@ logger = logging.getLogger("htmx_live.runtime")
 
 _ADVICE = "Run one process, or set HTMX_LIVE['REDIS_URL'] to a Redis that all processes share."
 _SERVERS = {"uvicorn", "gunicorn", "hypercorn", "granian"}
+_READING_ENVIRONMENT = {"uvicorn", "gunicorn"}  # those that take WEB_CONCURRENCY for their default
 
 _is_logged = False
 
@@ -66,7 +67,8 @@ def configured_workers(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     words = list(argv[1:]) if name in _SERVERS else []
     if name == "gunicorn":  # the command line wins
         words = [*shlex.split(environ.get("GUNICORN_CMD_ARGS", "")), *words]
-    chosen = _option(words) or environ.get("WEB_CONCURRENCY", "")
+    default = environ.get("WEB_CONCURRENCY", "") if name in _READING_ENVIRONMENT else ""
+    chosen = _option(words) or default
     return int(chosen) if chosen.isdecimal() else 1
 
 
