@@ -456,7 +456,7 @@
 
   /** An event, a sync or the stream was answered. */
   function heard() {
-    if (!state.heard && !state.up && !state.mode) { // the server is back: the stream need not wait for its next try
+    if (!(state.heard || state.up || state.mode || doc.hidden)) { // the server is back: no need to wait for the next try
       state.tries = 0;
       later("open", Math.random() * SECOND, open);
     }
