@@ -27,7 +27,7 @@ from htmx_live.runtime.mount import Visit
 from htmx_live.runtime.parts import parts
 from htmx_live.runtime.processes import announce
 
-__all__ = ["Page", "finish", "owner_of", "page_of", "page_slot", "session_hash", "sign_reference"]
+__all__ = ["Page", "finish", "keep_owner", "owner_of", "page_of", "page_slot", "session_hash", "sign_reference"]
 
 _SESSION_KEY = "_htmx_live"
 _tokens = threading.Lock()  # views in panels of one page mount side by side, and share a session
@@ -71,8 +71,9 @@ def page_of(request: HttpRequest) -> Page:
 def owner_of(request: HttpRequest, *, create: bool = False) -> Owner:
     """Whose this request is.  A session is made only with ``create``; one that is there already gets our token.
 
-    The token lives in the session's data: it survives the rotation of the session's key at login, and is gone after
-    logout and after another user's login.
+    The token is in the session's data.  It survives the rotation of the session's key at login, and is gone after
+    logout and after another user's login.  ``keep_owner`` makes a user's at login: two first pages that load at the
+    same moment would each save a token of their own, and one would be lost.
     """
     session: Any = getattr(request, "session", None)
     user: Any = getattr(request, "user", None)
@@ -86,6 +87,13 @@ def owner_of(request: HttpRequest, *, create: bool = False) -> Owner:
     return Owner(
         token=salted_hmac("htmx_live.owner", token, algorithm="sha256").hexdigest()[:32] if token else "", user=pk
     )
+
+
+def keep_owner(request: HttpRequest) -> None:
+    """Put a token into the session of a user who logs in, unless the visitor had one."""
+    session: Any = getattr(request, "session", None)
+    if session is not None and session.get(_SESSION_KEY) is None:
+        session[_SESSION_KEY] = random_id()
 
 
 def session_hash(key: str | None) -> str:

@@ -1,4 +1,4 @@
-"""Signals of Django that end streams: logging in and out, and changes of a user.
+"""Signals of Django: a login makes its session's token; logging in and out and changes of a user end streams.
 
 A login or logout comes with the request's old cookie, by which the streams are known.  What no signal tells (an update
 of many users, a group's permissions) is found by the check that each open stream gets before a heartbeat has passed.
@@ -16,6 +16,7 @@ from django.db.models.signals import m2m_changed, post_delete, post_save
 from django.http import HttpRequest
 
 from htmx_live.conf import session_cookie_name
+from htmx_live.pages import keep_owner
 from htmx_live.sessions import close_streams_of_session, close_streams_of_user
 
 __all__ = ["connect"]
@@ -25,7 +26,7 @@ _RIGHTS = {"password", "is_active", "is_staff", "is_superuser"}  # fields of a u
 
 def connect() -> None:
     """Listen for as long as the process lives."""
-    user_logged_in.connect(_session_ended, dispatch_uid="htmx_live")
+    user_logged_in.connect(_logged_in, dispatch_uid="htmx_live")
     user_logged_out.connect(_session_ended, dispatch_uid="htmx_live")
     if not apps.is_installed("django.contrib.auth"):
         return
@@ -35,6 +36,12 @@ def connect() -> None:
     for name in ("groups", "user_permissions"):
         if relation := getattr(model, name, None):
             m2m_changed.connect(_rights_changed, sender=relation.through, dispatch_uid="htmx_live")
+
+
+def _logged_in(request: HttpRequest | None = None, **kwargs: Any) -> None:
+    if request is not None:
+        keep_owner(request)
+    _session_ended(request)
 
 
 def _session_ended(request: HttpRequest | None = None, **kwargs: Any) -> None:

@@ -100,6 +100,16 @@ def test_the_token_of_a_session_is_replaced_at_logout_and_at_another_login(alice
     assert len({as_alice, as_bob, out}) == 3
 
 
+def test_a_login_puts_the_token_into_the_session_and_a_password_change_keeps_it(alice):
+    visitor = Visitor()
+    visitor.http.get("/login/alice/")
+    token = visitor.http.session["_htmx_live"]
+    page = visitor.open()
+    visitor.http.get("/password/")
+    assert visitor.http.session["_htmx_live"] == token
+    assert record_of(visitor.open()).owner == record_of(page).owner
+
+
 def test_the_token_in_the_session_is_never_told_to_a_browser():
     visitor = Visitor()
     page = visitor.open()

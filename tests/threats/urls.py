@@ -1,6 +1,6 @@
 """A site to attack."""
 
-from django.contrib.auth import get_user_model, login, logout
+from django.contrib.auth import get_user_model, login, logout, update_session_auth_hash
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.middleware.csrf import get_token
@@ -19,6 +19,13 @@ def log_in(request: HttpRequest, name: str) -> HttpResponse:
     user = get_user_model().objects.get(username=name)
     login(request, user, backend="django.contrib.auth.backends.ModelBackend")
     return HttpResponse(get_token(request))
+
+
+def change_password(request: HttpRequest) -> HttpResponse:
+    request.user.set_password("new")
+    request.user.save()  # type: ignore[union-attr]
+    update_session_auth_hash(request, request.user)  # type: ignore[arg-type]
+    return HttpResponse()
 
 
 def log_out(request: HttpRequest) -> HttpResponse:
@@ -51,6 +58,7 @@ def any_view(request: HttpRequest, name: str) -> HttpResponseBase:
 
 urlpatterns = [
     path("views/<str:name>/", any_view),
+    path("password/", change_password),
     path("counter/", Counter.as_view()),
     path("report/", Report.as_view()),
     path("private/", Private.as_view()),
