@@ -75,6 +75,12 @@ def own_bus() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def no_word_of_sqlite(settings: Any) -> None:
+    """The database of the tests has default locking, which is right for one process."""
+    settings.SILENCED_SYSTEM_CHECKS = ["htmx_live.W048"]
+
+
 @pytest.fixture
 def on_redis(tmp_path: Path, settings: Any) -> Iterator[RedisServer]:
     """A Redis that is set up well, in the settings of this process."""
@@ -170,6 +176,12 @@ def test_an_address_that_is_none_is_refused_at_once() -> None:
 def test_what_system_checks_find_is_among_the_findings(settings: Any) -> None:
     settings.HTMX_LIVE = {"HEARTBEAT": 90.0}
     assert about("Settings", doctor())[0].startswith("WARN htmx_live.W007: HEARTBEAT is 90.0 s")
+
+
+def test_what_the_project_has_silenced_is_not(settings: Any) -> None:
+    settings.HTMX_LIVE = {"HEARTBEAT": 90.0}
+    settings.SILENCED_SYSTEM_CHECKS += ["htmx_live.W007"]
+    assert about("Settings", doctor()) == ["OK No system check of htmx_live found anything."]
 
 
 # What a stream may look like; these servers say the same to everybody

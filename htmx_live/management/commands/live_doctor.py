@@ -51,10 +51,12 @@ def _findings(options: dict[str, Any]) -> Iterator[Finding]:
 
 def _checks() -> Iterator[Finding]:
     found = [
-        one for one in run_checks(include_deployment_checks=not is_debug()) if str(one.id).startswith("htmx_live.")
+        message
+        for message in run_checks(include_deployment_checks=not is_debug())
+        if str(message.id).startswith("htmx_live.") and not message.is_silenced()
     ]
     for message in found:
         say = bad if message.level >= ERROR else doubtful
         yield say("Settings", f"{message.id}: {message.msg}", str(message.hint))
     if not found:
-        yield good("Settings", "No system check of htmx_live has anything to say.")
+        yield good("Settings", "No system check of htmx_live found anything.")
