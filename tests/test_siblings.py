@@ -19,15 +19,16 @@ PROCESS = """
 import os, sys, django
 django.setup()
 from htmx_live import siblings
+say = lambda word: os.write(1, f"{word}\\n".encode())  # in one piece: two processes write to one pipe
 siblings.announce(*sys.argv[2:])
 if sys.argv[1] == "fork" and not os.fork():
-    print(os.getpid(), flush=True)
+    say(os.getpid())
     os.kill(os.getpid(), 19)  # SIGSTOP: it outlives its parent
-print("ready", flush=True)
+say("ready")
 sys.stdin.read()
 if sys.argv[1] == "withdraw":
     siblings.withdraw()
-    print("withdrawn", flush=True)
+    say("withdrawn")
     os.kill(os.getpid(), 19)
 """
 
