@@ -19,7 +19,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 20.0  # seconds that a process has to end by itself, or Redis to answer
-AT_ONCE = 5.0  # seconds: a worker that lives no longer would die again and again
+AT_ONCE = 5.0  # seconds; a process that lives no longer has died early
+EARLY_DEATHS = 3  # in a row: a process that dies so often would go on dying
 WORKERS = ("one", "two")
 
 is_ending = False
@@ -37,6 +38,7 @@ class Part:
     environment: dict[str, str] | None = None
     is_replaced: bool = False  # when it dies; else its death ends the demo
     sessions: list[int] = field(default_factory=list)
+    early_deaths: int = 0  # in a row
 
     def start(self) -> "Part":
         self.process = subprocess.Popen(self.command, cwd=ROOT, env=self.environment, start_new_session=True)
@@ -45,11 +47,12 @@ class Part:
         return self
 
     def goes_on(self) -> bool:
-        """Whether it lives, or another does now in its place."""
+        """Whether it lives, or has been replaced by another."""
         if self.process.poll() is None:
             return True
         print(f"{self.name} ended with {self.process.returncode}.", flush=True)
-        if not self.is_replaced or time.monotonic() < self.began + AT_ONCE:
+        self.early_deaths = self.early_deaths + 1 if time.monotonic() < self.began + AT_ONCE else 0
+        if not self.is_replaced or self.early_deaths == EARLY_DEATHS:
             return False
         print(f"Another {self.name} begins.", flush=True)
         self.start()
