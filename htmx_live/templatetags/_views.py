@@ -54,6 +54,7 @@ def htmx_live(context: Context, htmx: bool = True) -> SafeString:
                 "script": static(f"htmx_live/htmx-live{size}.js"),
                 "style": static(f"htmx_live/htmx-live{size}.css"),
                 "slot": mark_safe(page_slot()),
+                "csrf_cookie": _readable_csrf_cookie(),
                 "url": reverse("htmx_live:sync").removesuffix("sync/"),
                 "heartbeat": chosen.HEARTBEAT,
                 "poll": chosen.POLL_INTERVAL,
@@ -63,6 +64,12 @@ def htmx_live(context: Context, htmx: bool = True) -> SafeString:
             },
         )
     )
+
+
+def _readable_csrf_cookie() -> str:
+    """The name of the CSRF cookie, "" where scripts cannot read it."""
+    is_hidden = project_setting("CSRF_USE_SESSIONS") or project_setting("CSRF_COOKIE_HTTPONLY")
+    return "" if is_hidden else str(project_setting("CSRF_COOKIE_NAME"))
 
 
 def _sign_in_url(request: HttpRequest | None) -> str:

@@ -14,7 +14,7 @@
 
   const meta = /** @type {HTMLElement} */ (doc.querySelector("meta[name=htmx-live]"));
   if (!meta || win.htmxLive) return;
-  const page = /** @type {any} */ (meta.dataset); // page, number, csrf, url, upload, plain, heartbeat, poll, hiddenClose, groups
+  const page = /** @type {any} */ (meta.dataset); // page, number, csrf, csrfCookie, url, upload, plain, heartbeat, poll, hiddenClose, groups
 
   /** Everything that is remembered here; the rest is in the DOM. A flight is one event between click and end. */
   const state = {
@@ -58,6 +58,9 @@
   const all = (selector, from = /** @type {any} */ (doc)) => [...from.querySelectorAll(selector)];
   const split = (words) => (words || "").split(/\s+/).filter(Boolean);
   const resolved = (url) => new URL(url, doc.baseURI);
+  /** The CSRF token of now: the answer to another first page, or a login, replaces the cookie that this page came with. */
+  const csrf = () => doc.cookie.split("; ").filter((one) => one.startsWith(page.csrfCookie + "=")).pop()?.split("=")[1]
+    || page.csrf || "";
   const rootId = (elt) => elt.closest(ROOT)?.id;
   const rootOf = (id) => doc.getElementById(state.moved.get(id) || id);
   const emit = (name, detail, elt = /** @type {Node} */ (doc)) =>
@@ -199,7 +202,7 @@
     const hasFiles = [...flight.body].some(([, value]) => value.size);
     const { send = fetch } = hasFiles ? await import(page.upload).catch(() => ({})) : {};
     return send(flight.url, { ...init, body: flight.body, headers: { ...init.headers,
-      "X-Live": live, "X-Live-Rev": liveRev, "X-Live-Nonce": flight.nonce, "X-CSRFToken": page.csrf } }, trigger, wait);
+      "X-Live": live, "X-Live-Rev": liveRev, "X-Live-Nonce": flight.nonce, "X-CSRFToken": csrf() } }, trigger, wait);
   }
 
   function land(flight) {
@@ -312,7 +315,7 @@
     for (const one of kept) write(...one); // last, or another radio button's new default would win
     state.fields.clear();
     if (state.swapping.resets) for (const elt of all("[type=file]", target)) elt.value = "";
-    for (const elt of all(`input[name=${TOKEN}]`, target)) elt.value ||= page.csrf || "";
+    for (const elt of all(`input[name=${TOKEN}]`, target)) elt.value ||= csrf();
     // An empty root is a child that the page should have: what brought it was missed, so its parent is asked for again.
     for (const elt of all("[data-live='']", target)) (elt.parentElement.closest(ROOT).dataset.liveRev = "0"), sync();
     paint();
@@ -548,7 +551,7 @@
     const { everything, adopt } = state;
     state.isHeard = false;
     const answer = await fetch(page.url + "sync/", { method: "POST", signal: AbortSignal.timeout(15 * SECOND),
-      headers: { "Content-Type": "application/json", "X-Live-Page": page.page, "X-CSRFToken": page.csrf || "" },
+      headers: { "Content-Type": "application/json", "X-Live-Page": page.page, "X-CSRFToken": csrf() },
       body: JSON.stringify({ adopt, words: all("[data-live-word]").map((elt) => elt.dataset.liveWord),
         hidden: doc.hidden, poll: everything || !state.up,
         number: everything ? "" : page.number,
@@ -613,17 +616,18 @@
   // ---- htmx and the page's life
 
   /** What plain htmx loads joins the page. An hx-headers that was sent to many has an empty CSRF token. */
-  function namePage(headers, url) {
+  function namePage(headers, url, body) {
     if (!page.page || resolved(url).origin !== location.origin) return;
     headers["X-Live-Page"] = page.page;
-    if (headers["X-CSRFToken"] === "") headers["X-CSRFToken"] = page.csrf;
+    if (headers["X-CSRFToken"] === "") headers["X-CSRFToken"] = csrf();
+    if (body?.has?.(TOKEN)) body.set(TOKEN, csrf()); // Django reads it before the header
   }
 
   const extension = {
     init: (inside) => void (api = inside),
     htmx_config_request(elt, { ctx }) {
       const { request } = ctx;
-      namePage(request.headers, request.action);
+      namePage(request.headers, request.action, request.body);
       if (!ctx.live && !elt.matches(TRIGGER)) return;
       ctx.live ||= flightOf(elt, ctx.sourceEvent, request.body);
       ctx.target = html; // 4.0.1 drops an answer whose target is gone
@@ -687,7 +691,7 @@
   on(win, "offline", () => (paint(), state.stream?.abort()));
   on(win, "load", register);
   // htmx 2 brings cards, regions and toasts too; htmx 4 has other names for these events.
-  on(doc, "htmx:configRequest", ({ detail }) => api || namePage(detail.headers, detail.path));
+  on(doc, "htmx:configRequest", ({ detail }) => api || namePage(detail.headers, detail.path, detail.formData));
   on(doc, "htmx:afterRequest", ({ detail }) => api || readHeaders((name) => detail.xhr.getResponseHeader("X-Live-" + name)));
   on(doc, "htmx:abort", ({ target }) => {
     for (const one of state.flights) if (one.trigger === target) one.isAborted = true;
@@ -709,7 +713,7 @@
   }, SECOND);
 
   const mark = (how) => (name) => (state.started[how](name), paint());
-  win.htmxLive = { loading: {
+  win.htmxLive = { csrf, loading: {
     start: mark("add"),
     stop: mark("delete"),
     pending: { has: (name) => activities().some((one) => isFor(one, name, "*")) },

@@ -8,7 +8,7 @@ const MARK = "live-notice-", PLACE = "[data-live-toasts]";
 function seen(toast) {
   const meta = /** @type {HTMLElement | null} */ (document.querySelector("meta[name=htmx-live]"));
   if (!meta || !toast?.id?.startsWith(MARK)) return;
-  const { url, page = "", csrf = "" } = meta.dataset;
+  const { url, page = "" } = meta.dataset, csrf = /** @type {any} */ (window).htmxLive.csrf();
   fetch(`${url}notices/`, { method: "POST", keepalive: true, body: new URLSearchParams({ id: toast.id.slice(MARK.length) }),
     headers: { "X-Live-Page": page, "X-CSRFToken": csrf } }).catch(() => {}); // then it comes again on the next page
 }

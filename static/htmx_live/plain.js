@@ -4,9 +4,6 @@
 /** @type {Record<string, "before" | "prepend" | "append" | "after">} */
 const ADDS = { beforebegin: "before", afterbegin: "prepend", beforeend: "append", afterend: "after" };
 
-/** @type {HTMLMetaElement | null} */
-const meta = document.querySelector("meta[name=htmx-live]");
-
 /** @param {string} text partials, one or more */
 export function swap(text) {
   const holder = document.createElement("template");
@@ -23,7 +20,7 @@ export function swap(text) {
       const { id } = target, place = target.isConnected ? target : document;
       /** @type {NodeListOf<HTMLInputElement>} */
       const tokens = document.querySelectorAll("input[name=csrfmiddlewaretoken]"); // what is sent to many has none
-      for (const token of tokens) token.value ||= meta?.dataset.csrf || "";
+      for (const token of tokens) token.value ||= /** @type {any} */ (window).htmxLive.csrf();
       place.dispatchEvent(new CustomEvent("live:applied", { detail: { id }, bubbles: true, cancelable: true }));
     }
 }

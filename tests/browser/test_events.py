@@ -166,6 +166,23 @@ def test_a_form_of_our_own_urls_says_that_its_token_is_refused(live: LivePage) -
     assert toast(live.page) == "This page's security token is out of date. Reload the page to go on."
 
 
+def test_a_csrf_token_that_another_page_has_replaced_is_read_from_its_cookie(live: LivePage) -> None:
+    field = '<input type="hidden" name="csrfmiddlewaretoken" value="stale">'
+    forms = [
+        f"<form {given}>{field}<button>Send</button></form>"
+        for given in (on("save", event="submit"), 'hx-post="/own/"')
+    ]
+    live.open(root(forms[0]) + forms[1], csrf_cookie="token")
+    cookies = [{"name": name, "value": value} for name, value in (("a-token", "no"), ("token", "now"), ("z", "no"))]
+    live.page.context.add_cookies([{**cookie, "url": live.server.url} for cookie in cookies])  # type: ignore[list-item]
+    live.page.locator("button").first.click()
+    event = live.event()
+    assert (event.headers["x-csrftoken"], event.form["csrfmiddlewaretoken"]) == ("now", ["now"])
+    live.page.locator("button").last.click()
+    assert live.server.next("other").form["csrfmiddlewaretoken"] == ["now"]
+    assert live.page.evaluate("htmxLive.csrf()") == "now"
+
+
 def test_a_header_for_the_csrf_token_is_filled_when_a_render_has_emptied_it(live: LivePage) -> None:
     headers = 'hx-headers=\'{"X-CSRFToken": "%s"}\''
     live.open(root(f'<button hx-post="/own/" hx-swap="none" {headers % "first"}>Own</button>'))
