@@ -31,7 +31,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext, gettext_lazy
 
 from htmx_live.exceptions import StoreUnavailable, UserError
-from htmx_live.pages import owner_of
+from htmx_live.owners import owner_of
 from htmx_live.progress.keeping import keeping
 from htmx_live.progress.placing import progress_card, status_url
 from htmx_live.progress.session import ProgressSession

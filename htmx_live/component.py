@@ -22,7 +22,7 @@ from django_components import Component, merge_attributes
 
 from htmx_live.loading import loading
 from htmx_live.progress.cards import Card, progress_context
-from htmx_live.progress.grants import is_owner, viewer_of
+from htmx_live.progress.grants import is_owner, viewers_of
 from htmx_live.progress.keeping import keeping
 from htmx_live.regions import is_sending
 from htmx_live.rendering import current_rendering
@@ -242,7 +242,7 @@ def toasts_html(request: HttpRequest | None, *, messages: bool = False) -> SafeS
 def progress_addresses(session: Any, request: HttpRequest | None) -> dict[str, str]:
     """Where a POST of this user cancels or retries a ``ProgressSession``; "" where they cannot."""
     kept = keeping().load(str(getattr(session, "session_id", session) or ""))
-    if kept is None or not is_owner(kept.session.owner, viewer_of(request)):
+    if kept is None or not is_owner(kept.session.owner, viewers_of(request)):
         return {"cancel": "", "retry": ""}
     context = progress_context(kept, Card(may_cancel=True, url=reverse("htmx_live:progress", args=["GRANT"])))
     return {"cancel": context["cancel_url"], "retry": context["retry_url"]}

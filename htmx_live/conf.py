@@ -51,7 +51,7 @@ class Settings:
     MAX_RECORD_SIZE: int = 65_536  # one record's encoded state
     MAX_ARGUMENT_SIZE: int = 102_400  # one event's arguments
     MAX_ARGUMENT_DEPTH: int = 10  # nesting of one event's JSON arguments
-    MAX_INSTANCES_PER_OWNER: int = 1000  # live views that one session may keep; the oldest goes
+    MAX_INSTANCES_PER_OWNER: int = 1000  # live views that one session or visitor may keep; the oldest goes
     MAX_RECORDS: int = 20_000  # records in the memory store, the least used goes; in Redis they expire
     MAX_MAIL: int = 256  # background events that wait for one instance
     MAX_JOBS_PER_INSTANCE: int = 100  # running jobs of one instance

@@ -25,7 +25,7 @@ from htmx_live.handlers import bind, parse_arguments
 from htmx_live.live import import_view
 from htmx_live.notices import acknowledge
 from htmx_live.ownership import find, view_grant
-from htmx_live.pages import owner_of, page_of
+from htmx_live.pages import page_of
 from htmx_live.records import Record
 from htmx_live.runtime.dispatch import dispatch
 from htmx_live.runtime.mount import mount_again
@@ -50,7 +50,7 @@ def event(request: HttpRequest, handler: str) -> HttpResponseBase:
     """A user's event; see docs/wire.md."""
     check_uploads(request)
     grant = view_grant(request.headers.get("X-Live") or request.POST.get("_live", ""))
-    record = find(grant, owner_of(request))
+    record = find(grant, request)
     if record is None:
         return _mounted_again(request, grant)
     try:

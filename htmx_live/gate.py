@@ -8,11 +8,11 @@ from threading import Lock
 
 from django.db import Error as DatabaseError
 
-from htmx_live.conf import session_cookie_name, settings
+from htmx_live.conf import settings
 from htmx_live.exceptions import GrantError, StoreNotShared, StoreUnavailable
 from htmx_live.grants import unsign_page
+from htmx_live.owners import owner_of, stream_words
 from htmx_live.ownership import is_allowed, lets_in, opens_page
-from htmx_live.pages import owner_of, session_hash
 from htmx_live.records import Owner, Record
 from htmx_live.runtime.channels import shared_channels
 from htmx_live.runtime.dispatch import look_after
@@ -44,9 +44,9 @@ class StreamGate:
             return Refusal(status=401 if error.expired else 404)
         request = request_of(headers)
         owner = owner_of(request)
-        if not opens_page(grant, owner):
+        if not opens_page(grant, request):
             return Refusal(status=404)
-        if not is_allowed(grant.page, owner, request):
+        if not is_allowed(grant.page, request):
             return Refusal(status=403)
         try:
             check_position(headers.get("last-event-id", ""))
@@ -57,8 +57,8 @@ class StreamGate:
             channels.append(user_channel(owner.user))
         return Access(
             page=grant.page,
-            owner=owner.key if owner != Owner() else grant.page,  # visitors without a session are not one owner
-            session=session_hash(request.COOKIES.get(session_cookie_name())),
+            owner=owner.key if owner != Owner() else grant.page,  # visitors without a token are not one owner
+            session=next(iter(stream_words(request)), ""),
             channels=tuple(channels),
             user=user_channel(owner.user) if owner.user else "",
             sign_in=sign_in_of(request),

@@ -10,7 +10,8 @@ from django.http import HttpRequest
 from htmx_live.conf import settings
 from htmx_live.exceptions import GrantError, TurnError
 from htmx_live.grants import sign_channel, unsign_channel
-from htmx_live.pages import Page, owner_of, page_of
+from htmx_live.owners import owner_of, owners_of
+from htmx_live.pages import Page, page_of
 from htmx_live.records import Owner
 from htmx_live.rendering import current_rendering
 from htmx_live.runtime.parts import parts
@@ -53,7 +54,7 @@ def listen_again(page: Page, word: str, *, since: str) -> None:
         channel, owner = unsign_channel(word, max_age=settings().GRANT_MAX_AGE)
     except GrantError:
         return
-    if owner in (owner_of(page.request), Owner()):
+    if owner in (*owners_of(page.request), Owner()):
         _subscribe(page.id, channel, since=since)
 
 

@@ -28,7 +28,8 @@ from htmx_live.events import SendNotice
 from htmx_live.exceptions import RefusedValue
 from htmx_live.grants import random_id
 from htmx_live.listening import listen
-from htmx_live.pages import owner_of, page_of
+from htmx_live.owners import owner_of, owners_of
+from htmx_live.pages import page_of
 from htmx_live.runtime.current import current_turn
 from htmx_live.runtime.notices import channels_of, deliver, withdraw
 from htmx_live.runtime.surroundings import after_commit
@@ -45,7 +46,7 @@ def notify(to: Any, message: Any, *, level: str = "info", url: Any = "", key: An
 
     ``level`` is one of Django's message tags.  ``url`` (as ``redirect()`` takes it; on this site) makes the toast a
     link.  A notice takes the place of an unread one with the same ``key``.  In a transaction it waits for the commit,
-    in a turn until that is saved.  A visitor who is not logged in is known by the session, made if need be.
+    in a turn until that is saved.  A visitor who is not logged in is known by a signed cookie, set if need be.
     ``TypeError`` and ``ValueError`` say what does not fit.
     """
     if level not in LEVELS:
@@ -71,14 +72,19 @@ async def anotify(to: Any, message: Any, *, level: str = "info", url: Any = "", 
 
 def unread(request: HttpRequest) -> list[Unread]:
     """What the user of ``request`` has not seen yet, oldest first; what they were told before they logged in too."""
-    return [notice for channel in channels_of(owner_of(request)) for notice in notices().unread(channel)]
+    return [notice for channel in _channels(request) for notice in notices().unread(channel)]
 
 
 def acknowledge(request: HttpRequest, ids: Iterable[str]) -> None:
     """The user of ``request`` has seen these; what is not theirs, or known no more, is ignored."""
     wanted = list(ids)[: settings().MAX_NOTICES]
-    for channel in channels_of(owner_of(request)):
+    for channel in _channels(request):
         withdraw(channel, notices().remove(channel, wanted))
+
+
+def _channels(request: HttpRequest) -> list[str]:
+    """Where notices for this request may be kept, a user's own first."""
+    return list(dict.fromkeys(channel for owner in owners_of(request) for channel in channels_of(owner)))
 
 
 def _channel(to: Any) -> str:
@@ -102,7 +108,7 @@ def _channel_of(request: HttpRequest) -> str:
             "logged in; a shared view has no user of its own."
         )
     if not owner.user and page_of(request).is_joined:
-        listen(request, found[0])  # the page was there before its visitor had a session
+        listen(request, found[0])  # the page was there before its visitor had a token
     return found[0]
 
 

@@ -8,6 +8,7 @@ from htmx_live.conf import settings
 from htmx_live.exceptions import GrantError, InstanceGone, StateError
 from htmx_live.grants import PageGrant, ViewGrant, unsign_view
 from htmx_live.live import import_view
+from htmx_live.owners import owners_of
 from htmx_live.records import Owner, Record
 from htmx_live.runtime.parts import parts
 from htmx_live.runtime.turn import Turn
@@ -24,44 +25,46 @@ def view_grant(text: str) -> ViewGrant:
     return unsign_view(text, max_age=settings().GRANT_MAX_AGE)
 
 
-def find(grant: ViewGrant, owner: Owner) -> Record | None:
-    """The record that ``grant`` names, None when it must be mounted again; ``InstanceGone`` when it is not ``owner``'s.
+def find(grant: ViewGrant, request: HttpRequest) -> Record | None:
+    """The record that ``grant`` names, None when it must be mounted again; ``InstanceGone`` for a stranger's.
 
     A grant opens the record of exactly its owner.  The same user in another session, and a visitor who has logged in
-    since, may mount the view again and never read the old record.  A visitor without a session owns by the grant.
+    since, may mount the view again and never read the old record.  A visitor without a token owns by the grant.
     """
-    if grant.owner in (owner, Owner()):
+    owners = owners_of(request)
+    if grant.owner in (*owners, Owner()):
         store = parts().store
         loaded = store.load(grant.instance) if grant.epoch == store.epoch else None
         is_it = loaded is not None and loaded.record.owner == grant.owner and loaded.record.view == grant.view
         return loaded.record if loaded is not None and is_it and _is_there(grant.view) else None
-    if grant.owner.user == owner.user != "":
+    if grant.owner.user and grant.owner.user in {owner.user for owner in owners}:
         return None
-    if grant.owner.user == "" and grant.owner.token == owner.token:
+    if grant.owner.user == "" and grant.owner.token in {owner.token for owner in owners}:
         return None
     raise InstanceGone(f"Instance {grant.instance} belongs to somebody else.")
 
 
-def opens_page(grant: PageGrant, owner: Owner) -> bool:
-    """Whether ``owner`` may hear what is said to the page.
+def opens_page(grant: PageGrant, request: HttpRequest) -> bool:
+    """Whether ``request`` may hear what is said to the page.
 
-    A page that was loaded without a session is anybody's who has its grant, until it shows something of somebody.
+    A page that was loaded without a token opens for each request with its grant, until it shows a view that has an
+    owner.
     """
-    if grant.owner == owner != Owner():
-        return True
+    owners = owners_of(request)
     if grant.owner != Owner():
-        return False
+        return grant.owner in owners
     store = parts().store
     records = [loaded.record for loaded in map(store.load, store.members(grant.page)) if loaded]
-    return all(record.owner in (owner, Owner()) for record in records)
+    return all(record.owner in (*owners, Owner()) for record in records)
 
 
-def is_allowed(page: str, owner: Owner, request: HttpRequest) -> bool:
+def is_allowed(page: str, request: HttpRequest) -> bool:
     """Whether every view on a page still lets its user in, who hears what is said to any of them."""
+    owners = owners_of(request)
     store = parts().store
     for instance in store.members(page):
         loaded = store.load(instance)
-        if loaded is None or loaded.record.owner not in (owner, Owner()):
+        if loaded is None or loaded.record.owner not in (*owners, Owner()):
             continue
         if not lets_in(loaded.record, request):
             return False

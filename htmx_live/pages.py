@@ -1,10 +1,9 @@
 """Pages: one page load in one tab, from the request that renders it to those that it makes.
 
 A page is the address of what the server has to say.  It has an id once a live view asks for one; its grant is signed
-at the end of the request, for a view in the page's body may have made the session that it names.
+at the end of the request, for a view in the page's body may have made the owner that it names.
 """
 
-import threading
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,24 +12,21 @@ from django.core import signing
 from django.http import HttpRequest, HttpResponseBase
 from django.middleware.csrf import get_token
 from django.utils.cache import patch_cache_control
-from django.utils.crypto import salted_hmac
 from django.utils.html import format_html
 
 from htmx_live.conf import settings
 from htmx_live.exceptions import GrantError
 from htmx_live.fragments import mark
 from htmx_live.grants import PageGrant, random_id, sign_page, unsign_page
+from htmx_live.owners import owner_of, owners_of, send_cookies
 from htmx_live.ownership import opens_page
-from htmx_live.records import Owner
 from htmx_live.runtime.address import REFERENCE
 from htmx_live.runtime.mount import Visit
 from htmx_live.runtime.parts import parts
 from htmx_live.runtime.processes import announce
 
-__all__ = ["Page", "finish", "keep_owner", "owner_of", "page_of", "page_slot", "session_hash", "sign_reference"]
+__all__ = ["Page", "finish", "page_of", "page_slot", "sign_reference"]
 
-_SESSION_KEY = "_htmx_live"
-_tokens = threading.Lock()  # views in panels of one page mount side by side, and share a session
 _REFERENCE_SALT = "htmx_live.reference"
 
 
@@ -49,7 +45,7 @@ class Page:
     def visit(self) -> Visit:
         """The page as mounting sees it; from now on it is live."""
         self.is_live = True
-        return Visit(request=self.request, page=self.id, owner=lambda create: owner_of(self.request, create=create))
+        return Visit(request=self.request, page=self.id, owners=lambda create: owners_of(self.request, create=create))
 
     def grant(self) -> str:
         return sign_page(PageGrant(page=self.id, owner=owner_of(self.request)))
@@ -68,39 +64,6 @@ def page_of(request: HttpRequest) -> Page:
     return page or request.__dict__.setdefault("_htmx_live_page", _begin(request))
 
 
-def owner_of(request: HttpRequest, *, create: bool = False) -> Owner:
-    """Whose this request is.  A session is made only with ``create``; one that is there already gets our token.
-
-    The token is in the session's data.  It survives the rotation of the session's key at login, and is gone after
-    logout and after another user's login.  ``keep_owner`` makes a user's at login: two first pages that load at the
-    same moment would each save a token of their own, and one would be lost.
-    """
-    session: Any = getattr(request, "session", None)
-    user: Any = getattr(request, "user", None)
-    pk = str(user.pk) if user is not None and user.is_authenticated else ""
-    if session is None:
-        return Owner(user=pk)
-    with _tokens:
-        token = session.get(_SESSION_KEY)
-        if token is None and (create or pk):
-            token = session[_SESSION_KEY] = random_id()
-    return Owner(
-        token=salted_hmac("htmx_live.owner", token, algorithm="sha256").hexdigest()[:32] if token else "", user=pk
-    )
-
-
-def keep_owner(request: HttpRequest) -> None:
-    """Put a token into the session of a user who logs in, unless the visitor had one."""
-    session: Any = getattr(request, "session", None)
-    if session is not None and session.get(_SESSION_KEY) is None:
-        session[_SESSION_KEY] = random_id()
-
-
-def session_hash(key: str | None) -> str:
-    """What a stream remembers of the session cookie that opened it."""
-    return salted_hmac("htmx_live.session", key, algorithm="sha256").hexdigest()[:32] if key else ""
-
-
 def sign_reference(page: str) -> str:
     """A short signed name of a page, under which the next GET adopts what that page showed."""
     return f"{REFERENCE}={signing.dumps(page, salt=_REFERENCE_SALT)}"
@@ -108,6 +71,7 @@ def sign_reference(page: str) -> str:
 
 def finish(request: HttpRequest, response: HttpResponseBase) -> None:
     """Put the page's grant into a response that holds something live, and keep shared caches away from it."""
+    send_cookies(request, response)
     page: Page | None = getattr(request, "_htmx_live_page", None)
     is_live = page is not None and page.is_live
     if is_live:
@@ -179,7 +143,7 @@ def _begin(request: HttpRequest) -> Page:
             grant = unsign_page(text, max_age=settings().GRANT_MAX_AGE)
         except GrantError:
             grant = None
-        if grant is not None and opens_page(grant, owner_of(request)):
+        if grant is not None and opens_page(grant, request):
             return Page(request=request, id=grant.page, position=position, is_joined=True)
     before = _referred(request)
     mine = _mine(request, before) if before else []
@@ -198,10 +162,10 @@ def _referred(request: HttpRequest) -> str:
 
 def _mine(request: HttpRequest, page: str) -> list[str]:
     """The instances that a page shows, if all of them are this request's owner's: an address may be passed on."""
-    store, owner = parts().store, owner_of(request)
+    store, owners = parts().store, owners_of(request)
     found = [loaded.record for instance in store.members(page) if (loaded := store.load(instance))]
     own = [record for record in found if not record.shared]
-    return [record.instance for record in found] if own and all(one.owner == owner for one in own) else []
+    return [record.instance for record in found] if own and all(one.owner in owners for one in own) else []
 
 
 def _attributes(page: Page) -> str:

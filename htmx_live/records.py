@@ -9,9 +9,9 @@ __all__ = ["SHARED", "JobRow", "Owner", "Record"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owner:
-    """Who an instance belongs to: ``token`` digests a random value in the session, ``user`` is the pk as text.
+    """Who an instance belongs to: ``token`` digests a random value, see ``owners.py``; ``user`` is the pk as text.
 
-    Both are empty for a visitor without a session.
+    Both are empty for a visitor without a token.
     """
 
     token: str = ""

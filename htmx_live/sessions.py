@@ -20,7 +20,7 @@ from django.utils.module_loading import import_string
 
 from htmx_live.conf import session_cookie_name, session_engine
 from htmx_live.exceptions import StoreUnavailable
-from htmx_live.pages import owner_of, session_hash
+from htmx_live.owners import owner_of, stream_words
 from htmx_live.runtime.parts import parts
 from htmx_live.runtime.surroundings import after_commit
 from htmx_live.transport.channels import user_channel
@@ -29,7 +29,7 @@ __all__ = [
     "SignIn",
     "Visitor",
     "aend_streams",
-    "close_streams_of_session",
+    "close_streams_of_browser",
     "close_streams_of_user",
     "end_streams",
     "request_of",
@@ -114,10 +114,10 @@ def close_streams_of_user(pk: object) -> None:
     after_commit(lambda: _close(user_channel(pk)))
 
 
-def close_streams_of_session(key: str | None) -> None:
-    """End the streams that the session with this key opened, in all processes."""
-    if key:
-        _close(session_hash(key))
+def close_streams_of_browser(request: HttpRequest) -> None:
+    """End the streams that were opened with the cookies of ``request``, in all processes."""
+    for word in stream_words(request):
+        _close(word)
 
 
 def _close(word: str) -> None:

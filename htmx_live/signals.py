@@ -1,6 +1,6 @@
 """Signals of Django: a login makes its session's token; logging in and out and changes of a user end streams.
 
-A login or logout comes with the request's old cookie, by which the streams are known.  What no signal tells (an update
+A login or logout comes with the request's old cookies, by which the streams are known.  What no signal tells (an update
 of many users, a group's permissions) is found by the check that each open stream gets before a heartbeat has passed.
 The deletion of sessions is left to that check on purpose: with a receiver for it, ``clearsessions`` would have to load
 every session that it deletes.
@@ -15,9 +15,8 @@ from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.db.models.signals import m2m_changed, post_delete, post_save
 from django.http import HttpRequest
 
-from htmx_live.conf import session_cookie_name
-from htmx_live.pages import keep_owner
-from htmx_live.sessions import close_streams_of_session, close_streams_of_user
+from htmx_live.owners import keep_owner, leave_visitor
+from htmx_live.sessions import close_streams_of_browser, close_streams_of_user
 
 __all__ = ["connect"]
 
@@ -27,7 +26,7 @@ _RIGHTS = {"password", "is_active", "is_staff", "is_superuser"}  # fields of a u
 def connect() -> None:
     """Listen for as long as the process lives."""
     user_logged_in.connect(_logged_in, dispatch_uid="htmx_live")
-    user_logged_out.connect(_session_ended, dispatch_uid="htmx_live")
+    user_logged_out.connect(_logged_out, dispatch_uid="htmx_live")
     if not apps.is_installed("django.contrib.auth"):
         return
     model = get_user_model()
@@ -40,13 +39,14 @@ def connect() -> None:
 
 def _logged_in(request: HttpRequest | None = None, **kwargs: Any) -> None:
     if request is not None:
+        close_streams_of_browser(request)
         keep_owner(request)
-    _session_ended(request)
 
 
-def _session_ended(request: HttpRequest | None = None, **kwargs: Any) -> None:
+def _logged_out(request: HttpRequest | None = None, **kwargs: Any) -> None:
     if request is not None:
-        close_streams_of_session(request.COOKIES.get(session_cookie_name()))
+        close_streams_of_browser(request)
+        leave_visitor(request)
 
 
 def _user_saved(instance: Any, created: bool, update_fields: Collection[str] | None, **kwargs: Any) -> None:

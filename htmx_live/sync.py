@@ -24,8 +24,9 @@ from htmx_live.exceptions import ArgumentsTooLarge, GrantError, InstanceGone, Ma
 from htmx_live.fragments import Fragment, join, text_target
 from htmx_live.grants import ViewGrant
 from htmx_live.listening import listen_again
+from htmx_live.owners import owner_of
 from htmx_live.ownership import find, is_allowed, view_grant
-from htmx_live.pages import Page, owner_of
+from htmx_live.pages import Page
 from htmx_live.records import Record
 from htmx_live.runtime.channels import shared_channels
 from htmx_live.runtime.dispatch import drain, end
@@ -146,7 +147,7 @@ def _family(record: Record) -> list[Record]:
 
 def _missed(page: Page, number: str) -> Catchup:
     """What a stream would have brought since; asked for as often, and allowed to the same."""
-    if not is_allowed(page.id, owner_of(page.request), page.request):
+    if not is_allowed(page.id, page.request):
         raise PermissionDenied("A view on this page does not let its user in any more.")
     return parts().bus.read(_channels(page), number)
 
@@ -164,12 +165,11 @@ class _Answers:
         self._losses = 0  # of those that were mounted again, those that were in another state before
 
     def add_root(self, text: str, grant: ViewGrant, rev: int, earlier: list[Record]) -> None:
-        owner = owner_of(self._visit.request)
-        record = find(grant, owner)
+        record = find(grant, self._visit.request)
         self._roots.add(f"live-{grant.instance}")
         if record is not None:
             drain(grant.instance)  # pushes have waited for its return
-            record = find(grant, owner)
+            record = find(grant, self._visit.request)
         if record is not None and (self._take_over(record, earlier) or self._is_current(record, rev)):
             return
         turned = mount_again(grant, self._visit, rev=rev).turned
@@ -258,7 +258,7 @@ class _Answers:
 
 def _mine(request: HttpRequest, text: str) -> Record | None:
     try:
-        return find(view_grant(text), owner_of(request))
+        return find(view_grant(text), request)
     except (GrantError, InstanceGone):
         return None  # from before a logout: nothing to take over
 

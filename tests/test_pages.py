@@ -1,11 +1,13 @@
 """Pages: sessions only where they are needed, grants only where something is live, and forms without JavaScript."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from django.core import signing
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.test import AsyncClient, Client
@@ -14,6 +16,7 @@ from django.views.decorators.cache import cache_control
 
 from htmx_live import LiveView, event_handler
 from htmx_live.grants import unsign_page
+from htmx_live.owners import COOKIE_PREFIX
 from htmx_live.pages import page_slot
 from htmx_live.runtime.parts import parts
 from htmx_live.testing.markup import parse
@@ -118,15 +121,62 @@ def field(response: Any, name: str) -> str:
 # Sessions and caches
 
 
-def test_a_view_without_handlers_makes_no_session(client: Client) -> None:
-    response = client.get("/sign/")
-    assert (response.status_code, "sessionid" in client.cookies) == (200, False)
+class Earlier(signing.TimestampSigner):
+    """Signs a visitor's cookie as it was signed some seconds ago."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(salt="htmx_live.visitor")
+        self._seconds = seconds
+
+    def timestamp(self) -> str:
+        return signing.b62_encode(int(time.time() - self._seconds))
+
+
+def owner_cookies(response: Any) -> list[Any]:
+    return [cookie for name, cookie in response.cookies.items() if name.startswith(COOKIE_PREFIX)]
+
+
+def test_a_view_without_handlers_sets_no_cookie(client: Client) -> None:
+    assert (client.get("/sign/").status_code, set(client.cookies) - {"csrftoken"}) == (200, set())
 
 
 @pytest.mark.parametrize("url", ["/counter/1/", "/work/"])
-def test_a_view_that_can_be_used_makes_a_session(client: Client, url: str) -> None:
-    client.get(url)
-    assert "sessionid" in client.cookies
+def test_a_view_that_can_be_used_gives_its_visitor_a_cookie_and_no_session(
+    client: Client, settings: Any, url: str
+) -> None:
+    settings.SESSION_COOKIE_SECURE, settings.SESSION_COOKIE_SAMESITE = True, "Strict"
+    settings.SESSION_COOKIE_DOMAIN, settings.SESSION_COOKIE_PATH = "testserver", "/"
+    [cookie] = owner_cookies(client.get(url))
+    given = [cookie[name] for name in ("httponly", "secure", "samesite", "domain", "path", "max-age")]
+    assert given == [True, True, "Strict", "testserver", "/", settings.SESSION_COOKIE_AGE]
+    assert set(client.cookies) == {"csrftoken", cookie.key}
+    assert owner_cookies(client.get(url)) == []  # it has one
+
+
+@pytest.mark.parametrize("value", ["", "forged", "c" * 32 + ":1xUoiq:" + "s" * 43])
+def test_a_forged_cookie_counts_as_none(client: Client, value: str) -> None:
+    client.cookies[f"{COOKIE_PREFIX}a"] = value
+    assert len(owner_cookies(client.get("/counter/1/"))) == 1
+
+
+def test_an_expired_cookie_counts_as_none(client: Client, settings: Any) -> None:
+    [cookie] = owner_cookies(client.get("/counter/1/"))
+    settings.SESSION_COOKIE_AGE = -1
+    assert [one.key != cookie.key for one in owner_cookies(client.get("/counter/1/"))] == [True]
+
+
+def test_a_cookie_is_renewed_when_half_of_its_age_is_over(client: Client, settings: Any) -> None:
+    [cookie] = owner_cookies(client.get("/counter/1/"))
+    token = cookie.value.partition(":")[0]
+    client.cookies[cookie.key] = Earlier(0.6 * settings.SESSION_COOKIE_AGE).sign(token)
+    [renewed] = owner_cookies(client.get("/counter/1/"))
+    assert (renewed.key, renewed.value.partition(":")[0]) == (cookie.key, token)
+    assert owner_cookies(client.get("/counter/1/")) == []
+
+
+def test_a_cookie_ends_with_the_browser_where_sessions_do(client: Client, settings: Any) -> None:
+    settings.SESSION_EXPIRE_AT_BROWSER_CLOSE = True
+    assert [cookie["max-age"] for cookie in owner_cookies(client.get("/counter/1/"))] == [""]
 
 
 def test_a_page_with_something_live_is_private(client: Client) -> None:

@@ -43,7 +43,7 @@ _ADVICE = {
 def examine_stream(address: Address, *, beats: int) -> Iterator[Finding]:
     """The findings, as they come; it takes about ``beats`` heartbeats."""
     page = random_id()
-    grant = sign_page(PageGrant(page=page, owner=Owner()))  # of nobody, as of a visitor without a session
+    grant = sign_page(PageGrant(page=page, owner=Owner()))  # of nobody, as of a visitor without a token
     headers = {"Accept": "text/event-stream", "X-Live-Page": grant, "Cache-Control": "no-cache"}
     try:
         with OpenStream(address, reverse("htmx_live:stream"), headers) as stream:

@@ -2,7 +2,7 @@
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect, JsonResponse
 
-from htmx_live.pages import owner_of
+from htmx_live.owners import owner_of
 from htmx_live.progress.placing import progress_card, status_url
 from htmx_live.progress.session import ProgressSession
 

@@ -25,9 +25,8 @@ from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from htmx_live.conf import session_cookie_name
 from htmx_live.exceptions import GrantError, StoreUnavailable
-from htmx_live.pages import owner_of, session_hash
+from htmx_live.owners import owner_of, stream_words
 from htmx_live.pool import DaemonPool
 from htmx_live.progress.grants import unsign
 from htmx_live.progress.keeping import keeping
@@ -116,8 +115,8 @@ class ProgressGate:
         self.session, owner = grant.session, owner_of(request)
         return Access(
             page="",
-            owner=owner.key if owner != Owner() else self._grant,  # visitors without a session are not one owner
-            session=session_hash(request.COOKIES.get(session_cookie_name())),
+            owner=owner.key if owner != Owner() else self._grant,  # visitors without a token are not one owner
+            session=next(iter(stream_words(request)), ""),
             channels=(event_channel(grant.session),),
             user=user_channel(owner.user) if owner.user else "",
             sign_in=sign_in_of(request),

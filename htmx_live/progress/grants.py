@@ -6,6 +6,7 @@ other's door.  Everything that is wrong with one, and everything that it names a
 the same ``GrantError``.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,13 +15,13 @@ from django.http import HttpRequest
 
 from htmx_live.conf import settings
 from htmx_live.exceptions import GrantError
-from htmx_live.pages import owner_of
+from htmx_live.owners import owners_of
 from htmx_live.progress.keeping import keeping
 from htmx_live.progress.values import Session
 from htmx_live.records import Owner
 from htmx_live.rendering import current_rendering
 
-__all__ = ["ProgressGrant", "is_owner", "sign_control", "sign_read", "unsign", "viewer_of"]
+__all__ = ["ProgressGrant", "is_owner", "sign_control", "sign_read", "unsign", "viewer_of", "viewers_of"]
 
 _SALT = "htmx_live.progress"
 _READ, _CONTROL = "read", "control"
@@ -52,7 +53,7 @@ def unsign(text: str, request: HttpRequest, *, now: float | None = None) -> Prog
         kind, session, issued, token, user, redirect = signing.Signer(salt=_SALT).unsign_object(text)
     except (signing.BadSignature, ValueError, TypeError, UnicodeError):
         raise GrantError("The grant is missing or its signature is wrong.") from None
-    given_to, asking = Owner(token=token, user=user), owner_of(request)
+    given_to, asking = Owner(token=token, user=user), owners_of(request)
     if (keeping().now() if now is None else now) - issued > settings().GRANT_MAX_AGE:
         raise GrantError("The grant has expired.")
     if given_to != Owner() and not is_owner(given_to, asking):
@@ -60,20 +61,24 @@ def unsign(text: str, request: HttpRequest, *, now: float | None = None) -> Prog
     return ProgressGrant(session=session, may_control=kind == _CONTROL, redirect=redirect)
 
 
-def is_owner(owner: Owner, asking: Owner) -> bool:
-    """Whether who asks is the owner: the same user, or the same visitor, who may have logged in since."""
+def is_owner(owner: Owner, asking: Sequence[Owner]) -> bool:
+    """Whether one of those who ask is the owner: the same user, or the same visitor, who may have logged in since."""
     if owner.user:
-        return owner.user == asking.user
-    return owner.token != "" and owner.token == asking.token
+        return owner.user in {one.user for one in asking}
+    return owner.token != "" and owner.token in {one.token for one in asking}
 
 
 def viewer_of(request: HttpRequest | None) -> Owner:
-    """For whom something is being rendered: a live view's owner, or whose request it is."""
+    """For whom something is being rendered: a live view's owner, or the request's."""
+    return viewers_of(request)[0]
+
+
+def viewers_of(request: HttpRequest | None) -> tuple[Owner, ...]:
+    """``viewer_of()``, and the other owners that the request may act for."""
     around = current_rendering.get()
     if around is not None:
-        owner: Owner = around.live._live.record.owner
-        return owner
-    return Owner() if request is None else owner_of(request)
+        return (around.live._live.record.owner,)
+    return (Owner(),) if request is None else owners_of(request)
 
 
 def _sign(values: list[Any]) -> str:

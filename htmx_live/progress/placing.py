@@ -13,9 +13,9 @@ from django.utils import translation
 from django.utils.safestring import SafeString
 
 from htmx_live.listening import listen
-from htmx_live.pages import owner_of
+from htmx_live.owners import owner_of
 from htmx_live.progress.cards import Card, draw, draw_list
-from htmx_live.progress.grants import is_owner, sign_read, viewer_of
+from htmx_live.progress.grants import is_owner, sign_read, viewer_of, viewers_of
 from htmx_live.progress.keeping import keeping
 from htmx_live.progress.session import ProgressSession
 from htmx_live.progress.showing import list_channel, listed
@@ -79,7 +79,7 @@ def _card(session: Session, tasks: tuple[str, ...], request: HttpRequest | None,
             raise KeyError(f"The session has no task {task!r}. It has: {', '.join(list(session.names)[:20])}.")
     may_cancel = given.pop("may_cancel")
     if session.owner != Owner():
-        may_cancel = is_owner(session.owner, viewer_of(request))
+        may_cancel = is_owner(session.owner, viewers_of(request))
     card = Card(
         tasks=tasks,
         language=translation.get_language() or "",
@@ -98,7 +98,7 @@ def _pattern() -> str:
 
 
 def _lister(request: HttpRequest | None) -> Owner:
-    """Whose list it is.  A visitor with a session may start work later; nobody gets a session for looking at a list."""
+    """Whose list it is.  A visitor with a session may start work later, and gets a token; looking makes no session."""
     session = getattr(request, "session", None)
     if request is not None and current_rendering.get() is None and session is not None and not session.is_empty():
         return owner_of(request, create=True)

@@ -14,7 +14,7 @@ from django.http import HttpRequest
 
 from htmx_live.exceptions import Cancelled
 from htmx_live.grants import random_id
-from htmx_live.pages import owner_of
+from htmx_live.owners import owners_of
 from htmx_live.progress import changes
 from htmx_live.progress.grants import is_owner
 from htmx_live.progress.keeping import apply, create_or_join, keeping
@@ -65,7 +65,7 @@ class ProgressSession:
                 raise ValueError(f"weights[{task!r}] is {weight!r}: expected a number above 0.")
         session = Session(
             id=random_id(),
-            owner=_owner(owner, create=True),
+            owner=_owners(owner, create=True)[0],
             created=keeping().now(),
             names=names,
             weights=given,
@@ -80,7 +80,7 @@ class ProgressSession:
     def get(cls, session_id: str, *, owner: Any = None) -> "ProgressSession | None":
         """The session, None when there is none any more, or when it is not ``owner``'s (a request or a user)."""
         kept = keeping().load(str(session_id))
-        if kept is None or (owner is not None and not is_owner(kept.session.owner, _owner(owner))):
+        if kept is None or (owner is not None and not is_owner(kept.session.owner, _owners(owner))):
             return None
         return cls(kept.session)
 
@@ -281,14 +281,14 @@ class ProgressSession:
         return gauge(self.session.id, task_id)
 
 
-def _owner(given: Any, *, create: bool = False) -> Owner:
-    """The owner that a request or a user stands for."""
+def _owners(given: Any, *, create: bool = False) -> tuple[Owner, ...]:
+    """The owners that a request may act for, or the one that a user is."""
     if given is None:
-        return Owner()
+        return (Owner(),)
     if isinstance(given, Owner):
-        return given
+        return (given,)
     if isinstance(given, HttpRequest):
-        return owner_of(given, create=create)
+        return owners_of(given, create=create)
     if getattr(given, "is_authenticated", False) and given.pk is not None:
-        return Owner(user=str(given.pk))
+        return (Owner(user=str(given.pk)),)
     raise TypeError(f"owner={given!r}: expected a request, or a user who can log in.")

@@ -28,7 +28,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from htmx_live.exceptions import GrantError, StoreUnavailable
-from htmx_live.pages import owner_of
+from htmx_live.owners import owner_of
 from htmx_live.progress.answers import RETRY_AFTER, wants_html
 from htmx_live.progress.events import events, single_event
 from htmx_live.progress.grants import ProgressGrant, unsign

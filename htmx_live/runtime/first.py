@@ -29,7 +29,7 @@ class First:
 def first_turn(record: Record, *, request: HttpRequest | None, page: str, owner: Callable[[bool], Owner]) -> First:
     """Mount and render ``record``, whose rev is that before the first.
 
-    ``owner(create)`` says whose it is; a session is asked for only by a view that can be used.  Raises
+    ``owner(create)`` says whose it is; a token is made only for a view that can be used.  Raises
     ``PermissionDenied`` and whatever the view's code raises.
     """
     turn = Turn(record, request=request, owner=owner)

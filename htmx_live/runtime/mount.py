@@ -1,7 +1,7 @@
 """Mounting: the first turn of an instance, and mounting it again when its record is gone."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -40,11 +40,18 @@ _EPOCHS_KEPT = 8  # of the stores that have lost an instance
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visit:
-    """A user's request as mounting sees it.  ``owner(create)`` says whose it is; with ``create`` a session is made."""
+    """A user's request as mounting sees it.
+
+    ``owners(create)`` are those that it may act for: never none, and the first one owns what is mounted.  With
+    ``create`` a visitor who has no token gets one.
+    """
 
     request: HttpRequest
     page: str
-    owner: Callable[[bool], Owner]
+    owners: Callable[[bool], Sequence[Owner]]
+
+    def owner(self, create: bool) -> Owner:
+        return self.owners(create)[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +77,7 @@ def mount(
 def mount_again(grant: ViewGrant, visit: Visit, *, rev: int) -> Mounted:
     """The instance that ``grant`` names, whose record is gone, under the same id and with the next rev.
 
-    If a record of another session of the user has that id, the instance gets an id of its own.  Two requests may ask
+    If a record of another session or visitor has that id, the instance gets an id of its own.  Two requests may ask
     for it at once: the second finds what the first has made.  Raises ``InstanceExpired`` if the code of the view is
     gone, and ``StoreNotShared`` if the instance lives in the memory of another process.
     """
@@ -84,10 +91,10 @@ def mount_again(grant: ViewGrant, visit: Visit, *, rev: int) -> Mounted:
         raise Busy(f"Instance {grant.instance} was being mounted for more than {settings().BUSY_TIMEOUT} s.")
     try:
         loaded = store.load(grant.instance)
-        before, owner = loaded.record if loaded else None, visit.owner(False)
-        if before is not None and before.owner.token != owner.token:
+        before, owners = loaded.record if loaded else None, visit.owners(False)
+        if before is not None and before.owner.token not in {owner.token for owner in owners}:
             return _in_place_of(grant.instance, _remount(grant, visit, instance=random_id(), rev=rev))
-        if before is not None and before.owner == owner and before.rev > rev:
+        if before is not None and before.owner in owners and before.rev > rev:
             return _present(before)
         parts().bus.end_texts_under(text_target(grant.instance, ""))  # they belong to a state that is gone
         mounted = _remount(grant, visit, instance=grant.instance, rev=rev)
@@ -131,9 +138,10 @@ def _shared(cls: type[Live], visit: Visit, *, kwargs: dict[str, Any], tag: str, 
 
 
 def adopt(instance: str, visit: Visit, *, like: Record) -> Turned | None:
-    """Show an instance of another page load on this page; None unless it is the user's, and the same as ``like``.
+    """Show an instance of another page load on this page; None unless it is the same as ``like``.
 
-    The same means: of the same view, with the same kwargs and key.
+    The same means: of the same user and view, with the same kwargs and key.  The caller has checked that the request
+    may act for its owner, whose token may be another one than that of ``like``.
     """
     loaded = parts().store.load(instance)
     if loaded is None or loaded.record.shared or _identity(loaded.record) != _identity(like):
@@ -177,7 +185,7 @@ def _record(cls: type[Live], visit: Visit, *, kwargs: dict[str, Any], key: str, 
 
 
 def _identity(record: Record) -> tuple[Any, ...]:
-    return record.owner, record.view, record.kwargs, record.key, record.parent
+    return record.owner.user, record.view, record.kwargs, record.key, record.parent
 
 
 def _begin(record: Record, visit: Visit) -> Mounted:

@@ -39,7 +39,7 @@ def element_id(notice: str) -> str:
 
 
 def channels_of(owner: Owner) -> list[str]:
-    """Where notices for ``owner`` are kept and sent; none for somebody without a session."""
+    """Where notices for ``owner`` are kept and sent; none for a visitor without a token."""
     named = [user_channel(owner.user)] if owner.user else []
     return [*named, session_channel(owner.token)] if owner.token else named
 

@@ -94,7 +94,7 @@ class MemoryStore(Holds, Deadlines):
                 return False
             self._remove(record.instance)  # mounted again under its id
             mine = self._owners.setdefault(record.owner.key, OrderedDict())
-            # Visitors without a session are many, and only the cap of all is theirs.
+            # Visitors without a token are many, and only the cap of all is theirs.
             if record.owner != Owner() and len(mine) >= limits.MAX_INSTANCES_PER_OWNER:
                 self._remove(next(iter(mine)))
             if len(self._entries) >= limits.MAX_RECORDS:

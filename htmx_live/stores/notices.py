@@ -1,4 +1,4 @@
-"""Unread notices: what one user, or one visitor's session, has not been shown yet.
+"""Unread notices: what one user, or one visitor, has not been shown yet.
 
 One list for each owner, oldest first.  A notice leaves it when it was seen, when one with the same key is added, when
 the list is full (the oldest goes), and after ``NOTICE_TTL``.  Each method is one step, whoever else calls.

@@ -66,7 +66,7 @@ class RedisStore:
 
     def create(self, record: Record, *, once: bool = False) -> bool:
         self._fetched.pop(record.instance, None)
-        # Visitors without a session are many: their records are bounded by their time alone.
+        # Visitors without a token are many: their records are bounded by their time alone.
         cap = 0 if record.owner == Owner() else settings().MAX_INSTANCES_PER_OWNER
         words: list[Word] = [record.instance, int(once), record.owner.key, cap, random_id(), *encode_record(record)]
         return bool(self._scripts.run("create", *words))

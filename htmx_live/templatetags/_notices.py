@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString, mark_safe
 from htmx_live.exceptions import TurnError
 from htmx_live.listening import listen
 from htmx_live.notices import unread
-from htmx_live.pages import owner_of
+from htmx_live.owners import owner_of
 from htmx_live.rendering import current_rendering
 from htmx_live.runtime.notices import channels_of, element_id
 

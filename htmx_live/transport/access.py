@@ -13,8 +13,8 @@ __all__ = ["Access", "Gate", "Refusal", "Refused", "validity"]
 class Access:
     """One page may listen on ``channels``, its own among them.
 
-    ``owner`` is whose streams are counted together; ``session`` is a hash of the session cookie that came with the
-    request, empty without one: a logout ends the streams with the same hash.  ``user`` is the user's own channel, empty
+    ``owner`` is whose streams are counted together; ``session`` is a hash of the session cookie or of a visitor's
+    token, empty without both: a logout ends the streams with the same hash.  ``user`` is the user's own channel, empty
     for a visitor: ``end_streams()`` ends the streams with the same.  ``sign_in`` is what ``Gate.check`` needs.
     """
 

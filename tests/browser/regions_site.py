@@ -6,7 +6,7 @@ from django.urls import include, path
 from django.utils.safestring import mark_safe
 
 from htmx_live import Topic, notify, send_fragment
-from htmx_live.pages import owner_of
+from htmx_live.owners import owner_of
 from htmx_live.regions import region
 
 PAGE = """{% load htmx_live %}<!doctype html><html><head>{% htmx_live htmx=htmx %}</head><body>

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from htmx_live.owners import COOKIE_PREFIX
 from tests.browser.visitors import connected, visiting
 from tests.faults.cluster import HEARTBEAT, Cluster, cluster
 from tests.faults.followers import following
@@ -130,6 +131,33 @@ def test_after_a_deployment_that_renamed_an_attribute_pages_work_and_keep_what_w
             assert page.get_by_label("Typed").input_value() == "half a sentence"
             page.reload()
             expect(page.locator("#shown")).to_have_text(shown)
+
+
+def test_the_first_pages_of_a_visitor_that_load_at_one_moment_are_all_live(browser: Browser, running: Cluster) -> None:
+    with visiting(browser) as people:
+        context, refused = browser.new_context(), []
+        context.add_init_script("window.ups = 0; addEventListener('live:connected', () => ups++)")
+        context.on("response", lambda answer: refused.append(answer.url) if answer.status >= 400 else None)
+        context.on("console", lambda message: message.type == "error" and people.complaints.append(message.text))
+        context.route("**/favicon.ico", lambda route: route.fulfill(status=204))
+        blank = context.new_page()
+        blank.goto(f"http://127.0.0.1:{running.port}/")
+        pages: list[Page] = []
+        context.on("page", lambda page: pages.append(page))
+        running.proxy.delay = 1.0  # all requests leave before the first answer comes
+        blank.evaluate("() => { for (let n = 0; n < 4; n++) open('/Desk/') }")  # more streams would need HTTP/2
+        while len(pages) < 4 or not all(page.locator("#shown").count() for page in pages):
+            blank.wait_for_timeout(20)
+        running.proxy.delay = 0.0
+        owners = [one["name"] for one in context.cookies() if one["name"].startswith(COOKIE_PREFIX)]  # type: ignore
+        for page in pages:
+            page.wait_for_function("window.ups > 0", timeout=30_000)
+            page.bring_to_front()
+            click(page)
+            expect(page.locator("#shown")).to_contain_text("1 clicks")
+            expect(page.locator(".live-toast")).to_have_count(0)
+            expect(page.locator("body.live-offline")).to_have_count(0)
+        assert (len(owners), refused) == (4, [])
 
 
 def deploy(web: Server, version: str) -> None:

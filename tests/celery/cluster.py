@@ -125,7 +125,7 @@ class Page:
         self.id, self.instance = random_id(), instance
         if instance:
             return
-        visit = Visit(request=self.request, page=self.id, owner=lambda create: Owner(token="t", user=""))
+        visit = Visit(request=self.request, page=self.id, owners=lambda create: [Owner(token="t", user="")])
         self.instance = mount(view, visit, kwargs=kwargs).turned.record.instance
         parts().store.show(self.id, present=600, kept=600)
 

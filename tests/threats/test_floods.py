@@ -4,10 +4,12 @@ import gc
 import tracemalloc
 
 import pytest
+from django.http import HttpResponse
 from django.test import RequestFactory
 
 from htmx_live.embed import embed
 from htmx_live.gate import StreamGate
+from htmx_live.owners import COOKIE_PREFIX, send_cookies
 from htmx_live.pages import page_of
 from htmx_live.records import Owner
 from htmx_live.runtime.parts import parts
@@ -23,16 +25,19 @@ class Browser:
     """Loads pages without the whole of Django in between."""
 
     def __init__(self):
-        self.session = {}
+        self.cookies = {}
 
     def load(self, view):
         request = RequestFactory().get("/")
-        request.session = self.session
-        request.resolver_match = None
-        return embed(view, page_of(request), kwargs={}).view._live.record
+        request.session, request.COOKIES, request.resolver_match = {}, dict(self.cookies), None
+        record = embed(view, page_of(request), kwargs={}).view._live.record
+        response = HttpResponse()
+        send_cookies(request, response)
+        self.cookies.update((name, morsel.value) for name, morsel in response.cookies.items())
+        return record
 
 
-def test_endless_loads_of_one_session_keep_as_many_records_as_the_cap(settings):
+def test_endless_loads_of_one_visitor_keep_as_many_records_as_the_cap(settings):
     settings.HTMX_LIVE = {"MAX_INSTANCES_PER_OWNER": 50}
     browser = Browser()
     first = browser.load(Counter)
@@ -110,3 +115,17 @@ def test_the_streams_of_one_session_are_counted_together():
 
 def test_visitors_without_a_session_are_not_counted_as_one_owner_of_streams():
     assert owner_of_stream(Visitor().open("/board/")) != owner_of_stream(Visitor().open("/board/"))
+
+
+def test_of_many_visitors_cookies_the_first_32_count():
+    visitor, pages = Visitor(), []
+    for number in range(33):
+        visitor.http.cookies.clear()
+        visitor.open()
+        [cookie] = [cookie for name, cookie in visitor.http.cookies.items() if name.startswith(COOKIE_PREFIX)]
+        pages.append((f"{COOKIE_PREFIX}{number:02}", cookie.value, visitor.open()))
+    for name, value, _ in pages:
+        visitor.http.cookies[name] = value
+    del visitor.http.cookies[cookie.key]
+    answers = [page.seen_by(visitor).event("add").status_code for *_, page in pages]
+    assert answers == [200] * 32 + [404]

@@ -6,7 +6,7 @@ from django.http.response import HttpResponseBase
 from django.middleware.csrf import get_token
 from django.urls import include, path, re_path
 
-from htmx_live.pages import owner_of
+from htmx_live.owners import owner_of
 from htmx_live.progress import ProgressSession
 from htmx_live.progress.placing import status_url
 from tests import sample_views
