@@ -1,11 +1,12 @@
-"""Callbacks: how background work is named, so that whoever runs it finds it again.
+"""Callbacks: how background work is named, so that another process can find it.
 
-A callback is a method of the view or a function at module level, and its arguments are what a record could keep: what
-works on this process's threads works in another process.
+A callback is a method of the view or a function at module level, and its arguments are values that a record can keep.
+A callback that works on a thread of this process therefore works in a worker.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction
@@ -59,11 +60,12 @@ def job_start(
 
 def _path(view: object, callback: Callable[..., Any]) -> tuple[str, str]:
     """``method:name`` or ``module:qualified.name`` of a callback, and its plain name."""
-    name = getattr(callback, "__name__", "")
-    if getattr(callback, "__self__", None) is view and getattr(type(view), name, None) is not None:
+    name, owner = getattr(callback, "__name__", ""), getattr(callback, "__self__", None)
+    if owner is view and getattr(type(view), name, None) is not None:
         return f"method:{name}", name
     path = f"{getattr(callback, '__module__', '')}:{getattr(callback, '__qualname__', '')}"
-    if "<" in path or not name or getattr(callback, "__self__", None) is not None:
+    is_bound = owner is not None and not isinstance(owner, ModuleType)  # a function written in C has its module
+    if "<" in path or not name or is_bound:
         raise TurnError(
             f"start_async() got {callback!r}. A background callback is a method of the view or a function at module "
             "level: a lambda or a local function cannot be found by another process. Move it, and pass what it needs "

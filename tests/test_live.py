@@ -1,5 +1,6 @@
 """``Live``: what a view may assign, read and ask for."""
 
+import time
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
@@ -134,9 +135,12 @@ def test_a_method_is_named_by_the_view_and_found_on_another_instance(view: Any) 
     assert find_callback(view, start.callback) == view.helper
 
 
-def test_a_function_is_named_by_its_module(view: Any) -> None:
-    start = job_start(view, shout, kwargs={})
-    assert (start.callback, find_callback(view, start.callback)) == ("tests.working_views:shout", shout)
+@pytest.mark.parametrize(
+    ("function", "path"), [(shout, "tests.working_views:shout"), (time.sleep, "time:sleep")], ids=["Python", "C"]
+)
+def test_a_function_is_named_by_its_module(view: Any, function: Any, path: str) -> None:
+    start = job_start(view, function, kwargs={})
+    assert (start.callback, find_callback(view, start.callback)) == (path, function)
 
 
 @pytest.mark.parametrize("callback", [lambda: None, [].append, "text".upper, 5])
