@@ -99,13 +99,15 @@ class StreamGate:
 
 
 def _may_see(access: Access, visitor: Visitor) -> bool | None:
-    """Whether every view on a page still lets its visitor in; None when that cannot be told now."""
+    """Whether every view on a page still lets its visitor in; None when its database cannot tell now."""
     try:
         store = parts().store
         loaded = [store.load(instance) for instance in store.members(access.page)]
         records = [one.record for one in loaded if one is not None]
         return all(_lets_in(one, visitor) for one in records if one.owner.user in ("", access.sign_in.user))
-    except (StoreUnavailable, DatabaseError):
+    except StoreUnavailable:
+        raise
+    except DatabaseError:
         return None
     except Exception:  # a boundary: has_permission() is the project's code, and other streams wait for their check
         logger.exception("A permission of page %s could not be checked; its stream ends", access.page)

@@ -18,6 +18,7 @@ from django.db import Error as DatabaseError
 from django.db import connections
 
 from htmx_live.exceptions import StoreUnavailable
+from htmx_live.outages import log_unavailable
 from htmx_live.pool import DaemonPool
 from htmx_live.transport.access import validity
 from htmx_live.transport.listener import Listener
@@ -71,13 +72,13 @@ class Checks:
 
     async def _check(self, batch: list[Listener]) -> None:
         try:
-            began, answers = await run_in(_pool, lambda: (self._loop.time(), _answers(batch)))
+            began, (answers, is_late) = await run_in(_pool, lambda: (self._loop.time(), _answers(batch)))
             for listener, may_go_on in zip(batch, answers, strict=True):
                 if may_go_on:
                     listener.have_checked(began)
                 elif may_go_on is False:
                     listener.end(drain=False)
-            self._log(is_late=None in answers)
+            self._log(is_late=is_late)
         finally:
             self._busy.difference_update(batch)
         self._begin(list(self._listeners()))
@@ -90,17 +91,25 @@ class Checks:
         self._is_late = is_late
 
 
-def _answers(batch: list[Listener]) -> list[bool | None]:
-    """For each stream whether it may go on; None where that cannot be told now."""
+def _answers(batch: list[Listener]) -> tuple[list[bool | None], bool]:
+    """For each stream whether it may go on, None where that cannot be told now; and whether a database is to blame.
+
+    While the store is away, its own two lines in the log say so.
+    """
     answers: dict[Listener, bool | None] = {}
+    is_late = False
     for check in dict.fromkeys(listener.check for listener in batch):
         those = [listener for listener in batch if listener.check == check]
+        found: Sequence[bool | None] = [None] * len(those)
         try:
-            found: Sequence[bool | None] = check([listener.access for listener in those])
-        except (StoreUnavailable, DatabaseError):
-            found = [None] * len(those)
+            found = check([listener.access for listener in those])
+            is_late |= None in found
+        except StoreUnavailable as error:
+            log_unavailable(logger, error, "checks of streams", "Open streams could not be checked")
+        except DatabaseError:
+            is_late = True
         except Exception:  # a boundary: what may be wrong with one stream must not keep the others from being checked
             logger.exception("Streams could not be checked and end")
             found = [False] * len(those)
         answers.update(zip(those, found, strict=True))
-    return [answers[listener] for listener in batch]
+    return [answers[listener] for listener in batch], is_late

@@ -20,6 +20,7 @@ def test_an_outage_has_one_line_when_it_begins_and_one_with_counts_when_it_is_ov
     with cluster(tmp_path, webs=1, worker=False) as running:
         asyncio.run(outage(running, pages_of(running, STREAMS)))
         lines = running.webs[0].log.read_text().splitlines()
+    assert len(lines) == 2, lines
     away, back = lines
     assert f"Redis at {running.redis.url} does not answer" in away
     assert f"Redis at {running.redis.url} answers again after " in back
