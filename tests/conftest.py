@@ -1,6 +1,7 @@
 """What every test shares: a Redis, a Chromium, the order of tests, and how long hypothesis may think."""
 
 import shutil
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -16,6 +17,9 @@ FLAGS = [
 
 settings.register_profile("plain", deadline=None)  # a busy machine must not fail a test
 settings.load_profile("plain")
+
+# A shell starts background jobs with SIGINT ignored, and the servers that tests interrupt would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -185,7 +185,7 @@ def test_each_wrong_value_is_reported_with_its_line_and_a_reason(server: Server,
 )  # fmt: skip
 def test_a_file_that_cannot_be_read_says_why_and_imports_nothing(anna: Importer, content: bytes, reason: str) -> None:
     page = anna.bring(content)
-    assert f'<span class="live-progress-message">{reason}</span>' in page
+    assert f'<span class="live-progress-message">{reason}<span class="live-progress-final"></span></span>' in page
     assert "Nothing of orders.csv was imported." in page
     assert 'action="/live/event/upload/"' in page
 
