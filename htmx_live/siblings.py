@@ -139,7 +139,7 @@ else:
 
 def _project() -> str:
     """Return a word for the project: two projects of one user must not find each other's processes."""
-    return salted_hmac("htmx_live.siblings", str(project_setting("BASE_DIR"))).hexdigest()[:16]
+    return salted_hmac("htmx_live.siblings", str(project_setting("BASE_DIR")), algorithm="sha256").hexdigest()[:16]
 
 
 @after_fork
