@@ -249,7 +249,7 @@ def test_a_message_that_is_none_of_ours_is_logged_and_the_next_is_heard(
         client.publish(f"{prefix}bus", nonsense)
     shared.publish([PAGE], "a", "1")
     assert recorder.wait_until(lambda noted: data_of(noted) == ["1"])
-    assert "could not be handed over" in str(log.noted[0])
+    assert any("could not be handed over" in str(line) for line in log.noted)  # threads of other tests log, too
 
 
 def test_a_receiver_that_fails_does_not_end_the_subscription(shared, hearing, log):
