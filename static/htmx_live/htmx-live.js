@@ -509,8 +509,7 @@
       page.heartbeat = message.heartbeat || page.heartbeat;
       clearTimeout(timers.poll);
       later("banner", 50, async () => { // a reset that comes with hello is made good first
-        await state.syncing;
-        if (state.up) heard();
+        if ((await state.syncing) !== false && state.up) heard();
       });
       emit("connected");
     }
@@ -538,11 +537,15 @@
     state.again = !!state.syncing;
     return (state.syncing ||= ask().catch(() => false).then((isAnswered) => {
       if (isAnswered) heard();
-      else if (!state.up) (state.heard = false), missed();
-      else if (!state.isHeard) // the stream does not bring what was missed before
-        later("sync", page.poll * SECOND * (1 + Math.random()), sync);
+      else {
+        clearTimeout(timers.banner); // the hello that it was to confirm came before this
+        if (!state.up) (state.heard = false), missed();
+        else if (!state.isHeard) // the stream does not bring what was missed before
+          later("sync", page.poll * SECOND * (1 + Math.random()), sync);
+      }
       state.syncing = null;
       if (state.again) sync();
+      return isAnswered;
     }));
   }
 

@@ -67,6 +67,18 @@ def test_a_fields_newest_value_is_sent_again_under_its_nonce_when_the_server_ans
     assert (live.server.count("event"), live.page.locator(".live-toast").count()) == (0, 0)
 
 
+def test_the_hello_before_a_lost_value_does_not_count_as_an_answer_to_it(live: LivePage) -> None:
+    live.open(root(FIND), frozen=True)
+    live.server.on["sync"] = lambda exchange: exchange.cut()
+    live.push('{"heartbeat": 15}', "e.1", "hello")
+    live.page.fill("#q", "lopez")
+    live.event().cut()
+    live.server.next("sync")
+    live.page.wait_for_selector("#q:not([aria-busy])")
+    live.page.clock.run_for(200)  # past the moment at which the hello takes the banner away
+    assert live.server.count("event") == 0
+
+
 def test_a_value_that_gets_no_answer_twice_is_the_users_to_send(live: LivePage) -> None:
     live.open(root(FIND))
     live.page.fill("#q", "lopez")
