@@ -1,18 +1,27 @@
 """Sessions and users of streams: who opened one, whether that still holds, and ``end_streams()``.
 
 A stream's request passes through no middleware, so its session and user are read here as the middlewares would.  While
-it is open, ``visitors()`` reads the sessions and the users of many streams with two queries.  What they say about a
-sign-in is compared with what they said when the stream was opened; only where that differs is Django asked again.
+it is open, ``visitors()`` reads the sessions, users and permissions of many streams with five queries.  What they say
+about a sign-in is compared with what they said when the stream was opened; only where that differs is Django asked
+again.
 """
 
 import logging
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
 from asgiref.sync import sync_to_async
-from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user, get_user_model
+from django.contrib.auth import (
+    BACKEND_SESSION_KEY,
+    HASH_SESSION_KEY,
+    SESSION_KEY,
+    get_backends,
+    get_user,
+    get_user_model,
+)
 from django.contrib.sessions.backends.db import SessionStore as DatabaseSession
 from django.http import HttpRequest, parse_cookie
 from django.utils import timezone
@@ -151,8 +160,52 @@ def _users(keys: Iterable[str]) -> dict[str, Any]:
     if not wanted:
         return {}
     model = get_user_model()
-    found = model._default_manager.filter(pk__in=[model._meta.pk.to_python(key) for key in wanted])
+    found = list(model._default_manager.filter(pk__in=[model._meta.pk.to_python(key) for key in wanted]))
+    _read_permissions(found)
     return {model._meta.pk.value_to_string(user): user for user in found}
+
+
+def _read_permissions(users: Sequence[Any]) -> None:
+    """Fill the caches of ``ModelBackend`` for all users with three queries; each ``has_perm()`` would need two.
+
+    Leave them alone where the user model or a backend has permissions of its own.
+    """
+    from django.contrib.auth.models import Permission, PermissionsMixin  # needs the app registry
+
+    model = get_user_model()
+    names = ("content_type__app_label", "codename")
+    if not issubclass(model, PermissionsMixin) or not all(map(_has_plain_permissions, get_backends())):
+        return
+    those = model._default_manager.filter(pk__in=[user.pk for user in users if not user.is_superuser])
+    groups = _collect(those.filter(groups__isnull=False).values_list("pk", "groups"))
+    own = _collect(
+        (user, f"{app}.{name}")
+        for user, app, name in those.filter(user_permissions__isnull=False).values_list(
+            "pk", *(f"user_permissions__{name}" for name in names)
+        )
+    )
+    granted = Permission.objects.order_by().filter(group__in=set().union(*groups.values()))
+    of_group = _collect((group, f"{app}.{name}") for group, app, name in granted.values_list("group", *names))
+    for user in users:
+        if not user.is_superuser:
+            user._user_perm_cache = own[user.pk]
+            user._group_perm_cache = set().union(*(of_group[group] for group in groups[user.pk]))
+
+
+def _collect(pairs: Iterable[tuple[Any, Any]]) -> defaultdict[Any, set[Any]]:
+    found = defaultdict[Any, set[Any]](set)
+    for key, value in pairs:
+        found[key].add(value)
+    return found
+
+
+def _has_plain_permissions(backend: Any) -> bool:
+    from django.contrib.auth.backends import ModelBackend  # needs the app registry
+
+    names = ("_get_permissions", "_get_user_permissions", "_get_group_permissions")
+    return not isinstance(backend, ModelBackend) or all(
+        getattr(type(backend), name) is getattr(ModelBackend, name) for name in names
+    )
 
 
 def _visitor(sign_in: SignIn, session: Session, users: Mapping[str, Any]) -> Visitor | None:

@@ -1,7 +1,10 @@
 """Permissions that are lost after the page was loaded: nothing is done and nothing is shown any more."""
 
 import pytest
-from django.contrib.auth.models import Permission
+from django.contrib.auth.backends import ModelBackend
+from django.contrib.auth.models import Group, Permission
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from htmx_live.gate import StreamGate
 from htmx_live.transport.access import Access, Refusal
@@ -133,3 +136,56 @@ def test_knocking_with_a_key_that_was_replaced_does_not_end_the_session(alice, s
     settings.SECRET_KEY_FALLBACKS, settings.SECRET_KEY = [settings.SECRET_KEY], "a new key"
     knock(page)
     assert page.visitor.http.get("/guarded/").status_code == 200
+
+
+class AllButGroups(ModelBackend):
+    """A project's rule of its own: groups grant nothing."""
+
+    def _get_group_permissions(self, user_obj):
+        return Permission.objects.none()
+
+
+def grant(user, how):
+    """Give ``user`` the permission that the page asks for, by themselves, by a group, by their rank, or not at all."""
+    permission = Permission.objects.get(codename="view_user")
+    if how == "group":
+        group, _ = Group.objects.get_or_create(name="viewers")
+        group.permissions.set([permission])
+        user.groups.add(group)
+    elif how == "rank":
+        user.is_superuser = True
+        user.save()
+    elif how == "own":
+        user.user_permissions.add(permission)
+    return user
+
+
+def streams_of(count, how):
+    """Open pages of ``count`` users, let in once by a permission of their own, which ``how`` then replaces."""
+    accesses = []
+    for number in range(count):
+        user = grant(somebody(f"{how}{number}"), "own")
+        accesses.append(knock(Visitor(user).open("/guarded/")))
+        user.user_permissions.clear()
+        grant(user, how)
+    return accesses
+
+
+def test_permissions_of_all_users_are_read_together():
+    few, many = streams_of(1, "group"), streams_of(12, "own")
+    with CaptureQueriesContext(connection) as for_few:
+        assert StreamGate.check(few) == [True]
+    with CaptureQueriesContext(connection) as for_many:
+        assert StreamGate.check(few + many) == [True] * 13
+    assert len(for_few) == len(for_many) == 5
+
+
+@pytest.mark.parametrize(("how", "answer"), [("own", True), ("group", True), ("rank", True), ("nothing", False)])
+def test_a_stream_goes_on_for_permissions_of_a_user_a_group_and_a_superuser(how, answer):
+    assert StreamGate.check(streams_of(2, how)) == [answer] * 2
+
+
+def test_a_backend_with_rules_of_its_own_decides(settings):
+    accesses = streams_of(1, "group") + streams_of(1, "own")
+    settings.AUTHENTICATION_BACKENDS = [f"{__name__}.AllButGroups"]
+    assert StreamGate.check(accesses) == [False, True]
