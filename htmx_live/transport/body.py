@@ -102,7 +102,7 @@ async def _first(hub: Hub, listener: Listener, presence: Presence, since: str) -
         raise Refused(503 if listener.is_draining else 401) from None
     if not listener.is_checked:
         raise Refused(503)
-    listener.have_read(catchup.epoch, catchup.number)
+    hub.have_read(listener, catchup)
     hello = sse.hello(heartbeat=settings().HEARTBEAT, retry=random.randint(1000, 3000))
     return hello + _encoded(catchup) + sse.beat(catchup.position)
 
@@ -128,7 +128,7 @@ async def _beat(hub: Hub, listener: Listener, presence: Presence) -> bytes:
     if not listener.is_checked:
         listener.have_failed()
         return sse.beat()
-    listener.have_read(catchup.epoch, catchup.number)
+    hub.have_read(listener, catchup)
     return _encoded(catchup) + sse.beat(catchup.position)
 
 

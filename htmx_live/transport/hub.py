@@ -26,7 +26,7 @@ from htmx_live.transport.bus import Bus, bus
 from htmx_live.transport.channels import page_channel
 from htmx_live.transport.checks import Checks
 from htmx_live.transport.listener import Frame, Listener
-from htmx_live.transport.messages import APPEND, Message
+from htmx_live.transport.messages import APPEND, Catchup, Message
 
 __all__ = ["Hub", "current_hub"]
 
@@ -112,8 +112,7 @@ class Hub:
 
     def _join(self, own: str, channels: tuple[str, ...]) -> None:
         for listener in tuple(self._by_channel.get(own, ())):
-            listener.channels = tuple(dict.fromkeys((*listener.channels, *channels)))
-            self._index(listener, channels)
+            self._add(listener, channels)
         self._joins_done += 1
 
     def _close_streams(self, session: str) -> None:
@@ -156,6 +155,17 @@ class Hub:
         self._checks.start()
         return listener
 
+    def have_read(self, listener: Listener, catchup: Catchup) -> None:
+        """Note what a convergence has read.
+
+        A channel that the page joined while nothing was heard is new here, and what it got since the read is not known:
+        the listener hears it from now on, and converges once more.
+        """
+        listener.have_read(catchup.epoch, catchup.number)
+        if unheard := set(catchup.channels).difference(listener.channels):
+            self._add(listener, tuple(unheard))
+            listener.fall_behind()
+
     def leave(self, listener: Listener) -> None:
         """Forget a listener; harmless when that is done."""
         if listener not in self._listeners:
@@ -187,6 +197,10 @@ class Hub:
 
         if self._closing is None:
             self._closing = self.loop.create_task(wait())
+
+    def _add(self, listener: Listener, channels: tuple[str, ...]) -> None:
+        listener.channels = tuple(dict.fromkeys((*listener.channels, *channels)))
+        self._index(listener, channels)
 
     def _index(self, listener: Listener, channels: Iterable[str]) -> None:
         for channel in channels:

@@ -173,9 +173,9 @@ class MemoryBus:
             self._expire()
             number = self._standing(since)
             if number is None or self._has_lost(begins, number):
-                return Catchup(epoch=self.epoch, number=self._number, reset=True)
-            messages = self._newer(begins, number)
-            return Catchup(epoch=self.epoch, number=self._number, messages=tuple(messages))
+                return Catchup(epoch=self.epoch, number=self._number, reset=True, channels=tuple(begins))
+            messages = tuple(self._newer(begins, number))
+            return Catchup(epoch=self.epoch, number=self._number, messages=messages, channels=tuple(begins))
 
     def _standing(self, position: str) -> int | None:
         """The number in a position that we can still serve, or None."""

@@ -31,13 +31,15 @@ class Message:
 class Catchup:
     """What a reader lacks, by rising number, and where it stands after that.
 
-    ``reset`` says that what it missed is not known any more; there are no messages then.
+    ``reset`` says that what it missed is not known any more; there are no messages then.  ``channels`` are those that
+    were read: the reader's, and those that its page has joined.
     """
 
     epoch: str
     number: int
     messages: tuple[Message, ...] = ()
     reset: bool = False
+    channels: tuple[str, ...] = ()
 
     @property
     def position(self) -> str:

@@ -82,12 +82,13 @@ class RedisBus:
 
     def read(self, channels: Iterable[str], since: str) -> Catchup:
         names = checked(channels)
-        epoch, number, is_lost, *found = self._run(scripts.READ, *_place(since), *names)
+        epoch, number, is_lost, read, *found = self._run(scripts.READ, *_place(since), *names)
         if is_lost:
-            return Catchup(epoch=epoch, number=number, reset=True)
+            return Catchup(epoch=epoch, number=number, reset=True, channels=tuple(read))
         rows, texts = found
         known = {target: (generation, text) for target, generation, text in texts}
-        return Catchup(epoch=epoch, number=number, messages=tuple(_message(row, known) for row in rows))
+        messages = tuple(_message(row, known) for row in rows)
+        return Catchup(epoch=epoch, number=number, messages=messages, channels=tuple(read))
 
     def forget(self, channels: Iterable[str]) -> None:
         if names := checked(channels):

@@ -103,7 +103,7 @@ local is_lost = not is_served(at_epoch, at)
 for _, name in ipairs(names) do
   is_lost = is_lost or math.max(at, begins[name]) < floor_of(name)
 end
-if is_lost then return {epoch, number, 1} end
+if is_lost then return {epoch, number, 1, names} end
 local rows, filled, texts = newer(names, begins, at), {}, {}
 for _, row in ipairs(rows) do  -- the texts that stand in the data, as of this moment too
   local slots = #row == 4 and string.match(row[4], '^(.-)\n') or ''
@@ -114,7 +114,7 @@ for _, row in ipairs(rows) do  -- the texts that stand in the data, as of this m
     end
   end
 end
-return {epoch, number, 0, rows, texts}
+return {epoch, number, 0, names, rows, texts}
 """
 )
 

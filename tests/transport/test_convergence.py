@@ -89,7 +89,7 @@ class Scene:
     def read(self, since: str) -> None:
         self.listener.begin_reading()
         catchup = self.bus.read(self.listener.channels, since)
-        self.listener.have_read(catchup.epoch, catchup.number)
+        self.hub.have_read(self.listener, catchup)
         self.page.apply(
             b"".join(
                 encode(message.event, f"{catchup.epoch}.{message.number}", message.data) for message in catchup.messages
@@ -137,6 +137,15 @@ class Scene:
     def do_beat(self) -> None:
         self.read(f"{self.listener.epoch}.{self.listener.number}")
 
+    def do_lose_subscription(self) -> None:
+        """What is published from here on does not reach the hub."""
+        self.bus.unsubscribe(self.hub)
+
+    def do_subscribe(self) -> None:
+        self.bus.unsubscribe(self.hub)
+        self.bus.subscribe(self.hub)
+        self.hub.converge()
+
     def do_join(self) -> None:
         """The page shows the topic from here on; its render of that is as old as the page."""
         if TOPIC not in self.channels:
@@ -168,12 +177,20 @@ def play(bus: Bus, actions: list[str], handed_over: Callable[[], None]) -> None:
                 await asyncio.sleep(0)
             else:
                 scene.play(action)
+        scene.do_subscribe()
+        for _ in range(2):  # the state now, and that the page goes on hearing what comes
+            handed_over()
+            for _ in range(2):
+                await asyncio.sleep(0)
+            scene.do_take()
+            while scene.listener.is_behind:
+                scene.do_beat()
+            scene.do_region()
         handed_over()
         for _ in range(2):
             await asyncio.sleep(0)
+        assert not scene.listener.is_behind
         scene.do_take()
-        if scene.listener.is_behind:
-            scene.do_beat()
         scene.hub.leave(scene.listener)
         bus.unsubscribe(scene.hub)
         return scene
