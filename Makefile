@@ -1,16 +1,19 @@
-# make demo    the demo shop on http://127.0.0.1:8000/   (PORT=9000 make demo: on another port)
-# make demo-cluster   the same demo on Redis, two web processes and two Celery workers
-# make test    everything: style, types, layers, tests in Python and in a browser
-# make lint    style, types and layers alone
-# make script  the small script from the readable one, after a change of it (needs node and npm)
-# make style   the small style sheet from the readable one, after a change of it
-# make bench   the benchmarks, as ratios
-# make soak    a mixed load, and what is left after it (MINUTES=20 STORE=memory or redis)
+# make demo          the demo shop on http://127.0.0.1:8000/   (PORT=9000 make demo: on another port)
+# make demo-cluster  the same demo on Redis, two web processes and two Celery workers
+# make check         style, types, layers, and the tests that start no other process
+# make test          the same, and the tests with servers, workers and a browser
+# make test-all      the same, and real outages and the newest Python
+# make lint          style, types and layers alone
+# make coverage      lines and branches of htmx_live/ that the tests of `make test` reach
+# make script        the small script from the readable one, after a change of it (needs node and npm)
+# make style         the small style sheet from the readable one, after a change of it
+# make bench         the benchmarks, as ratios
+# make soak          a mixed load, and what is left after it (MINUTES=20 STORE=memory or redis)
 
 MAKEFLAGS += --no-print-directory
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-cluster test lint script style bench soak needs newest
+.PHONY: help demo demo-cluster check test test-all rest outages newest lint coverage script style bench soak needs
 
 PORT ?= 8000
 PYTHON ?= $(shell command -v python3 || command -v python)
@@ -38,9 +41,26 @@ demo-cluster: $(VENV)/.cluster
 	@$(BIN)/python demo/manage.py sampledata
 	@PORT=$(PORT) exec $(BIN)/python demo/cluster.py
 
+# Two tests at a time, each in a process with a browser, a Redis, ports and databases of its own; browser tests come last.
+PYTEST := -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+
+check: $(VENV)/.test lint
+	@$(BIN)/python $(PYTEST) -m "not processes and not browser and not faults"
+
 test: $(VENV)/.test needs lint
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python $(PYTEST) -m "not faults"
+
+test-all: test rest
+
+# What test-all has beside test.
+rest: outages
 	@$(if $(NEWEST),$(MAKE) newest,echo "No Python 3.13 here: the second run, with Django 6, is left out.")
+
+outages: $(VENV)/.test needs
+	@$(BIN)/python $(PYTEST) -m faults
+
+coverage: $(VENV)/.test needs
+	@$(BIN)/python $(PYTEST) -m "not faults" --cov=htmx_live --cov-branch --cov-report=term:skip-covered
 
 lint: $(VENV)/.test
 	@$(BIN)/ruff check --quiet .
@@ -69,9 +89,9 @@ STORE ?= memory
 soak: $(VENV)/.test
 	@$(BIN)/python -m tests.soak --minutes $(MINUTES) --store $(STORE)
 
-newest: $(NEWEST_VENV)/.test
+newest: $(NEWEST_VENV)/.test needs
 	@$(NEWEST_VENV)/bin/python -c "import django, sys; print('Once more, Python', sys.version.split()[0], 'and Django', django.__version__)"
-	@$(NEWEST_VENV)/bin/python -m pytest -q -m "not browser and not faults"
+	@$(NEWEST_VENV)/bin/python $(PYTEST) -m "not browser and not faults"
 
 # What the tests run beside Python: a browser, a Redis server, and PostgreSQL and nginx, whose tests are skipped without them.
 needs:

@@ -1,19 +1,24 @@
-"""What every test shares: a Redis, a Chromium, the order of tests, and how long hypothesis may think."""
+"""What every test shares: a Redis, a Chromium, tiers, the order of tests, and how long hypothesis may think."""
 
 import shutil
 import signal
+import sys
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
-from playwright.sync_api import Browser, sync_playwright
 
 from tests.redis_server import RedisServer
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
+SLOW_TIERS = ("processes", "browser", "faults", "benchmark")
 
 settings.register_profile("plain", deadline=None)  # a busy machine must not fail a test
 settings.load_profile("plain")
@@ -22,12 +27,40 @@ settings.load_profile("plain")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+class Tier:
+    """Refuses a process to a test without a mark for it, so that ``make check`` starts none."""
+
+    test: pytest.Item | None = None
+
+    def audit(self, event: str, args: tuple[Any, ...]) -> None:
+        if event in ("subprocess.Popen", "os.fork", "os.posix_spawn") and self.test is not None:
+            name, self.test = self.test.nodeid, None
+            raise AssertionError(f"{name} starts a process, {args[0] if args else event}: mark it processes.")
+
+
+tier = Tier()
+sys.addaudithook(tier.audit)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    tier.test = None if any(map(item.get_closest_marker, SLOW_TIERS)) else item
+    try:
+        return (yield)
+    finally:
+        tier.test = None
+
+
+@pytest.hookimpl(tryfirst=True)  # before the tests are chosen by their marks
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave benchmarks out, unless `-m benchmark` asks for them, and run browser tests last.
 
     Playwright leaves an event loop in the main thread, in which Django refuses the database and async_to_sync.
     """
     items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+    for item in items:
+        if "redis_server" in getattr(item, "fixturenames", ()):
+            item.add_marker("processes")
     if config.option.markexpr == "benchmark":
         return
     left_out = [item for item in items if item.get_closest_marker("benchmark")]
@@ -44,8 +77,10 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
+def browser() -> "Iterator[Browser]":
     """One Chromium for the whole run."""
+    from playwright.sync_api import sync_playwright
+
     with sync_playwright() as playwright:
         chromium = shutil.which("chromium")
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)

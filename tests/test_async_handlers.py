@@ -13,6 +13,8 @@ from tests.celery.cluster import wait_for
 from tests.faults.viewers import Viewer, load_page
 from tests.server import Server
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

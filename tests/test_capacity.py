@@ -154,6 +154,7 @@ def test_a_body_that_comes_slowly_takes_no_place(limits):
     asyncio.run(scenario())
 
 
+@pytest.mark.processes
 def test_a_hundred_clicks_at_once_are_all_answered_on_few_threads(tmp_path):
     """With Django's own thread for each request there were as many threads as clicks."""
     env = {

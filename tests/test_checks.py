@@ -270,6 +270,7 @@ def test_an_asgi_module_without_live_asgi_is_found(settings: Any, tmp_path: Path
     assert checks.check_asgi() == []
 
 
+@pytest.mark.processes
 def test_a_project_without_base_dir_is_told_so_before_django_components_fails() -> None:
     code = """
 import django

@@ -19,6 +19,8 @@ from hypothesis import strategies as st
 
 from tests.server import Server, demo_server
 
+pytestmark = pytest.mark.processes
+
 PAGES = [
     "/", "/login/", "/reports/", "/orders/", "/orders/?page=3", "/orders/?q=zoe", "/orders/new/", "/products/",
     "/dashboard/", "/note/",

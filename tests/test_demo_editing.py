@@ -18,6 +18,8 @@ import pytest
 from tests.server import Server, demo_server
 from tests.test_demo import HANDLER, Links, Visitor
 
+pytestmark = pytest.mark.processes
+
 HANDLERS_OF_REPORTS = [
     re.findall(HANDLER, text)
     for text in Path("demo/reports/views.py").read_text(encoding="utf-8").split("(LiveView):")[1:]

@@ -20,6 +20,8 @@ import pytest
 from tests.server import ROOT, Server, demo_server
 from tests.test_demo import Visitor
 
+pytestmark = pytest.mark.processes
+
 HEADER = "number,placed,email,article,quantity,price"
 NUMBERS = iter(range(500_000, 600_000_000, 100_000))  # the first number of a file, for each file another
 

@@ -13,6 +13,8 @@ from demo.overview.waterfall import Bar, bars_of
 from tests.server import Server, demo_server
 from tests.test_demo import Links, Visitor
 
+pytestmark = pytest.mark.processes
+
 WAYS = ["plain", "async", "lazy", "streamed"]
 PANELS = ["revenue", "sellers", "courier", "rates"]
 METRIC = r'(\w+);dur=([\d.]+);desc="at ([\d.]+) ms"'

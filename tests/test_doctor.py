@@ -95,6 +95,7 @@ def on_redis(tmp_path: Path, settings: Any) -> Iterator[RedisServer]:
 # A site that is well
 
 
+@pytest.mark.processes
 def test_a_site_on_redis_that_is_well_gets_nothing_but_ok(tmp_path: Path, on_redis: RedisServer) -> None:
     with served(tmp_path, REDIS_URL=on_redis.url, HEARTBEAT=0.5) as server:
         lines = doctor(server.url, beats=2)
@@ -104,6 +105,7 @@ def test_a_site_on_redis_that_is_well_gets_nothing_but_ok(tmp_path: Path, on_red
     assert about("Heartbeat", lines)[0].startswith("OK 2 came, at most ")
 
 
+@pytest.mark.processes
 def test_one_process_is_well_and_told_what_it_cannot(tmp_path: Path) -> None:
     with served(tmp_path, HEARTBEAT=0.5) as server:
         lines = doctor(server.url)
@@ -113,6 +115,7 @@ def test_one_process_is_well_and_told_what_it_cannot(tmp_path: Path) -> None:
 # What stands in the way
 
 
+@pytest.mark.processes
 def test_a_proxy_that_buffers_is_found(tmp_path: Path) -> None:
     with served(tmp_path) as server, FaultProxy(server.port) as proxy:
         proxy.buffers = True
@@ -120,6 +123,7 @@ def test_a_proxy_that_buffers_is_found(tmp_path: Path) -> None:
     assert found.startswith("FAIL Nothing came for 1 s: something holds the answer back. → Let the proxy pass")
 
 
+@pytest.mark.processes
 def test_a_proxy_that_cuts_idle_connections_is_found(tmp_path: Path) -> None:
     with served(tmp_path, HEARTBEAT=60.0) as server, FaultProxy(server.port) as proxy:
         proxy.idle_limit = 1.5
@@ -136,12 +140,14 @@ def test_wsgi_is_found() -> None:
     assert lines[-1] == "well"  # it works, slower
 
 
+@pytest.mark.processes
 def test_a_server_without_live_asgi_is_found(tmp_path: Path) -> None:
     with served(tmp_path, app="plain", HEARTBEAT=0.5) as server:
         found = about("Headers", doctor(server.url))
     assert found[0].startswith("WARN The stream seems to have passed through Django's middlewares")
 
 
+@pytest.mark.processes
 def test_processes_that_keep_views_in_their_own_memory_are_found(tmp_path: Path) -> None:
     with served(tmp_path) as one, served(tmp_path) as two, FaultProxy(one.port, two.port) as proxy:
         lines = doctor(proxy.url, beats=0)
@@ -150,6 +156,7 @@ def test_processes_that_keep_views_in_their_own_memory_are_found(tmp_path: Path)
     assert lines[-1].endswith("findings must be put right.")
 
 
+@pytest.mark.processes
 def test_a_site_on_another_redis_is_found(tmp_path: Path, on_redis: RedisServer) -> None:
     with served(tmp_path, REDIS_URL=on_redis.url, REDIS_PREFIX="other:") as server:
         lines = doctor(server.url, beats=0)
@@ -157,6 +164,7 @@ def test_a_site_on_another_redis_is_found(tmp_path: Path, on_redis: RedisServer)
     assert about("Message", lines)[0].startswith("FAIL One from this process did not arrive.")
 
 
+@pytest.mark.processes
 def test_a_server_with_another_secret_key_is_found(tmp_path: Path, settings: Any) -> None:
     settings.SECRET_KEY = "another one"
     with served(tmp_path) as server:
@@ -224,18 +232,21 @@ def test_clicks_that_do_not_pass_are_found(said: str, found: str) -> None:
     assert f"{finding.level} {finding.text}"[: len(found)] == found
 
 
+@pytest.mark.processes
 def test_clicks_at_an_address_that_django_does_not_take_for_its_own_are_found(tmp_path: Path) -> None:
     with served(tmp_path) as server, _renaming(server.port) as url:
         finding = examine_clicks(Address(url=url))
     assert finding.text.startswith(f"A POST with the origin {url} is refused")
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(("offered", "level"), [("h2", "h2"), ("http/1.1", "http/1.1")])
 def test_the_protocol_that_browsers_would_get_is_known(tmp_path: Path, offered: str, level: str) -> None:
     with _tls_server(tmp_path, offered) as url:
         assert chosen_protocol(Address(url=url, is_verified=False)) == level
 
 
+@pytest.mark.processes
 def test_a_certificate_that_nobody_knows_is_refused(tmp_path: Path) -> None:
     with _tls_server(tmp_path, "h2") as url, pytest.raises(ssl.SSLCertVerificationError):
         chosen_protocol(Address(url=url))
@@ -244,6 +255,7 @@ def test_a_certificate_that_nobody_knows_is_refused(tmp_path: Path) -> None:
 # Redis and workers
 
 
+@pytest.mark.processes
 def test_a_redis_that_is_away_is_found_and_what_it_does_to_the_site(tmp_path: Path, on_redis: RedisServer) -> None:
     with served(tmp_path, REDIS_URL=on_redis.url) as server:
         on_redis.stop()
@@ -298,11 +310,13 @@ def celery_app(on_redis: RedisServer, settings: Any) -> Iterator[Celery]:
     celery_state._set_current_app(before)
 
 
+@pytest.mark.processes
 def test_no_worker_is_found(celery_app: Celery) -> None:
     [found] = about("Jobs", doctor())
     assert found.startswith("FAIL No Celery worker answered within 2 s: jobs wait, and their pages say so. → Start one")
 
 
+@pytest.mark.processes
 def test_a_broker_that_is_away_is_found(celery_app: Celery) -> None:
     celery_app.conf.broker_url = NOWHERE
     [found] = about("Jobs", doctor())

@@ -46,6 +46,7 @@ def test_it_only_reads(client: Client) -> None:
     assert [client.head(URL).status_code, client.post(URL).status_code] == [200, 405]
 
 
+@pytest.mark.processes
 def test_two_processes_on_one_redis_tell_the_same_epoch(client: Client, own_redis: RedisServer) -> None:
     first = client.get(URL).json()["epoch"]
     other = RedisConnection(own_redis.url, prefix="health:")
@@ -54,6 +55,7 @@ def test_two_processes_on_one_redis_tell_the_same_epoch(client: Client, own_redi
     other.close()
 
 
+@pytest.mark.processes
 def test_without_its_redis_it_is_503_and_well_again_when_that_is_back(client: Client, own_redis: RedisServer) -> None:
     assert client.get(URL).status_code == 200
     own_redis.stop()
@@ -63,12 +65,14 @@ def test_without_its_redis_it_is_503_and_well_again_when_that_is_back(client: Cl
     assert client.get(URL).status_code == 200
 
 
+@pytest.mark.processes
 def test_a_redis_that_hangs_is_503(client: Client, own_redis: RedisServer) -> None:
     assert client.get(URL).status_code == 200
     own_redis.freeze()
     assert client.get(URL).json() == AWAY
 
 
+@pytest.mark.processes
 def test_a_full_redis_is_503_though_it_answers(client: Client, own_redis: RedisServer) -> None:
     assert client.get(URL).status_code == 200
     with own_redis.client() as admin:

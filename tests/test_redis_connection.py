@@ -19,6 +19,8 @@ from htmx_live.redis_connection import PAUSE, REFUSAL_PAUSE, RedisConnection, Sc
 from htmx_live.testing import ManualClock
 from tests.redis_server import RedisServer
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture
 def clock() -> ManualClock:

@@ -21,6 +21,7 @@ def test_the_small_script_is_made_of_the_readable_one() -> None:
     assert SMALL.read_text().startswith(f"/*{digest}*/"), "Run `make script` after a change of htmx-live.js."
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("script", [READABLE, SMALL], ids=lambda path: path.name)
 def test_the_script_parses(script: Path) -> None:
     node = shutil.which("node")

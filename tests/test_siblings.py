@@ -13,6 +13,8 @@ import pytest
 from htmx_live import siblings
 from tests.server import ROOT
 
+pytestmark = pytest.mark.processes
+
 Start = Callable[..., "subprocess.Popen[str]"]
 
 PROCESS = """

@@ -206,6 +206,7 @@ def test_a_store_that_is_away_says_nothing_about_a_cancel(page: LiveClient) -> N
 # Forked processes
 
 
+@pytest.mark.processes
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is nothing to fork")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_process_builds_its_own_parts() -> None:

@@ -22,6 +22,8 @@ from tests.docs.visiting import Visit
 from tests.redis_server import RedisServer
 from tests.server import PATIENCE
 
+pytestmark = pytest.mark.processes
+
 GUIDES = ["docs/celery.md", "docs/dashboard.md", "docs/llm.md", "docs/shared-editor.md"]
 
 

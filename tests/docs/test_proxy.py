@@ -13,6 +13,8 @@ from tests.server import ROOT, free_port
 from tests.threats.test_streams import serve
 from tests.threats.wire import Browser
 
+pytestmark = pytest.mark.processes
+
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 LIMIT = 3
 

@@ -10,6 +10,8 @@ from tests.docs.projects import DevelopmentServer, Project
 from tests.docs.visiting import Visit
 from tests.server import Server
 
+pytestmark = pytest.mark.processes
+
 
 def serve(project: Project) -> Server:
     project.run("python manage.py check --fail-level WARNING")

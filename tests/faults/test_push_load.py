@@ -16,6 +16,8 @@ import pytest
 from tests.faults.viewers import PATIENCE, Viewer, ask, load_page, push
 from tests.server import Server
 
+pytestmark = pytest.mark.processes
+
 LOG, SHARED_LOG, LARGE, TICKS = (f"tests.push_site.{name}" for name in ("Log", "SharedLog", "Large", "Ticks"))
 
 

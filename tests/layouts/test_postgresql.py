@@ -18,6 +18,8 @@ import pytest
 from tests.layouts.test_server import fetch
 from tests.server import Server
 
+pytestmark = pytest.mark.processes
+
 psycopg = pytest.importorskip("psycopg", reason="psycopg is not installed")
 
 PATIENCE = 20.0  # seconds

@@ -10,6 +10,8 @@ import pytest
 
 from tests.server import Server
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:

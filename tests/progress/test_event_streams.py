@@ -18,6 +18,8 @@ from tests.threats.test_streams import serve
 from tests.threats.wire import Browser
 from tests.transport.client import Event, RawStream
 
+pytestmark = pytest.mark.processes
+
 PATIENCE = 60.0  # seconds until a stream that does not end fails the test
 
 

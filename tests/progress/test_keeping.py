@@ -22,7 +22,7 @@ from tests.redis_server import RedisServer
 OWNER = Owner(token="t", user="7")
 
 
-@pytest.fixture(params=["memory", "redis", "cache"])
+@pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.processes), "cache"])
 def place(request: pytest.FixtureRequest, settings: Any) -> Iterator[Keeping]:
     if request.param == "memory":
         made: Keeping = MemoryKeeping()

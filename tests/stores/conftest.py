@@ -44,7 +44,7 @@ def redis_store(connection: RedisConnection, clock: ManualClock) -> Iterator[Red
     store.close()
 
 
-@pytest.fixture(params=sorted(STORES))
+@pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.processes)])
 def store(request: pytest.FixtureRequest, clock: ManualClock) -> Iterator[Any]:
     store = STORES[request.param](clock, request.getfixturevalue)
     yield store

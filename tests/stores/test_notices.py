@@ -26,7 +26,7 @@ def clock() -> ManualClock:
     return ManualClock()
 
 
-@pytest.fixture(params=["memory", "redis"])
+@pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.processes)])
 def place(request: pytest.FixtureRequest, clock: ManualClock) -> Iterator[Notices]:
     if request.param == "memory":
         yield MemoryNotices(clock=clock)

@@ -15,6 +15,8 @@ from htmx_live.transport.redis import RedisBus
 from tests.redis_server import RedisServer
 from tests.stores.test_contract import ADA, record, turn
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture
 def own_server(tmp_path: Path) -> Iterator[RedisServer]:

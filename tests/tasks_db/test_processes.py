@@ -11,6 +11,8 @@ import pytest
 
 from tests.server import ROOT
 
+pytestmark = pytest.mark.processes
+
 PREPARE = "import django; django.setup(); from htmx_live.progress import ProgressSession\n"
 SCRIPT = """
 session = ProgressSession.create({"a": "Import"}, key="import")

@@ -14,6 +14,8 @@ from tests.threats.test_streams import LOST, manage, serve, until_settled
 from tests.threats.wire import Browser
 from tests.transport.client import RawStream
 
+pytestmark = pytest.mark.processes
+
 PATIENCE = 90.0
 ALICE = "from django.contrib.auth import get_user_model as model; alice = model().objects.get(username='alice');"
 UNTOLD = {  # no signal says it

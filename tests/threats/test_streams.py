@@ -12,6 +12,8 @@ import pytest
 from tests.server import ROOT, Server
 from tests.threats.wire import Browser
 
+pytestmark = pytest.mark.processes
+
 PEOPLE = (
     "from django.contrib.auth import get_user_model as model; from django.contrib.auth.models import Permission;"
     "alice, bob = (model().objects.create_user(name) for name in ('alice', 'bob'));"

@@ -1,6 +1,6 @@
 """Buses for the contract suite: every implementation runs every test of it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
@@ -25,15 +25,11 @@ def connection(redis_server: RedisServer) -> Iterator[RedisConnection]:
     connection.close()
 
 
-BUSES: dict[str, Callable[[ManualClock, RedisConnection], Bus]] = {
-    "memory": lambda clock, connection: MemoryBus(clock=clock),
-    "redis": lambda clock, connection: RedisBus(connection, clock=clock),
-}
-
-
-@pytest.fixture(params=sorted(BUSES))
-def bus(request: pytest.FixtureRequest, clock: ManualClock, connection: RedisConnection) -> Bus:
-    return BUSES[request.param](clock, connection)
+@pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.processes)])
+def bus(request: pytest.FixtureRequest, clock: ManualClock) -> Bus:
+    if request.param == "memory":
+        return MemoryBus(clock=clock)
+    return RedisBus(request.getfixturevalue("connection"), clock=clock)
 
 
 @pytest.fixture

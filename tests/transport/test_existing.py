@@ -27,6 +27,8 @@ from tests.transport.client import RawStream
 from tests.transport.existing_live import SECRET
 from tests.transport.existing_settings import SECRET_KEY
 
+pytestmark = pytest.mark.processes
+
 SITE = "tests.transport.existing"
 STORED = {"EVENTSTREAM_STORAGE_CLASS": "django_eventstream.storage.DjangoModelStorage"}
 PERMISSIVE = {"EVENTSTREAM_CHANNELMANAGER_CLASS": f"{SITE}.Permissive"}

@@ -8,9 +8,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.redis_server import RedisServer
 from tests.server import Server
 from tests.transport.client import Connections
+
+pytestmark = pytest.mark.processes
 
 Scenario = Callable[[Connections, Connections], Awaitable[None]]
 

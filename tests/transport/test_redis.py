@@ -16,6 +16,8 @@ from tests.redis_server import RedisServer
 from tests.transport.processes import in_another_process
 from tests.transport.recorder import Recorder, data_of, settle
 
+pytestmark = pytest.mark.processes
+
 PAGE, TOPIC = "page:a", "topic:t"
 
 

@@ -14,6 +14,8 @@ import pytest
 from tests.server import Server
 from tests.transport.client import Connections
 
+pytestmark = pytest.mark.processes
+
 Scenario = Callable[[Connections, Server], Awaitable[None]]
 
 

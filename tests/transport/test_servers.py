@@ -13,6 +13,8 @@ from tests.threats.test_streams import environment, manage
 from tests.threats.wire import Browser
 from tests.transport.client import RawStream
 
+pytestmark = pytest.mark.processes
+
 PATIENCE = 20.0  # seconds: far more than a server that does not wait for streams takes
 # Seconds that a server gives open responses: one that still waits for a stream fails the test.
 GRACE = "60"
