@@ -1,5 +1,6 @@
 """What every test shares: a Redis, a Chromium, tiers, the order of tests, and how long hypothesis may think."""
 
+import os
 import shutil
 import signal
 import sys
@@ -22,6 +23,10 @@ SLOW_TIERS = ("processes", "browser", "faults", "benchmark")
 
 settings.register_profile("plain", deadline=None)  # a busy machine must not fail a test
 settings.load_profile("plain")
+
+# The servers that tests start compile the project's modules once, not each time, whatever the shell's environment says.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # A shell starts background jobs with SIGINT ignored, and the servers that tests interrupt would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
