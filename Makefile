@@ -1,8 +1,8 @@
 # make demo          the demo shop on http://127.0.0.1:8000/   (PORT=9000 make demo: on another port)
 # make demo-cluster  the same demo on Redis, two web processes and two Celery workers
 # make check         style, types, layers, and the tests that start no other process
-# make test          the same, and the tests with servers, workers and a browser
-# make test-all      the same, and real outages and the newest Python
+# make test          the same, and the tests with servers, workers and a browser (DJANGO="django~=6.0.0": with this one)
+# make test-all      the same, and real outages, and the wheel with the newest and the lowest dependencies
 # make lint          style, types and layers alone
 # make coverage      lines and branches of htmx_live/ that the tests of `make test` reach
 # make script        the small script from the readable one, after a change of it (needs node and npm)
@@ -13,7 +13,7 @@
 MAKEFLAGS += --no-print-directory
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-cluster check test test-all rest outages newest lint coverage script style bench soak needs
+.PHONY: help demo demo-cluster check test test-all rest outages package newest lowest lint coverage script style bench soak needs
 
 PORT ?= 8000
 PYTHON ?= $(shell command -v python3 || command -v python)
@@ -21,10 +21,12 @@ VENV := $(or $(VIRTUAL_ENV),.venv)
 BIN := $(VENV)/bin
 PIP := -m pip install --quiet --disable-pip-version-check --root-user-action=ignore
 
-# The newest Python and Django that we support run the tests a second time, where such a Python is found.
-NEWEST := $(shell for python in $$(command -v python3.13) $(wildcard $(HOME)/.pyenv/versions/3.13*/bin/python); do \
-	"$$python" -c "import sys; sys.exit(sys.version_info[:2] != (3, 13))" 2>/dev/null && echo "$$python" && break; done)
+DJANGO ?= django
+NEWEST := 3.13
+NEWEST_PYTHON = $(shell for python in $$(command -v python$(NEWEST)) $(wildcard $(HOME)/.pyenv/versions/$(NEWEST)*/bin/python); do \
+	"$$python" -c "import sys; sys.exit('%d.%d' % sys.version_info[:2] != '$(NEWEST)')" 2>/dev/null && echo "$$python" && break; done)
 NEWEST_VENV := .venv-newest
+LOWEST_VENV := .venv-lowest
 
 help:
 	@sed -n '/^# make/s/^# //p' Makefile
@@ -53,8 +55,8 @@ test: $(VENV)/.test needs lint
 test-all: test rest
 
 # What test-all has beside test.
-rest: outages
-	@$(if $(NEWEST),$(MAKE) newest,echo "No Python 3.13 here: the second run, with Django 6, is left out.")
+rest: outages package newest lowest
+	@$(MAKE) soak MINUTES=1 STORE=memory & $(MAKE) soak MINUTES=1 STORE=redis && wait $$!
 
 outages: $(VENV)/.test needs
 	@$(BIN)/python $(PYTEST) -m faults
@@ -89,23 +91,28 @@ STORE ?= memory
 soak: $(VENV)/.test
 	@$(BIN)/python -m tests.soak --minutes $(MINUTES) --store $(STORE)
 
-newest: $(NEWEST_VENV)/.test needs
-	@$(NEWEST_VENV)/bin/python -c "import django, sys; print('Once more, Python', sys.version.split()[0], 'and Django', django.__version__)"
-	@$(NEWEST_VENV)/bin/python $(PYTEST) -m "not browser and not faults"
+# The wheel: in a project of its own, with the newest Python and dependencies that we support, and with the lowest.
+package: $(VENV)/.test
+	@.ci/wheel
 
-# What the tests run beside Python: a browser, a Redis server, and PostgreSQL and nginx, whose tests are skipped without them.
+newest: $(NEWEST_VENV)/.test $(VENV)/.test needs
+	@.ci/wheel $(NEWEST_VENV) $(PYTEST) -m "not browser and not faults"
+
+lowest: $(LOWEST_VENV)/.test $(VENV)/.test needs
+	@.ci/wheel $(LOWEST_VENV) $(PYTEST) -m "not browser and not faults"
+
+# What the tests run beside Python.  Debian's packages are named as their commands are, but for PostgreSQL and nginx.
 needs:
-	@missing=""; optional=""; \
-	command -v chromium >/dev/null || missing="$$missing chromium"; \
-	command -v redis-server >/dev/null || missing="$$missing redis-server"; \
-	command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || optional=" postgresql"; \
-	[ -x /usr/sbin/nginx ] || command -v nginx >/dev/null || optional="$$optional nginx-light"; \
-	[ -z "$$missing$$optional" ] && exit 0; \
+	@missing=""; \
+	for program in chromium redis-server nodejs npm; do command -v $$program >/dev/null || missing="$$missing $$program"; done; \
+	command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$$missing postgresql"; \
+	[ -x /usr/sbin/nginx ] || command -v nginx >/dev/null || missing="$$missing nginx-light"; \
+	[ -z "$$missing" ] && exit 0; \
 	if [ "$$(id -u)" = 0 ] && [ -f /etc/debian_version ]; then \
-		echo "Installing$$missing$$optional"; export DEBIAN_FRONTEND=noninteractive; \
-		apt-get update -qq && apt-get install -y -qq $$missing$$optional >/dev/null; \
-	elif [ -n "$$missing" ]; then \
-		echo "The tests need$$missing on the PATH. On Debian or Ubuntu: sudo apt-get install$$missing"; exit 1; \
+		echo "Installing$$missing"; export DEBIAN_FRONTEND=noninteractive; \
+		apt-get update -qq && apt-get install -y -qq $$missing >/dev/null; \
+	else \
+		echo "The tests need$$missing. On Debian or Ubuntu: sudo apt-get install$$missing"; exit 1; \
 	fi
 
 # Environments.  A stamp file tells that one has what pyproject.toml asks for.
@@ -122,14 +129,22 @@ $(VENV)/.cluster: $(VENV)/.demo
 $(VENV)/.test: pyproject.toml | $(BIN)/python
 	@echo "Installing the tests' packages into $(VENV)"
 	@$(BIN)/python $(PIP) --upgrade "pip>=25.1"
-	@$(BIN)/python $(PIP) --editable ".[redis,celery]" --group demo --group test
+	@$(BIN)/python $(PIP) --editable ".[redis,celery]" "$(DJANGO)" --group demo --group test
 	@touch $@ $(VENV)/.demo $(VENV)/.cluster
 
 $(NEWEST_VENV)/.test: pyproject.toml
+	@test -n "$(NEWEST_PYTHON)" || { echo "This needs Python $(NEWEST), as python$(NEWEST) on the PATH or from pyenv."; exit 1; }
 	@echo "Installing the tests' packages into $(NEWEST_VENV)"
-	@$(NEWEST) -m venv $(NEWEST_VENV)
+	@$(NEWEST_PYTHON) -m venv $(NEWEST_VENV)
 	@$(NEWEST_VENV)/bin/python $(PIP) --upgrade "pip>=25.1"
-	@$(NEWEST_VENV)/bin/python $(PIP) --editable ".[redis,celery]" "django>=6" --group demo --group test
+	@$(NEWEST_VENV)/bin/python $(PIP) --upgrade --upgrade-strategy eager ".[redis,celery]" --group demo --group test
+	@touch $@
+
+$(LOWEST_VENV)/.test: pyproject.toml
+	@echo "Installing the tests' packages into $(LOWEST_VENV)"
+	@$(PYTHON) -m venv $(LOWEST_VENV)
+	@$(LOWEST_VENV)/bin/python $(PIP) --upgrade "pip>=25.1"
+	@$(LOWEST_VENV)/bin/python $(PIP) ".[redis,celery]" --group demo --group test --constraint <(python3 .ci/lowest.py)
 	@touch $@
 
 $(BIN)/python:
