@@ -8,12 +8,13 @@
 # make script        the small script from the readable one, after a change of it (needs node and npm)
 # make style         the small style sheet from the readable one, after a change of it
 # make bench         the benchmarks, as ratios
+# make mutate        changes of single expressions that tests miss (MODULE="htmx_live/state.py …", SAMPLE=300, SEED=1, TESTS=tests)
 # make soak          a mixed load, and what is left after it (MINUTES=20 STORE=memory or redis)
 
 MAKEFLAGS += --no-print-directory
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-cluster check test test-all rest outages package newest lowest lint coverage script style bench soak needs
+.PHONY: help demo demo-cluster check test test-all rest outages package newest lowest lint coverage script style bench mutate soak needs
 
 PORT ?= 8000
 PYTHON ?= $(shell command -v python3 || command -v python)
@@ -85,6 +86,12 @@ style:
 
 bench: $(VENV)/.test needs
 	@$(BIN)/python -m pytest -q -s -m benchmark -p no:randomly
+
+SAMPLE ?= 300
+SEED ?= 1
+TESTS ?= tests
+mutate: $(VENV)/.test
+	@nice -n 15 $(BIN)/python -m tests.mutation $(MODULE) --sample $(SAMPLE) --seed $(SEED) --tests $(TESTS)
 
 MINUTES ?= 20
 STORE ?= memory
