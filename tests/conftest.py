@@ -5,15 +5,15 @@ import shutil
 import signal
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import settings
-
-from tests.redis_server import RedisServer
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
+
+    from tests.redis_server import RedisServer
 
 FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -21,10 +21,7 @@ FLAGS = [
 ]  # fmt: skip
 SLOW_TIERS = ("processes", "browser", "faults", "benchmark")
 
-settings.register_profile("plain", deadline=None)  # a busy machine must not fail a test
-settings.load_profile("plain")
-
-# The servers that tests start compile the project's modules once, not each time, whatever the shell's environment says.
+# The tests and the servers that they start compile modules once, not each time, whatever the shell's environment says.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
@@ -45,6 +42,16 @@ class Tier:
 
 tier = Tier()
 sys.addaudithook(tier.audit)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pycollect_makemodule(module_path: Path) -> None:
+    """Import hypothesis, which takes long, only for modules that use it."""
+    if "hypothesis" in module_path.read_text():
+        from hypothesis import settings
+
+        settings.register_profile("plain", deadline=None)  # a busy machine must not fail a test
+        settings.load_profile("plain")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -75,8 +82,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[RedisServer]":
     """One Redis for the whole run.  A test that stops, freezes or empties it starts one of its own instead."""
+    from tests.redis_server import RedisServer
+
     with RedisServer(tmp_path_factory.mktemp("redis")) as server:
         yield server
 
