@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from django.utils.translation.template import templatize
@@ -17,6 +18,7 @@ _FUNCTIONS = {"gettext", "gettext_lazy", "ngettext", "ngettext_lazy"}
 _ENTRY = re.compile(r'^(msgid|msgid_plural|msgstr(?:\[\d\])?) (".*"(?:\n".*")*)$', re.MULTILINE)
 
 
+@cache
 def entries(language: str) -> dict[tuple[str, ...], tuple[str, ...]]:
     """The catalog's texts by what the sources say: one each, or two where there is a plural."""
     source = (LOCALE / language / "LC_MESSAGES" / "django.po").read_text()
@@ -29,6 +31,7 @@ def entries(language: str) -> dict[tuple[str, ...], tuple[str, ...]]:
     return found
 
 
+@cache
 def texts_of_sources() -> set[tuple[str, ...]]:
     """Every text that is translated, in Python and in templates."""
     found = set()

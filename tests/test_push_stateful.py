@@ -252,7 +252,7 @@ class SharedPushes(Pushes):
     view = SharedPad
 
 
-bounds = hypothesis_settings(max_examples=25, stateful_step_count=30, deadline=None)
+bounds = hypothesis_settings(max_examples=12, stateful_step_count=30, deadline=None)
 Pushes.TestCase.settings = bounds
 SharedPushes.TestCase.settings = bounds
 TestPushes = Pushes.TestCase

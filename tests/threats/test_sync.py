@@ -80,10 +80,14 @@ questions = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.fixture
+def page(stage):
+    return Visitor().open("/guestbook/?text=kept")
+
+
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(question=questions | json_values)
-def test_any_question_is_answered_and_changes_no_state(question):
-    page = Visitor().open("/guestbook/?text=kept")
+def test_any_question_is_answered_and_changes_no_state(page, question):
     state = record_of(page).state
     body = json.dumps(question).replace("MINE", page.live).replace("STREAM", f"live-{page.instance}-s-log")
     answer = page.sync(body.encode())
