@@ -23,7 +23,7 @@ LIMIT = 3
 def port(tmp_path: Path) -> Iterator[int]:
     """Of an nginx in front of a site; without TLS, and with a lower limit."""
     if NGINX is None:
-        pytest.skip("nginx is not installed")
+        pytest.fail("Install nginx (on Debian or Ubuntu: nginx-light).")
     guide = (ROOT / "docs" / "deployment.md").read_text()
     [found] = re.findall(r"```nginx\n(.*?)```", guide, re.DOTALL)
     here = free_port()

@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from tests.layouts.test_server import fetch
 from tests.server import Server
 
 pytestmark = pytest.mark.processes
-
-psycopg = pytest.importorskip("psycopg", reason="psycopg is not installed")
 
 PATIENCE = 20.0  # seconds
 SITE = "application_name = 'layouts'"
@@ -60,7 +59,7 @@ class Database:
 def database() -> Iterator[Database]:
     missing = [name for name in ("initdb", "postgres") if program(name) is None]
     if missing:
-        pytest.skip(f"PostgreSQL is not installed: {' and '.join(missing)} cannot be found")
+        pytest.fail(f"Install PostgreSQL (on Debian or Ubuntu: postgresql): {' and '.join(missing)} cannot be found.")
     with tempfile.TemporaryDirectory() as folder:
         # It refuses to run as root; nobody will do.
         user = {"user": "nobody"} if os.getuid() == 0 else {}

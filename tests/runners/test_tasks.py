@@ -3,22 +3,16 @@
 from collections.abc import Callable
 from typing import Any
 
-import django
 import pytest
+from django.tasks import default_task_backend
 
 from htmx_live.exceptions import RunnerUnavailable
 from htmx_live.runners.base import Job
+from htmx_live.runners.tasks import TasksRunner, perform_job
 from htmx_live.runtime.jobs import perform
 from htmx_live.runtime.parts import override, parts
 from htmx_live.testing import LiveClient
 from tests.working_views import Work
-
-if django.VERSION < (6,):
-    pytest.skip("django.tasks came with Django 6", allow_module_level=True)
-
-from django.tasks import default_task_backend
-
-from htmx_live.runners.tasks import TasksRunner, perform_job
 
 
 @pytest.fixture(autouse=True)
