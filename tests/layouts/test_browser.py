@@ -1,37 +1,25 @@
 """Lazy and streamed panels in Chromium, under a strict content security policy, with htmx 2 and htmx 4."""
 
-import shutil
 import urllib.request
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from tests.server import Server
 
 pytestmark = pytest.mark.browser
 
-FLAGS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
-
 Script = Callable[[Page], Any]
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Callable[..., Any]]:
-    """Call it with a script; it runs in a thread of its own, for Playwright leaves an event loop in its thread."""
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        playwright = thread.submit(sync_playwright().start).result()
-        path = shutil.which("chromium")
-        browser: Browser = thread.submit(playwright.chromium.launch, executable_path=path, args=FLAGS).result()
-        yield lambda script, **options: thread.submit(opened, browser, script, **options).result()
-        thread.submit(browser.close).result()
-        thread.submit(playwright.stop).result()
+@pytest.fixture
+def chromium(browser: Browser) -> Callable[..., Any]:
+    """Call it with a script."""
+    return partial(opened, browser)
 
 
 def opened(browser: Browser, script: Script, **options: Any) -> Any:
