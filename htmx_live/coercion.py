@@ -120,7 +120,7 @@ def optional(read: Reader) -> Reader:
 
 
 def _optional(annotation: Any, kinds: list[Any]) -> Reader:
-    if len(kinds) != 1 or len(kinds) == len(get_args(annotation)):
+    if len(kinds) != 1:
         raise TypeError(f"{annotation!r} leaves open which type is meant. Annotate with {_ALLOWED}.")
     return optional(reader(kinds[0]))
 

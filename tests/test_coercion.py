@@ -39,8 +39,11 @@ SOME_ID = uuid.UUID("12345678-1234-5678-1234-567812345678")
         (int, " -7 ", -7),
         (int, 7, 7),
         (int, 7.0, 7),
+        (int, 2.0**53, 2**53),
+        (int, "7".rjust(100), 7),
         (float, "1.5e3", 1500.0),
         (float, 2, 2.0),
+        (float, "1.5".rjust(100), 1.5),
         (bool, "on", True),
         (bool, "True", True),
         (bool, "1", True),
@@ -51,7 +54,9 @@ SOME_ID = uuid.UUID("12345678-1234-5678-1234-567812345678")
         (bool, 0, False),
         (Decimal, "1.10", Decimal("1.10")),
         (Decimal, 0.1, Decimal("0.1")),
+        (Decimal, "1e40", Decimal("1e40")),
         (dt.date, "2026-01-31", dt.date(2026, 1, 31)),
+        (dt.date, "2026-01-31".rjust(100), dt.date(2026, 1, 31)),
         (dt.time, "12:30", dt.time(12, 30)),
         (dt.datetime, "2026-01-31T12:30", dt.datetime(2026, 1, 31, 12, 30, tzinfo=UTC)),
         (dt.datetime, "2026-01-31T12:30:00Z", dt.datetime(2026, 1, 31, 12, 30, tzinfo=UTC)),
@@ -63,6 +68,7 @@ SOME_ID = uuid.UUID("12345678-1234-5678-1234-567812345678")
         (Literal["asc", "desc"], "desc", "desc"),
         (Literal[1, 2], "2", 2),
         (Literal[1, True], True, True),
+        (Literal[True, False], "true", True),
         (Literal["a", None], "", None),
         (list[int], ["1", "2"], [1, 2]),
         (list[int], ["", "2"], [2]),
@@ -92,6 +98,8 @@ def test_a_fitting_value_becomes_what_the_annotation_says(annotation: Any, sent:
         (int, "1.5"),
         (int, 1.5),
         (int, 1e300),
+        (int, 2.0**53 + 2),
+        (int, "7".rjust(101)),
         (int, True),
         (int, "1_000"),
         (int, "٣"),
@@ -103,12 +111,15 @@ def test_a_fitting_value_becomes_what_the_annotation_says(annotation: Any, sent:
         (bool, "maybe"),
         (bool, 2),
         (bool, None),
+        (float, "1.5".rjust(101)),
+        (Decimal, "1e41"),
         (Decimal, "1e999999"),
         (Decimal, "0e-999999"),
         (Decimal, "sNaN"),
         (dt.date, "2026-02-30"),
         (dt.date, "31.01.2026"),
         (dt.date, 20260131),
+        (dt.date, "2026-01-31".rjust(101)),
         (dt.datetime, "2026-01-31T99:00"),
         (dt.time, "25:00"),
         (uuid.UUID, "no"),
@@ -130,8 +141,36 @@ def test_a_value_that_does_not_fit_is_rejected_without_being_repeated(annotation
 
 
 @pytest.mark.parametrize(
+    ("annotation", "expected"),
+    [
+        (dt.date, "a date, like 2026-01-31"),
+        (dt.datetime, "a date with a time, like 2026-01-31T12:30"),
+        (dt.time, "a time, like 12:30"),
+        (uuid.UUID, "a UUID"),
+    ],
+)
+def test_a_rejection_says_what_was_expected(annotation: Any, expected: str) -> None:
+    with pytest.raises(Rejected) as caught:
+        reader(annotation).convert("x")
+    assert str(caught.value) == f"expected {expected}"
+
+
+@pytest.mark.parametrize(
     "annotation",
-    [int | str, object(), bytes, complex, set[int], tuple[int, ...], list[bytes], [int], Literal[b"a"], "int", type],
+    [
+        int | str,
+        int | str | None,
+        object(),
+        bytes,
+        complex,
+        set[int],
+        tuple[int, ...],
+        list[bytes],
+        [int],
+        Literal[b"a"],
+        "int",
+        type,
+    ],
 )
 def test_an_annotation_that_no_browser_can_fill_is_an_error(annotation: Any) -> None:
     with pytest.raises(TypeError, match=r"(Annotate with|Use) str, int"):
@@ -150,10 +189,23 @@ def test_other_fields_are_not_left_out(annotation: Any) -> None:
     assert reader(annotation).absent is None
 
 
-def test_files_are_read_from_files_only() -> None:
-    read, file = reader(list[UploadedFile]), SimpleUploadedFile("a.txt", b"a")
-    assert (read.many, read.from_files, read.from_form) == (True, True, False)
-    assert read.convert([file]) == [file]
+@pytest.mark.parametrize(
+    ("annotation", "expected"),
+    [
+        (UploadedFile, (False, True, False)),
+        (list[UploadedFile], (True, True, False)),
+        (Any, (False, True, True)),
+        (str, (False, False, True)),
+    ],
+)
+def test_files_are_read_from_files_only(annotation: Any, expected: tuple[bool, bool, bool]) -> None:
+    read = reader(annotation)
+    assert (read.many, read.from_files, read.from_form) == expected
+
+
+def test_a_list_of_files_is_read() -> None:
+    file = SimpleUploadedFile("a.txt", b"a")
+    assert reader(list[UploadedFile]).convert([file]) == [file]
 
 
 def test_a_naive_datetime_is_in_the_current_time_zone() -> None:
@@ -179,6 +231,10 @@ def test_without_time_zones_an_aware_datetime_becomes_local() -> None:
 def test_what_no_database_keeps_is_rejected_wherever_it_hides(value: Any) -> None:
     with pytest.raises(Rejected):
         check(value, limit=100)
+
+
+def test_what_databases_keep_is_not_rejected() -> None:
+    check([None, True, 1.5, 10**40 - 1, -(10**40) + 1, {"é": "\n"}], limit=2)
 
 
 def test_the_length_of_all_texts_together_is_limited() -> None:
