@@ -27,6 +27,10 @@ class Result(NamedTuple):
     text: str  # the test that ran last, or why the process broke
 
 
+class _End(pytest.Item):
+    """Comes after the last test: what the session shares stays until then."""
+
+
 class Tests:
     """After ``measure``: ``seconds`` of each test, and the tests that reach each line of each file."""
 
@@ -38,12 +42,13 @@ class Tests:
         self.folder = Path(tempfile.mkdtemp(prefix="mutation-"))
         self.failed: str | None = None
         self.ends_at_failure = False
+        self.end = _End.from_parent(session, name="end")
 
     def prepare(self) -> None:
         """Make what the whole session shares, the database, before the first fork."""
         item = next((item for item in self.items.values() if item.get_closest_marker("django_db")), None)
         if item is not None:
-            runtestprotocol(item, log=False, nextitem=self._elsewhere(item))
+            runtestprotocol(item, log=False, nextitem=self.end)
         connections.close_all()
 
     def measure(self, files: list[str]) -> list[str]:
@@ -61,7 +66,7 @@ class Tests:
         recorder = coverage.Coverage(data_file=None, include=files, config_file=False, messages=False)
         recorder.start()
         seconds, failed = {}, []
-        for item, following in pairwise([*self.items.values(), None]):
+        for item, following in pairwise([*self.items.values(), self.end]):
             recorder.switch_context(item.nodeid)
             self.failed, start = None, time.perf_counter()
             self._run(item, following)
@@ -79,7 +84,7 @@ class Tests:
         """Run these tests until one fails.  A test that hangs ends this process."""
         self.ends_at_failure = True
         items = [self.items[name] for name in names]
-        for item, following in pairwise([*items, self._elsewhere(items[-1])]):
+        for item, following in pairwise([*items, self.end]):
             report.write_text(item.nodeid)
             signal.setitimer(signal.ITIMER_REAL, HANG + 10 * self.seconds[item.nodeid])
             self._run(item, following)
@@ -135,14 +140,10 @@ class Tests:
                 shutil.copy(used["NAME"], copy)
                 used["NAME"] = connections[alias].settings_dict["NAME"] = copy
 
-    def _run(self, item: pytest.Item, following: pytest.Item | None) -> None:
+    def _run(self, item: pytest.Item, following: pytest.Item) -> None:
         """Run ``item``, whatever ran before; set up again what ``following`` shares with it."""
         self.session._setupstate.teardown_exact(item)
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
-
-    def _elsewhere(self, item: pytest.Item) -> pytest.Item | None:
-        """A test in another file: what the session shares stays when it comes next."""
-        return next((other for other in self.items.values() if other.path != item.path), None)
 
     def close(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
