@@ -1,7 +1,5 @@
 """Alpine.js beside us: what it holds for an element outlives our swaps."""
 
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -9,6 +7,7 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import LivePage
 from tests.browser.markup import on, root, swap
+from tests.npm import fetch
 
 pytestmark = pytest.mark.browser
 
@@ -18,19 +17,12 @@ COUNTER = """document.addEventListener("alpine:init", () => Alpine.data("counter
 SCRIPTS = '<script defer src="/counter.js"></script><script defer src="/alpine.js"></script>'
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def alpine(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Alpine as npm has it, and a component of a project."""
-    npm = shutil.which("npm")
-    if npm is None:
-        pytest.skip("npm is not installed")
-    folder = tmp_path_factory.mktemp("alpine")
-    fetched = subprocess.run([npm, "pack", PACKAGE], cwd=folder, capture_output=True, text=True)
-    if fetched.returncode:
-        pytest.skip(f"npm pack failed: {fetched.stderr.strip().splitlines()[-1]}")
-    shutil.unpack_archive(next(folder.glob("*.tgz")), folder, "gztar", filter="data")
-    (folder / "counter.js").write_text(COUNTER)
-    return {"/alpine.js": folder / "package/dist/cdn.js", "/counter.js": folder / "counter.js"}
+    counter = tmp_path_factory.mktemp("alpine") / "counter.js"
+    counter.write_text(COUNTER)
+    return {"/alpine.js": fetch(PACKAGE) / "dist/cdn.js", "/counter.js": counter}
 
 
 def view(label: str, *, keep: str = "") -> str:
