@@ -1,7 +1,5 @@
 """One page and one scripted server for each test."""
 
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,42 +9,31 @@ from playwright.sync_api import Browser, Page
 
 from tests.browser.markup import document
 from tests.browser.scripted_server import Exchange, ScriptedServer, message
+from tests.npm import fetch
 
 BUNDLED = Path(django_htmx.__file__).parent / "static/django_htmx/htmx-4.js"
-RELEASE = "4.0.1"
+RELEASED = "htmx.org@4.0.1"
 
 
-@pytest.fixture(scope="session")
-def released_htmx(tmp_path_factory: pytest.TempPathFactory) -> Path | str:
-    """htmx as npm has it, or the reason why it cannot be had."""
-    npm = shutil.which("npm")
-    if npm is None:
-        return "npm is not installed"
-    folder = tmp_path_factory.mktemp("npm")
-    fetched = subprocess.run([npm, "pack", f"htmx.org@{RELEASE}"], cwd=folder, capture_output=True, text=True)
-    if fetched.returncode:
-        return f"npm pack failed: {fetched.stderr.strip().splitlines()[-1]}"
-    shutil.unpack_archive(next(folder.glob("*.tgz")), folder, "gztar", filter="data")
-    return folder / "package/dist/htmx.js"
+# What each feature of htmx that the script relies on is tested with; all other tests run with django-htmx's copy,
+# which pages load.
+BOTH = pytest.mark.parametrize("htmx", ["bundled", "released"], indirect=True)
 
 
 @pytest.fixture
-def server(released_htmx: Path | str) -> Iterator[ScriptedServer]:
+def server() -> Iterator[ScriptedServer]:
     """A server on a port of its own: nothing of an earlier test's page can reach it."""
-    released = {"/htmx-released.js": released_htmx} if isinstance(released_htmx, Path) else {}
-    server = ScriptedServer({"/htmx.js": BUNDLED, **released})
+    server = ScriptedServer({"/htmx.js": BUNDLED})
     yield server
     server.stop()
 
 
-@pytest.fixture(params=["bundled", "released"])
-def htmx(request: pytest.FixtureRequest, released_htmx: Path | str) -> str:
-    """The path of htmx 4: django-htmx's copy, then the release."""
-    if request.param == "bundled":
-        return "/htmx.js"
-    if isinstance(released_htmx, str):
-        pytest.skip(released_htmx)
-    return "/htmx-released.js"
+@pytest.fixture
+def htmx(request: pytest.FixtureRequest, server: ScriptedServer) -> str:
+    """The path of htmx 4: django-htmx's copy, or the release."""
+    if getattr(request, "param", "bundled") == "released":
+        server.files["/htmx.js"] = fetch(RELEASED) / "dist/htmx.js"
+    return "/htmx.js"
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import json
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import LivePage
+from tests.browser.conftest import BOTH, LivePage
 from tests.browser.markup import on, partial, root, swap
 
 pytestmark = pytest.mark.browser
@@ -15,6 +15,7 @@ def toast(page: Page) -> str:
     return page.locator(".live-toast p").inner_text()
 
 
+@BOTH
 def test_an_event_carries_grants_nonce_token_and_arguments(live: LivePage) -> None:
     live.open(
         root(
@@ -46,6 +47,7 @@ def test_a_control_without_a_name_sends_its_value(live: LivePage, control: str, 
     assert live.event().form == {"value": [value]}
 
 
+@BOTH
 def test_quick_clicks_are_all_sent_in_order_one_at_a_time(live: LivePage) -> None:
     live.open(root("".join(f'<button id="b{n}" {on("add", {"n": n})}>{n}</button>' for n in range(3))))
     live.page.evaluate("for (const n of [0, 0, 1, 0, 2]) document.getElementById('b' + n).click()")
@@ -65,6 +67,7 @@ def row(pk: int) -> str:
     return f'<form id="r{pk}" {trigger}><input name="why" id="w{pk}"><button>Drop</button></form>'
 
 
+@BOTH
 def test_an_event_whose_trigger_is_swapped_away_still_goes_out_with_its_values(live: LivePage) -> None:
     live.open(root(row(1) + row(2) + row(3)))
     live.page.fill("#w2", "old")
@@ -89,6 +92,7 @@ def test_two_views_do_not_wait_for_each_other(live: LivePage) -> None:
     assert {live.event().path, live.event().path} == {"/live/event/one/", "/live/event/two/"}
 
 
+@BOTH
 def test_of_waiting_keystrokes_only_the_newest_goes_out(live: LivePage) -> None:
     live.open(root(f'<input id="q" name="q" {on("search", event="input")}>'))
     live.page.locator("#q").press_sequentially("abcd")
@@ -102,6 +106,7 @@ def test_of_waiting_keystrokes_only_the_newest_goes_out(live: LivePage) -> None:
     assert live.server.count("event") == 0
 
 
+@BOTH
 def test_an_abort_of_a_waiting_event_sends_nothing(live: LivePage) -> None:
     live.open(root(f'<button id="a" {on("one")}>1</button><button id="b" {on("two")}>2</button>'))
     live.page.click("#a")
@@ -149,6 +154,7 @@ def test_every_status_is_said_in_words_and_never_swapped(
     assert (toast(live.page), live.page.title(), live.page.inner_text("#b")) == (words, "Test", "Save")
 
 
+@BOTH
 def test_what_was_typed_stays_when_the_token_is_refused(live: LivePage) -> None:
     live.open(root(f'<form {on("save", event="submit")}><input id="t" name="t"><button>Save</button></form>'))
     live.page.fill("#t", "typed")
@@ -166,6 +172,7 @@ def test_a_form_of_our_own_urls_says_that_its_token_is_refused(live: LivePage) -
     assert toast(live.page) == "This page's security token is out of date. Reload the page to go on."
 
 
+@BOTH
 def test_a_csrf_token_that_another_page_has_replaced_is_read_from_its_cookie(live: LivePage) -> None:
     field = '<input type="hidden" name="csrfmiddlewaretoken" value="stale">'
     forms = [
@@ -183,6 +190,7 @@ def test_a_csrf_token_that_another_page_has_replaced_is_read_from_its_cookie(liv
     assert live.page.evaluate("htmxLive.csrf()") == "now"
 
 
+@BOTH
 def test_a_header_for_the_csrf_token_is_filled_when_a_render_has_emptied_it(live: LivePage) -> None:
     headers = 'hx-headers=\'{"X-CSRFToken": "%s"}\''
     live.open(root(f'<button hx-post="/own/" hx-swap="none" {headers % "first"}>Own</button>'))
@@ -192,6 +200,7 @@ def test_a_header_for_the_csrf_token_is_filled_when_a_render_has_emptied_it(live
     assert live.server.next("other").headers["x-csrftoken"] == "csrf-token"
 
 
+@BOTH
 def test_a_login_page_instead_of_an_answer_is_not_swapped(live: LivePage) -> None:
     live.open(root(f'<button id="b" {on("save")}>Save</button>'))
     live.page.click("#b")
@@ -217,6 +226,7 @@ def test_try_again_sends_the_same_values_with_a_new_nonce(live: LivePage, status
     assert live.page.locator(".live-toast").count() == 0
 
 
+@BOTH
 def test_without_an_answer_the_page_syncs_and_the_same_nonce_is_offered(live: LivePage) -> None:
     live.open(root(f'<button id="b" {on("save")}>Save</button>'))
     live.page.click("#b")
@@ -230,6 +240,7 @@ def test_without_an_answer_the_page_syncs_and_the_same_nonce_is_offered(live: Li
     expect(live.page.locator("b")).to_have_text("once")
 
 
+@BOTH
 def test_an_answer_that_breaks_off_counts_as_none(live: LivePage) -> None:
     live.open(root(f'<button id="b" {on("save")}>Save</button>'))
     live.page.click("#b")
@@ -279,6 +290,7 @@ def test_a_toast_replaces_the_one_with_its_key_and_can_be_closed(live: LivePage)
 
 
 @pytest.mark.parametrize(("how", "entries"), [("push", 1), ("replace", 0)])
+@BOTH
 def test_the_address_bar_follows_its_header(live: LivePage, how: str, entries: int) -> None:
     live.open(root(f'<button id="b" {on("sort")}>Sort</button>'))
     before = live.page.evaluate("history.length")
@@ -288,6 +300,7 @@ def test_the_address_bar_follows_its_header(live: LivePage, how: str, entries: i
     assert live.page.evaluate("history.length") - before == entries
 
 
+@BOTH
 def test_a_redirect_goes_there(live: LivePage) -> None:
     live.open(root(f'<button id="b" {on("go")}>Go</button>'))
     live.server.pages["/there/"] = "<p>there</p>"

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import LivePage
+from tests.browser.conftest import BOTH, LivePage
 from tests.browser.markup import on, partial, root, swap
 
 pytestmark = pytest.mark.browser
@@ -51,6 +51,7 @@ def is_loading(page: Page, loading: bool) -> None:
     assert looks(page) == (LOADING if loading else IDLE)
 
 
+@BOTH
 def test_every_directive_lasts_as_long_as_the_request(live: LivePage) -> None:
     live.open(body())
     assert looks(live.page) == IDLE
@@ -76,6 +77,7 @@ def test_a_job_that_runs_when_the_page_is_loaded_shows_at_once(live: LivePage) -
     assert looks(live.page) == LOADING
 
 
+@BOTH
 def test_loading_survives_a_morph_during_the_request(live: LivePage) -> None:
     live.open(body() + root("", id="live-b"))
     live.page.evaluate("htmxLive.loading.start('save')")
@@ -94,6 +96,7 @@ def test_loading_ends_whatever_the_status_is(live: LivePage, status: int) -> Non
     is_loading(live.page, False)
 
 
+@BOTH
 def test_loading_ends_when_the_connection_dies(live: LivePage) -> None:
     live.open(body())
     live.page.click("#save")
@@ -101,6 +104,7 @@ def test_loading_ends_when_the_connection_dies(live: LivePage) -> None:
     is_loading(live.page, False)
 
 
+@BOTH
 def test_loading_ends_when_the_request_is_aborted(live: LivePage) -> None:
     live.open(body())
     live.page.click("#save")
@@ -109,6 +113,7 @@ def test_loading_ends_when_the_request_is_aborted(live: LivePage) -> None:
     is_loading(live.page, False)
 
 
+@BOTH
 def test_loading_ends_when_a_listener_cancels_the_request(live: LivePage) -> None:
     live.open(body())
     live.page.evaluate("addEventListener('htmx:before:request', (event) => event.preventDefault())")
@@ -116,6 +121,7 @@ def test_loading_ends_when_a_listener_cancels_the_request(live: LivePage) -> Non
     is_loading(live.page, False)
 
 
+@BOTH
 def test_a_declined_confirmation_never_loads(live: LivePage) -> None:
     live.open(root(f'<button id="b" {on("drop")} hx-confirm="Sure?">Drop</button>'))
     live.page.on("dialog", lambda dialog: dialog.dismiss())

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import LivePage
+from tests.browser.conftest import BOTH, LivePage
 from tests.browser.markup import on, root, swap
 
 pytestmark = pytest.mark.browser
@@ -49,6 +49,7 @@ def test_the_words_for_no_answer_go_when_the_handler_succeeds(live: LivePage) ->
     expect(live.page.locator(".live-toast")).to_have_count(0)
 
 
+@BOTH
 def test_a_fields_newest_value_is_sent_again_under_its_nonce_when_the_server_answers(live: LivePage) -> None:
     live.open(root(FIND))
     live.page.fill("#q", "lo")

@@ -5,7 +5,7 @@ import json
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import LivePage
+from tests.browser.conftest import BOTH, LivePage
 from tests.browser.markup import document, on, partial, root, swap
 from tests.browser.scripted_server import Exchange, ScriptedServer
 
@@ -49,6 +49,7 @@ def test_the_way_back_offers_the_grants_of_that_page(live: LivePage) -> None:
     assert live.server.next("sync").json["adopt"] == ["grant-live-a"]
 
 
+@BOTH
 def test_a_click_on_a_root_that_was_adopted_meanwhile_reaches_the_adopted_one(live: LivePage) -> None:
     button = f'<button id="b" {on("add")}>+</button>'
     live.open(root(button))
@@ -60,6 +61,7 @@ def test_a_click_on_a_root_that_was_adopted_meanwhile_reaches_the_adopted_one(li
     assert live.event().headers["x-live"] == "grant-live-z"
 
 
+@BOTH
 def test_a_click_before_the_adoption_waits_for_it(live: LivePage) -> None:
     button = f'<button id="b" {on("add")}>+</button>'
     live.open(root(button))
@@ -130,6 +132,7 @@ def test_a_page_without_anything_live_asks_for_nothing(page: Page, server: Scrip
     assert (server.count("stream"), server.count("sync")) == (0, 0)
 
 
+@BOTH
 def test_htmx_may_bring_the_first_live_view_into_a_page(page: Page, server: ScriptedServer, htmx: str) -> None:
     server.pages["/"] = document('<a hx-get="/part/" hx-target="#main">go</a><main id="main"></main>', htmx=htmx,
                                  page=None, number=None, csrf=None)  # fmt: skip
@@ -146,6 +149,7 @@ def test_htmx_may_bring_the_first_live_view_into_a_page(page: Page, server: Scri
     assert (event.headers["x-live-page"], event.headers["x-csrftoken"]) == ("brought", "fresh")
 
 
+@BOTH
 def test_plain_htmx_inside_a_view_does_what_plain_htmx_does(live: LivePage) -> None:
     live.open(root('<a id="l" hx-get="/part/" hx-target="#main">go</a><main id="main"></main>'))
     live.server.on["other"] = lambda exchange: exchange.answer("<b>part</b>", status=500)
@@ -180,6 +184,7 @@ def test_without_htmx_partials_replace_what_they_name(page: Page, server: Script
     assert page.evaluate("[l.children.length, document.getElementById('gone')]") == [1, None]
 
 
+@BOTH
 def test_a_script_that_runs_before_htmx_registers_later(page: Page, server: ScriptedServer, htmx: str) -> None:
     html = document(root(f'<button id="b" {on("add")}>0</button>'), htmx=htmx)
     tag = f'<script defer src="{htmx}"></script>'
@@ -205,6 +210,7 @@ def test_before_the_script_has_started_the_style_sheet_goes_by_htmx(page: Page, 
     assert shown == ["none", "inline", "none", "flex"]
 
 
+@BOTH
 def test_a_boosted_body_keeps_working(live: LivePage) -> None:
     live.open(f'<div hx-boost:inherited="true"><a href="/two/">two</a></div>{root("one")}')
     second = document(root(f'<button id="b" {on("add")}>0</button>', id="live-t"), htmx=live.htmx)
@@ -244,6 +250,7 @@ def test_a_root_that_plain_htmx_took_away_is_said_to_be_gone(live: LivePage) -> 
     assert [one["live"] for one in live.server.next("sync").json["roots"]] == ["grant-live-a", "grant-live-c"]
 
 
+@BOTH
 def test_a_page_that_keeps_its_roots_says_nothing(live: LivePage) -> None:
     live.open(root("1") + '<button id="b" hx-get="/other/" hx-swap="outerHTML">Go</button>', frozen=True)
     live.server.on["other"] = lambda exchange: exchange.answer(f'<div id="done">{root("3", id="live-c")}</div>')

@@ -6,7 +6,7 @@ from random import Random
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import LivePage
+from tests.browser.conftest import BOTH, LivePage
 from tests.browser.markup import document, on, partial, root, swap
 from tests.browser.scripted_server import Exchange, message
 
@@ -105,6 +105,7 @@ def test_the_page_polls_while_the_stream_is_down(live: LivePage) -> None:
     live.page.wait_for_selector("meta[data-number='e.9']", state="attached")
 
 
+@BOTH
 def test_a_page_without_streams_polls_for_good(live: LivePage) -> None:
     live.server.on["stream"] = lambda exchange: exchange.answer(status=204)
     messages = json.dumps([{"event": "notice", "data": json.dumps({"message": "Hi"})}])
@@ -290,6 +291,7 @@ def test_a_new_generation_replaces_the_text_and_its_middle_asks_sync(live: LiveP
     assert live.page.inner_text("#log") == "new"
 
 
+@BOTH
 def test_a_fragment_never_takes_text_away(live: LivePage) -> None:
     live.open(root("<p>1</p>" + LOG.format(at="g1.2", text="ab")))
     live.push(append("cd", 2), "e.2", "append")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import LivePage
+from tests.browser.conftest import BOTH, LivePage
 from tests.browser.markup import on, root, swap
 from tests.server import Server
 
@@ -185,6 +185,7 @@ def begin(live: LivePage, body: str, *paths: Path) -> None:
     live.page.click("text=Upload")
 
 
+@BOTH
 def test_a_bar_shows_how_much_is_sent_then_waits_for_the_answer(live: LivePage, files: list[Path]) -> None:
     begin(live, form(), files[1], files[2])
     bar, cancel = live.page.locator("input + .live-upload progress"), live.page.get_by_role("button", name="Cancel")
