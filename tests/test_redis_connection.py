@@ -119,10 +119,10 @@ def in_use(connection: RedisConnection, count: int) -> Iterator[None]:
     held, let_go = threading.Semaphore(0), threading.Event()
 
     def hold(client: "Redis") -> None:
-        checked_out = client.connection_pool.get_connection()
-        held.release()
-        let_go.wait()
-        client.connection_pool.release(checked_out)
+        with client.pipeline() as pipeline:
+            pipeline.watch("held")  # checks a connection out
+            held.release()
+            let_go.wait()
 
     with ThreadPoolExecutor(count) as pool:
         calls = [pool.submit(connection._guarded, hold, pool="calls") for _ in range(count)]

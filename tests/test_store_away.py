@@ -16,7 +16,7 @@ from django.utils.translation import override as language
 from htmx_live import LiveView
 from htmx_live.exceptions import StoreUnavailable
 from htmx_live.runtime.dispatch import look_after
-from htmx_live.runtime.parts import parts
+from htmx_live.runtime.parts import override, parts
 from htmx_live.testing import LiveClient
 
 from .working_views import HOOKS, Work
@@ -201,6 +201,16 @@ def test_a_store_that_is_away_says_nothing_about_a_cancel(page: LiveClient) -> N
     HOOKS["after"] = patch.undo
     page.run_jobs()
     assert (page.state["a"], page.state["b"]) == (1, 1)
+
+
+# This process's parts
+
+
+def test_parts_first_built_for_one_test_are_not_those_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("htmx_live.runtime.parts._parts", None)
+    with override() as chosen:
+        assert parts() is chosen
+    assert parts().store is not chosen.store
 
 
 # Forked processes

@@ -76,12 +76,15 @@ def give_tick(tick: Callable[[str, float], bool]) -> None:
 
 @contextmanager
 def override(**changed: Any) -> Iterator[Parts]:
-    """Other parts for a while; for tests.  ``runner`` may be given as a class, which is built with ``perform``."""
+    """Use other parts for a while; for tests.  ``runner`` may be given as a class, which is built with ``perform``.
+
+    Parts first built here, from settings that may hold for one test only, are built again when they are needed.
+    """
     global _parts
-    before = parts()
+    before = _parts
     if isinstance(changed.get("runner"), type):
         changed["runner"] = changed["runner"](_perform)
-    _parts = replace(before, **changed)
+    _parts = replace(parts(), **changed)
     try:
         yield _parts
     finally:
