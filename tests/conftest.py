@@ -91,6 +91,21 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[RedisSer
 
 
 @pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: Any) -> Path:
+    """A database with all tables, for servers to start with a copy of it."""
+    from django.core.management import call_command
+    from django.db import connections
+
+    path = tmp_path_factory.mktemp("database") / "empty.sqlite3"
+    connections.databases["empty"] = {**connections.databases["default"], "NAME": path}
+    with django_db_blocker.unblock():
+        call_command("migrate", database="empty", verbosity=0)
+        connections["empty"].close()
+    del connections["empty"], connections.databases["empty"]
+    return path
+
+
+@pytest.fixture(scope="session")
 def browser() -> "Iterator[Browser]":
     """One Chromium for the whole run: the one without windows, which opens a page at a quarter of the cost."""
     from playwright.sync_api import sync_playwright

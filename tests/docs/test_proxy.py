@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.server import ROOT, free_port
-from tests.threats.test_streams import serve
+from tests.threats.serving import serve
 from tests.threats.wire import Browser
 
 pytestmark = pytest.mark.processes
@@ -20,14 +20,14 @@ LIMIT = 3
 
 
 @pytest.fixture
-def port(tmp_path: Path) -> Iterator[int]:
+def port(tmp_path: Path, empty_database: Path) -> Iterator[int]:
     """Of an nginx in front of a site; without TLS, and with a lower limit."""
     if NGINX is None:
         pytest.fail("Install nginx (on Debian or Ubuntu: nginx-light).")
     guide = (ROOT / "docs" / "deployment.md").read_text()
     [found] = re.findall(r"```nginx\n(.*?)```", guide, re.DOTALL)
     here = free_port()
-    with serve(tmp_path) as site:
+    with serve(tmp_path, empty_database) as site:
         changes = [("127.0.0.1:8000", f"127.0.0.1:{site.port}"), ("443 ssl http2", f"127.0.0.1:{here}")]
         changes.append(("streams 100", f"streams {LIMIT}"))
         text = re.sub(r"\n *ssl_[^\n]*", "", found)

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from django.test import Client, override_settings
 
 from tests.redis_server import RedisServer
 from tests.server import Server
-from tests.threats.test_streams import serve
+from tests.threats.serving import another, serve
 from tests.threats.wire import Browser
 from tests.transport.client import Event, RawStream
 
@@ -23,12 +23,17 @@ pytestmark = pytest.mark.processes
 PATIENCE = 60.0  # seconds until a stream that does not end fails the test
 
 
-@pytest.fixture(params=["application", "plain"])
-def server(tmp_path: Path, request: pytest.FixtureRequest) -> Server:
-    """With ``live_asgi`` and without it; not started yet."""
-    server: Server = serve(tmp_path, MAX_STREAMS_PER_OWNER=20)
-    server.app = f"tests.threats.asgi:{request.param}"
-    return server
+@pytest.fixture(scope="module", params=["application", "plain"])
+def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, empty_database: Path
+) -> Iterator[Server]:
+    """With ``live_asgi`` and without it."""
+    folder = tmp_path_factory.mktemp("progress")
+    with serve(folder, empty_database, app=request.param, MAX_STREAMS_PER_OWNER=20) as running:
+        yield running
+
+
+with_live_asgi = pytest.mark.parametrize("server", ["application"], indirect=True)
 
 
 def play(server: Server, scenario: Callable[..., Awaitable[None]], browsers: int = 1) -> None:
@@ -37,8 +42,7 @@ def play(server: Server, scenario: Callable[..., Awaitable[None]], browsers: int
             found = [await stack.enter_async_context(Browser(server.port)) for _ in range(browsers)]
             await scenario(*found)
 
-    with server:
-        asyncio.run(running())
+    asyncio.run(running())
 
 
 async def follow(browser: Browser, **headers: str) -> RawStream:
@@ -84,11 +88,11 @@ def test_a_change_is_an_event_and_the_end_of_the_work_ends_the_stream(server: Se
     play(server, scenario)
 
 
-@pytest.mark.parametrize("after", ["/logout/", "/login/bob/"])
+@pytest.mark.parametrize("after", ["/logout/", "/join/bob/"])
 def test_it_ends_with_the_session_of_who_follows_it(server: Server, after: str) -> None:
     async def scenario(browser: Browser, other: Browser) -> None:
-        await browser.get("/login/alice/")
-        await other.get("/login/alice/")
+        for each in (browser, other):
+            await each.get("/join/alice/")
         stream, elsewhere = await follow(browser), await follow(other)
         await browser.get(after)
         await until_end(stream)
@@ -99,12 +103,14 @@ def test_it_ends_with_the_session_of_who_follows_it(server: Server, after: str) 
     play(server, scenario, browsers=2)
 
 
-def test_it_ends_in_every_process_when_its_user_logs_out(tmp_path: Path, redis_server: RedisServer) -> None:
-    here: Server = serve(tmp_path, REDIS_URL=redis_server.url, REDIS_PREFIX=f"{uuid4().hex}:")
-    there = Server(here.app, log=tmp_path / "there.log", env=here.env)
+def test_it_ends_in_every_process_when_its_user_logs_out(
+    tmp_path: Path, empty_database: Path, redis_server: RedisServer
+) -> None:
+    here = serve(tmp_path, empty_database, REDIS_URL=redis_server.url, REDIS_PREFIX=f"{uuid4().hex}:")
+    there = another(here)
 
     async def scenario(browser: Browser) -> None:
-        await browser.get("/login/alice/")
+        await browser.get("/join/alice/")
         url = await browser.get("/work/")
         streams = [await browser.stream("", url)]
         browser.port = there.port
@@ -119,13 +125,12 @@ def test_it_ends_in_every_process_when_its_user_logs_out(tmp_path: Path, redis_s
         for stream in streams:
             await until_end(stream)
 
-    with there:
+    with here, there:
         play(here, scenario)
 
 
-def test_it_counts_against_the_caps_and_costs_no_thread(tmp_path: Path) -> None:
-    server = serve(tmp_path, MAX_STREAMS_PER_OWNER=20)
-
+@with_live_asgi
+def test_it_counts_against_the_caps_and_costs_no_thread(server: Server) -> None:
     def threads() -> int:
         return len(os.listdir(f"/proc/{server.pid}/task"))
 
@@ -142,27 +147,28 @@ def test_it_counts_against_the_caps_and_costs_no_thread(tmp_path: Path) -> None:
     play(server, scenario, browsers=2)
 
 
-def test_a_server_that_is_told_to_stop_ends_it(tmp_path: Path) -> None:
-    server = serve(tmp_path)
+def test_a_server_that_is_told_to_stop_ends_it(tmp_path: Path, empty_database: Path) -> None:
+    server = serve(tmp_path, empty_database)
 
     async def scenario(browser: Browser) -> None:
         stream = await follow(browser)
         stopping = asyncio.create_task(asyncio.to_thread(server.stop))
         await until_end(stream)
         await stopping
-        server.start()
 
-    play(server, scenario)
+    with server:
+        play(server, scenario)
 
 
-def test_a_grant_that_is_forged_or_anothers_opens_none(tmp_path: Path) -> None:
+@with_live_asgi
+def test_a_grant_that_is_forged_or_anothers_opens_none(server: Server) -> None:
     async def scenario(browser: Browser, stranger: Browser) -> None:
-        await browser.get("/login/alice/")
+        await browser.get("/join/alice/")
         url, anyones = await browser.get("/work/"), await stranger.get("/work/?ownerless")
         statuses = [(await stranger.stream("", path)).status for path in (url, anyones[:-2] + "/", anyones)]
         assert statuses == [404, 404, 200]
 
-    play(serve(tmp_path), scenario, browsers=2)
+    play(server, scenario, browsers=2)
 
 
 @pytest.mark.django_db

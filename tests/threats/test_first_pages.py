@@ -11,8 +11,7 @@ from threading import Barrier
 import pytest
 
 from htmx_live.owners import COOKIE_PREFIX
-from tests.server import Server
-from tests.threats.test_streams import environment, serve
+from tests.threats.serving import another, serve
 from tests.threats.visitor import Page
 from tests.transport.client import RawStream
 
@@ -25,15 +24,14 @@ def folder(request, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def ports(folder, redis_server):
+def ports(folder, redis_server, empty_database):
     shared = {"REDIS_URL": redis_server.url, "REDIS_PREFIX": f"{folder.name}:"}
     with ExitStack() as stack:
         if folder.name == "one-process":
-            yield [stack.enter_context(serve(folder)).port]
+            yield [stack.enter_context(serve(folder, empty_database)).port]
             return
-        first = stack.enter_context(serve(folder, **shared))
-        env, log = environment(folder, **shared), folder / "second.log"
-        yield [first.port, stack.enter_context(Server("tests.threats.asgi:application", log=log, env=env)).port]
+        first = stack.enter_context(serve(folder, empty_database, **shared))
+        yield [first.port, stack.enter_context(another(first)).port]
 
 
 class Jar(SimpleCookie):
@@ -120,11 +118,11 @@ def test_pages_of_a_visitor_that_load_at_one_moment_all_have_their_streams_and_c
 
 def test_pages_that_load_at_one_moment_after_a_login_all_have_their_streams(ports):
     jar = Jar()
-    jar.fetch(ports[0], "/login/alice/")
+    jar.fetch(ports[0], "/join/alice/")
     assert streams(jar, ports, load_at_once(jar, ports)) == [200] * PAGES
 
 
-@pytest.mark.parametrize("path", ["/login/alice/", "/logout/"])
+@pytest.mark.parametrize("path", ["/join/alice/", "/logout/"])
 def test_a_login_or_logout_ends_the_streams_of_all_of_them(ports, path):
     async def run():
         jar = Jar()
@@ -144,4 +142,4 @@ def test_a_login_or_logout_ends_the_streams_of_all_of_them(ports, path):
     jar, pages = asyncio.run(run())
     assert streams(jar, ports, pages) == [404] * PAGES
     # The user mounts them again; after a logout they are a stranger's.
-    assert click_each(jar, ports, pages) == [200 if "login" in path else 404] * PAGES
+    assert click_each(jar, ports, pages) == [200 if "join" in path else 404] * PAGES

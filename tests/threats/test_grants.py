@@ -5,9 +5,11 @@ from dataclasses import replace
 import pytest
 from django.core import signing
 
+from htmx_live.gate import StreamGate
 from htmx_live.grants import ViewGrant, sign_view
 from htmx_live.records import Owner
 from htmx_live.runtime.parts import parts
+from htmx_live.transport.access import Refusal
 from tests.threats.visitor import Page, Visitor, record_of, somebody, written
 
 pytestmark = pytest.mark.django_db
@@ -144,6 +146,7 @@ def test_an_expired_grant_is_401(settings):
     settings.HTMX_LIVE = {"GRANT_MAX_AGE": -1}
     assert page.event("add").status_code == 401
     assert page.sync().status_code == 401
+    assert StreamGate().open({"x-live-page": page.page}) == Refusal(status=401)
     assert written(page) == before
 
 

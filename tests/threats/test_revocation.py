@@ -1,7 +1,11 @@
 """What was allowed when a stream was opened and is not any more: the stream ends."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import os
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from uuid import uuid4
 
@@ -9,36 +13,41 @@ import pytest
 
 from tests.progress.test_event_streams import until_end
 from tests.redis_server import RedisServer
-from tests.server import Server
-from tests.threats.test_streams import LOST, manage, serve, until_settled
+from tests.server import ROOT, Server
+from tests.threats.serving import UNTOLD, another, execute, serve
+from tests.threats.test_streams import until_settled
 from tests.threats.wire import Browser
 from tests.transport.client import RawStream
 
 pytestmark = pytest.mark.processes
 
 PATIENCE = 90.0
-ALICE = "from django.contrib.auth import get_user_model as model; alice = model().objects.get(username='alice');"
-UNTOLD = {  # no signal says it
-    "permission": LOST,
-    "deactivated": ALICE + "model().objects.filter(pk=alice.pk).update(is_active=False)",
-    "password": ALICE + "model().objects.filter(pk=alice.pk).update(password='x')",
-    "session": "from django.contrib.sessions.models import Session; Session.objects.all().delete()",
-    "deleted": ALICE + "model().objects.filter(pk=alice.pk).delete()",
-}
-TOLD = {
-    "end_streams": ALICE + "from htmx_live import end_streams; end_streams(alice)",
-    "deactivated": ALICE + "alice.is_active = False; alice.save()",
-    "password": ALICE + "alice.set_password('x'); alice.save()",
-    "deleted": ALICE + "alice.delete()",
-    "permission": LOST,
-    "group": ALICE + "alice.groups.clear()",
-}
 
 
-def play(scenario: Callable[[], Awaitable[None]]) -> None:
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Iterator[Server]:
+    """One that looks at each stream twice a second."""
+    with serve(tmp_path_factory.mktemp("one"), empty_database, HEARTBEAT=0.5) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def servers(
+    tmp_path_factory: pytest.TempPathFactory, empty_database: Path, redis_server: RedisServer
+) -> Iterator[tuple[Server, Server]]:
+    """Two processes whose heartbeats are too rare for these tests."""
+    shared = {"REDIS_URL": redis_server.url, "REDIS_PREFIX": f"{uuid4().hex}:"}
+    folder = tmp_path_factory.mktemp("two")
+    with serve(folder, empty_database, HEARTBEAT=300, STREAM_LIFETIME=3000, **shared) as here, another(here) as there:
+        yield here, there
+
+
+def play(scenario: Callable[..., Awaitable[None]], *servers: Server) -> None:
+    """Run ``scenario(browser, …)`` with a browser for each server."""
+
     async def running() -> None:
-        async with asyncio.timeout(PATIENCE):
-            await scenario()
+        async with asyncio.timeout(PATIENCE), AsyncExitStack() as stack:
+            await scenario(*[await stack.enter_async_context(Browser(server.port)) for server in servers])
 
     asyncio.run(running())
 
@@ -53,39 +62,55 @@ async def streams_of(browser: Browser) -> list[RawStream]:
 
 
 @pytest.mark.parametrize("what", UNTOLD)
-def test_a_stream_ends_within_a_heartbeat_of_what_no_signal_says(tmp_path: Path, what: str) -> None:
-    with serve(tmp_path, HEARTBEAT=2) as server:
+def test_a_stream_ends_within_a_heartbeat_of_what_no_signal_says(server: Server, what: str) -> None:
+    async def scenario(alice: Browser, bob: Browser) -> None:
+        await alice.get(f"/join/alice-{what}/")
+        await bob.get(f"/join/bob-{what}/")
+        page, work = await streams_of(alice)
+        others = await bob.stream("", await bob.get("/work/"))
+        execute(server, UNTOLD[what], name=f"alice-{what}", session=alice.cookie("sessionid"))
+        assert (await page.until("bye"))[-1].name == "bye"
+        if what != "permission":  # work belongs to its owner, whatever they may do
+            await until_end(work)
+        assert await others.event() is not None
 
-        async def scenario() -> None:
-            async with Browser(server.port) as alice, Browser(server.port) as bob:
-                await alice.get("/login/alice/")
-                await bob.get("/login/bob/")
-                page, work = await streams_of(alice)
-                others = await bob.stream("", await bob.get("/work/"))
-                await asyncio.to_thread(manage, server.env, "shell", "-c", UNTOLD[what])
-                assert (await page.until("bye"))[-1].name == "bye"
-                if what != "permission":  # work belongs to its owner, whatever they may do
-                    await until_end(work)
-                if what != "session":
-                    assert await others.event() is not None
-
-        play(scenario)
+    play(scenario, server, server)
 
 
-@pytest.mark.parametrize("what", TOLD)
-def test_a_stream_ends_at_once_in_every_process(tmp_path: Path, redis_server: RedisServer, what: str) -> None:
-    chosen = {"REDIS_URL": redis_server.url, "REDIS_PREFIX": f"{uuid4().hex}:"}
-    here: Server = serve(tmp_path, HEARTBEAT=300, STREAM_LIFETIME=3000, **chosen)
-    there = Server(here.app, log=tmp_path / "there.log", env=here.env)
+@pytest.mark.parametrize("what", ["end_streams", "deactivated", "password", "deleted", "permission", "group"])
+def test_a_stream_ends_at_once_in_every_process(servers: tuple[Server, Server], what: str) -> None:
+    here, there = servers
 
-    async def scenario() -> None:
-        async with Browser(here.port) as browser:
-            await browser.get("/login/alice/")
-            streams = await streams_of(browser)
-            browser.port = there.port
-            streams += await streams_of(browser)
-            await asyncio.to_thread(manage, here.env, "shell", "-c", TOLD[what])
-            await asyncio.gather(*(until_end(stream) for stream in streams))
+    async def scenario(browser: Browser, admin: Browser) -> None:
+        await browser.get(f"/join/{what}/")
+        streams = await streams_of(browser)
+        browser.port = there.port
+        streams += await streams_of(browser)
+        await admin.get(f"/change/{what}/{what}/")
+        await asyncio.gather(*(until_end(stream) for stream in streams))
 
-    with here, there:
-        play(scenario)
+    play(scenario, here, here)
+
+
+END = """
+import django
+django.setup()
+from django.contrib.auth import get_user_model
+from htmx_live import end_streams
+end_streams(get_user_model().objects.get(username="command"))
+"""
+
+
+def test_a_command_ends_the_streams_of_every_process(servers: tuple[Server, Server]) -> None:
+    here, there = servers
+
+    async def scenario(browser: Browser) -> None:
+        await browser.get("/join/command/")
+        streams = await streams_of(browser)
+        browser.port = there.port
+        streams += await streams_of(browser)
+        command = [sys.executable, "-c", END]
+        await asyncio.to_thread(subprocess.run, command, check=True, env={**os.environ, **here.env}, cwd=ROOT)
+        await asyncio.gather(*(until_end(stream) for stream in streams))
+
+    play(scenario, here)

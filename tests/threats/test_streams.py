@@ -2,52 +2,19 @@
 
 import asyncio
 import json
-import os
-import subprocess
-import sys
 from contextlib import AsyncExitStack
 
 import pytest
 
-from tests.server import ROOT, Server
+from tests.threats.serving import UNTOLD, execute, serve
 from tests.threats.wire import Browser
 
 pytestmark = pytest.mark.processes
 
-PEOPLE = (
-    "from django.contrib.auth import get_user_model as model; from django.contrib.auth.models import Permission;"
-    "alice, bob = (model().objects.create_user(name) for name in ('alice', 'bob'));"
-    "alice.user_permissions.add(Permission.objects.get(codename='view_user'))"
-)
-LOST = (
-    "from django.contrib.auth import get_user_model;"
-    "get_user_model().objects.get(username='alice').user_permissions.clear()"
-)
-
-
-def environment(folder, **settings):
-    return {
-        "DJANGO_SETTINGS_MODULE": "tests.threats.settings",
-        "THREATS_DATABASE": str(folder / "db.sqlite3"),
-        "THREATS_SETTINGS": json.dumps(settings),
-    }
-
-
-def manage(env, *command):
-    program = [sys.executable, "-m", "django", *command]
-    subprocess.run(program, check=True, env={**os.environ, **env}, cwd=ROOT, stdout=subprocess.DEVNULL)
-
-
-def serve(folder, **settings):
-    env = environment(folder, **settings)
-    manage(env, "migrate", "--verbosity", "0")
-    manage(env, "shell", "-c", PEOPLE)
-    return Server("tests.threats.asgi:application", log=folder / "server.log", env=env)
-
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with serve(tmp_path_factory.mktemp("threats"), MAX_STREAMS_PER_OWNER=4) as running:
+def server(tmp_path_factory, empty_database):
+    with serve(tmp_path_factory.mktemp("threats"), empty_database, MAX_STREAMS_PER_OWNER=4) as running:
         yield running
 
 
@@ -125,10 +92,10 @@ def test_one_owner_has_so_many_streams_and_then_429(play):
 
 def test_a_logout_in_one_tab_ends_the_streams_of_all(play):
     async def scenario(browser, other):
-        await browser.get("/login/alice/")
+        await browser.get("/join/alice/")
         pages = [await browser.open("/counter/") for _ in range(3)]
         streams = [await until_settled(await browser.stream(page.page)) for page in pages]
-        await other.get("/login/alice/")
+        await other.get("/join/alice/")
         theirs = await other.open("/counter/")
         elsewhere = await until_settled(await other.stream(theirs.page))
         await browser.get("/logout/")
@@ -140,14 +107,14 @@ def test_a_logout_in_one_tab_ends_the_streams_of_all(play):
     play(scenario, count=2)
 
 
-@pytest.mark.parametrize("before", ["", "/login/bob/"])
+@pytest.mark.parametrize("before", ["", "/join/bob/"])
 def test_a_login_ends_the_streams_of_who_was_there_before(play, before):
     async def scenario(browser):
         if before:
             await browser.get(before)
         page = await browser.open("/counter/")
         stream = await until_settled(await browser.stream(page.page))
-        await browser.get("/login/alice/")
+        await browser.get("/join/alice/")
         assert (await stream.until("bye"))[-1].name == "bye"
         assert (await browser.stream(page.page)).status == 404
         new = await browser.open("/counter/")
@@ -188,24 +155,12 @@ def test_a_stream_allows_no_other_origin_to_read_it(play):
     play(scenario)
 
 
-def test_a_permission_that_is_gone_opens_no_stream(tmp_path):
-    async def scenario(server):
-        async with Browser(server.port) as browser:
-            await browser.get("/login/alice/")
-            page = await browser.open("/guarded/")
-            await until_settled(await browser.stream(page.page))
-            await asyncio.to_thread(manage, server.env, "shell", "-c", LOST)
-            assert (await browser.stream(page.page)).status == 403
+def test_a_permission_that_is_gone_opens_no_stream(play, server):
+    async def scenario(browser):
+        await browser.get("/join/carol/")
+        page = await browser.open("/guarded/")
+        await until_settled(await browser.stream(page.page))
+        execute(server, UNTOLD["permission"], name="carol")
+        assert (await browser.stream(page.page)).status == 403
 
-    with serve(tmp_path) as server:
-        asyncio.run(scenario(server))
-
-
-def test_an_expired_grant_opens_no_stream(tmp_path):
-    async def scenario(server):
-        async with Browser(server.port) as browser:
-            page = await browser.open("/counter/")
-            assert (await browser.stream(page.page)).status == 401
-
-    with serve(tmp_path, GRANT_MAX_AGE=-1) as server:
-        asyncio.run(scenario(server))
+    play(scenario)

@@ -1,11 +1,15 @@
 """A site to attack."""
 
+from typing import Any
+
 from django.contrib.auth import get_user_model, login, logout, update_session_auth_hash
+from django.contrib.auth.models import Permission
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.middleware.csrf import get_token
 from django.urls import include, path, re_path
 
+from htmx_live import end_streams
 from htmx_live.owners import owner_of
 from htmx_live.progress import ProgressSession
 from htmx_live.progress.placing import status_url
@@ -19,6 +23,33 @@ def log_in(request: HttpRequest, name: str) -> HttpResponse:
     user = get_user_model().objects.get(username=name)
     login(request, user, backend="django.contrib.auth.backends.ModelBackend")
     return HttpResponse(get_token(request))
+
+
+def join(request: HttpRequest, name: str) -> HttpResponse:
+    """Log in ``name``, a user who may see guarded pages; the user is created unless there is one."""
+    user, _ = get_user_model().objects.get_or_create(username=name)
+    user.user_permissions.add(Permission.objects.get(codename="view_user"))  # type: ignore[attr-defined]
+    return log_in(request, name)
+
+
+def change(request: HttpRequest, what: str, name: str) -> HttpResponse:
+    """Change the user ``name`` as an administrator does."""
+    user: Any = get_user_model().objects.get(username=name)
+    if what == "end_streams":
+        end_streams(user)
+    elif what == "deactivated":
+        user.is_active = False
+        user.save()
+    elif what == "password":
+        user.set_password("x")
+        user.save()
+    elif what == "deleted":
+        user.delete()
+    elif what == "permission":
+        user.user_permissions.clear()
+    elif what == "group":
+        user.groups.clear()
+    return HttpResponse()
 
 
 def change_password(request: HttpRequest) -> HttpResponse:
@@ -68,6 +99,8 @@ urlpatterns = [
     path("board/", Board.as_view()),
     path("tokens/", Tokens.as_view()),
     path("login/<str:name>/", log_in),
+    path("join/<str:name>/", join),
+    path("change/<str:what>/<str:name>/", change),
     path("logout/", log_out),
     path("work/", start_work),
     path("work/<int:current>/", report_work),

@@ -24,6 +24,10 @@ class Browser:
     async def get(self, path: str) -> str:
         return await asyncio.to_thread(self._fetch, Request(f"http://127.0.0.1:{self.port}{path}"))
 
+    def cookie(self, name: str) -> str:
+        [found] = [cookie for cookie in self._cookies.cookiejar if cookie.name == name]
+        return str(found.value)
+
     async def open(self, path: str) -> Page:
         return Page.of(self, await self.get(path))  # type: ignore[arg-type]
 

@@ -1,6 +1,7 @@
 """Every server that the documentation names ends when it is told to, while streams are open."""
 
 import asyncio
+import shutil
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 from tests.progress.test_event_streams import until_end
 from tests.server import Server
-from tests.threats.test_streams import environment, manage
+from tests.threats.serving import environment
 from tests.threats.wire import Browser
 from tests.transport.client import RawStream
 
@@ -45,10 +46,10 @@ class AnyServer(Server):
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Path:
     """With a database that all these servers use."""
     folder = tmp_path_factory.mktemp("servers")
-    manage(environment(folder), "migrate", "--verbosity", "0")
+    shutil.copy(empty_database, folder / "db.sqlite3")
     return folder
 
 
