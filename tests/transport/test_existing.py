@@ -5,11 +5,11 @@ Its stock streams never hear what live pages are sent, whatever its channel mana
 
 import asyncio
 import json
-import os
-import subprocess
-import sys
+import shutil
 import time
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 from urllib.request import Request
@@ -21,7 +21,7 @@ from django.test import override_settings
 from htmx_live.grants import unsign_page
 from htmx_live.regions import region_id
 from htmx_live.transport.channels import page_channel, session_channel, topic_channel, user_channel, view_channel
-from tests.server import ROOT, Server
+from tests.server import Server
 from tests.threats.wire import Browser
 from tests.transport.client import RawStream
 from tests.transport.existing_live import SECRET
@@ -47,29 +47,45 @@ both = pytest.mark.parametrize("adds_live", [False, True], ids=["before", "after
 
 
 class Project:
-    """Some processes of the project, and visitors of each."""
+    """Processes of the project, and visitors of each during ``async with``."""
 
-    def __init__(self, folder, *, adds_live: bool, processes: int = 1, **settings: Any) -> None:
-        self.env = {
-            "DJANGO_SETTINGS_MODULE": f"{SITE}_settings",
-            "EXISTING": json.dumps({"adds_live": adds_live, "settings": settings}),
-            "EXISTING_DATABASE": str(folder / "db.sqlite3"),
-        }
-        self.servers = [Server(f"{SITE}:application", log=folder / f"{n}.log", env=self.env) for n in range(processes)]
-        self._stack = AsyncExitStack()
+    def __init__(self, servers: list[Server]) -> None:
+        self.servers = servers
 
     async def visitor(self, process: int = 0) -> Browser:
         return await self._stack.enter_async_context(Browser(self.servers[process].port))
 
     async def __aenter__(self) -> "Project":
-        migrate = [sys.executable, "-m", "django", "migrate", "--verbosity", "0"]
-        subprocess.run(migrate, check=True, env={**os.environ, **self.env}, cwd=ROOT)
-        for server in self.servers:
-            self._stack.enter_context(server)
+        self._stack = AsyncExitStack()
         return self
 
     async def __aexit__(self, *exc: object) -> None:
         await self._stack.aclose()
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Iterator[Callable[..., Project]]:
+    """The project with these settings, whose processes all tests share; it is started when it is first asked for."""
+    started: dict[str, list[Server]] = {}
+
+    def start(*, adds_live: bool, processes: int = 1, **settings: Any) -> Project:
+        chosen = json.dumps({"adds_live": adds_live, "settings": settings})
+        if chosen not in started:
+            folder = tmp_path_factory.mktemp("existing")
+            env = {
+                "DJANGO_SETTINGS_MODULE": f"{SITE}_settings",
+                "EXISTING": chosen,
+                "EXISTING_DATABASE": shutil.copy(empty_database, folder),
+                "TMPDIR": str(folder),  # the projects are no siblings
+            }
+            logs = [folder / f"{number}.log" for number in range(processes)]
+            started[chosen] = [Server(f"{SITE}:application", log=log, env=env).start() for log in logs]
+        return Project(started[chosen])
+
+    yield start
+    for servers in started.values():
+        for server in servers:
+            server.kill()
 
 
 async def send(visitor: Browser, channel: str, data: str) -> None:
@@ -99,10 +115,10 @@ def play(scenario) -> None:
 
 
 @both
-def test_the_stock_manager_opens_the_channels_that_it_opened_before(tmp_path, adds_live):
+def test_the_stock_manager_opens_the_channels_that_it_opened_before(project, adds_live):
     async def scenario():
-        async with Project(tmp_path, adds_live=adds_live) as project:
-            visitor = await project.visitor()
+        async with project(adds_live=adds_live) as site:
+            visitor = await site.visitor()
             for path, channel in OPENED:
                 stream = await opened(await visitor.stream("", path))
                 await send(visitor, "secret", "other")
@@ -114,20 +130,20 @@ def test_the_stock_manager_opens_the_channels_that_it_opened_before(tmp_path, ad
 
 
 @both
-def test_without_a_channel_the_stock_view_answers_as_before(tmp_path, adds_live):
+def test_without_a_channel_the_stock_view_answers_as_before(project, adds_live):
     async def scenario():
-        async with Project(tmp_path, adds_live=adds_live) as project:
-            body = await (await project.visitor()).get("/asked/")
+        async with project(adds_live=adds_live) as site:
+            body = await (await site.visitor()).get("/asked/")
             assert "Invalid request: No channels specified." in body
 
     play(scenario)
 
 
 @both
-def test_a_manager_of_the_project_decides_and_may_take_a_permission_back(tmp_path, adds_live):
+def test_a_manager_of_the_project_decides_and_may_take_a_permission_back(project, adds_live):
     async def scenario():
-        async with Project(tmp_path, adds_live=adds_live, **PER_USER) as project:
-            ann, bob = await project.visitor(), await project.visitor()
+        async with project(adds_live=adds_live, **PER_USER) as site:
+            ann, bob = await site.visitor(), await site.visitor()
             own = "user:" + await ann.get("/login/ann/")
             await bob.get("/login/bob/")
             refused = await bob.get(f"/asked/?channel={own}")
@@ -142,10 +158,10 @@ def test_a_manager_of_the_project_decides_and_may_take_a_permission_back(tmp_pat
 
 
 @both
-def test_a_storage_of_the_project_resumes_where_the_client_was(tmp_path, adds_live):
+def test_a_storage_of_the_project_resumes_where_the_client_was(project, adds_live):
     async def scenario():
-        async with Project(tmp_path, adds_live=adds_live, **STORED) as project:
-            visitor = await project.visitor()
+        async with project(adds_live=adds_live, **PERMISSIVE, **STORED) as site:
+            visitor = await site.visitor()
             stream = await opened(await visitor.stream("", "/asked/?channel=news"))
             await send(visitor, "news", "seen")
             last = (await stream.until("message"))[-1].id
@@ -158,10 +174,10 @@ def test_a_storage_of_the_project_resumes_where_the_client_was(tmp_path, adds_li
 
 
 @both
-def test_a_token_of_the_project_names_channels(tmp_path, adds_live):
+def test_a_token_of_the_project_names_channels(project, adds_live):
     async def scenario():
-        async with Project(tmp_path, adds_live=adds_live) as project:
-            visitor = await project.visitor()
+        async with project(adds_live=adds_live) as site:
+            visitor = await site.visitor()
             stream = await opened(await visitor.stream("", f"/fixed/?es-meta={token('room-7')}"))
             await send(visitor, "news", "not named")
             await send(visitor, "room-7", "named")
@@ -170,18 +186,25 @@ def test_a_token_of_the_project_names_channels(tmp_path, adds_live):
     play(scenario)
 
 
-@both
-@pytest.mark.parametrize("has_url", [False, True], ids=["own redis", "both"])
-def test_a_redis_of_the_project_carries_events_from_process_to_process(tmp_path, redis_server, adds_live, has_url):
+@pytest.mark.parametrize(
+    ("adds_live", "has_url"), [(False, False), (True, False), (True, True)], ids=["before", "after", "both"]
+)
+def test_a_redis_of_the_project_carries_events_from_process_to_process(
+    project, tmp_path, redis_server, adds_live, has_url
+):
     chosen: dict[str, Any] = {"EVENTSTREAM_REDIS": {"host": "127.0.0.1", "port": redis_server.port}}
     if has_url:
         chosen["HTMX_LIVE"] = {"REDIS_URL": redis_server.url, "REDIS_PREFIX": f"{tmp_path.name}:"}
 
     async def scenario():
-        async with Project(tmp_path, adds_live=adds_live, processes=2, **chosen) as project:
-            reader, sender = await project.visitor(0), await project.visitor(1)
+        async with project(adds_live=adds_live, processes=2, **chosen) as site:
+            reader, sender = await site.visitor(0), await site.visitor(1)
+            before = subscribers(redis_server)
             stream = await opened(await reader.stream("", "/asked/?channel=news"))
-            await subscribed(redis_server)
+            while (
+                subscribers(redis_server) == before
+            ):  # it subscribes when its first stream opens, in a task of its own
+                await asyncio.sleep(0.02)
             await send(sender, "news", "from the other process")
             await send(reader, "news", "from this one")
             assert await heard(stream, "from this one") == ['"from the other process"', '"from this one"']
@@ -189,25 +212,22 @@ def test_a_redis_of_the_project_carries_events_from_process_to_process(tmp_path,
     play(scenario)
 
 
-async def subscribed(redis_server) -> None:
-    """The package subscribes when its first stream opens, in a task of its own."""
-    give_up = time.monotonic() + 20
+def subscribers(redis_server) -> int:
+    """How many processes hear what the package publishes."""
     with redis_server.client() as client:
-        while not client.pubsub_numsub("events_channel")[0][1]:
-            assert time.monotonic() < give_up
-            await asyncio.sleep(0.02)
+        return client.pubsub_numsub("events_channel")[0][1]
 
 
 @pytest.mark.parametrize("chosen", [{}, PERMISSIVE | STORED], ids=["stock", "permissive"])
 @pytest.mark.parametrize("on_redis", [False, True], ids=["memory", "redis"])
-def test_a_stock_stream_hears_nothing_of_a_live_page(tmp_path, redis_server, chosen, on_redis):
+def test_a_stock_stream_hears_nothing_of_a_live_page(project, tmp_path, redis_server, chosen, on_redis):
     """Every channel of a page is named in every way, by a stranger; the page hears all that it is sent."""
     if on_redis:
         chosen = chosen | {"HTMX_LIVE": {"REDIS_URL": redis_server.url, "REDIS_PREFIX": f"{tmp_path.name}:"}}
 
     async def scenario():
-        async with Project(tmp_path, adds_live=True, **chosen) as project:
-            ann, stranger = await project.visitor(), await project.visitor()
+        async with project(adds_live=True, **chosen) as site:
+            ann, stranger = await site.visitor(), await site.visitor()
             user = await ann.get("/login/ann/")
             page, shared = await ann.open("/board/"), await ann.open("/shared/")
             own = [await ann.stream(shown.page) for shown in (page, shared)]
