@@ -52,6 +52,11 @@ class Server:
         return f"http://127.0.0.1:{self.port}"
 
     @property
+    def is_running(self) -> bool:
+        """Whether it was started, and not ended since."""
+        return self._process is not None
+
+    @property
     def pid(self) -> int:
         assert self._process is not None, "The server is not running: call start()."
         return self._process.pid
