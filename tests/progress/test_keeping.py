@@ -38,9 +38,7 @@ def place(request: pytest.FixtureRequest, settings: Any) -> Iterator[Keeping]:
         made = CacheKeeping("default")
     else:
         server: RedisServer = request.getfixturevalue("redis_server")
-        with server.client() as client:
-            client.flushdb()
-        made = RedisKeeping(RedisConnection(server.url, prefix="progress-tests:"))
+        made = RedisKeeping(RedisConnection(server.url, prefix=f"{uuid4().hex}:"))
     with override_keeping(made):
         yield made
 
