@@ -89,6 +89,7 @@ def test_two_processes_on_one_task_lose_nothing_and_no_snapshot_goes_back(start:
     assert seen == sorted(seen) and len(seen) > 3
 
 
+@pytest.mark.faults
 def test_a_process_that_is_killed_is_missed_within_15_seconds(start: Start) -> None:
     session = ProgressSession.create({"a": "A"})
     worker = start(session, "hold", "a")
@@ -108,6 +109,7 @@ def test_a_process_that_is_killed_is_missed_within_15_seconds(start: Start) -> N
     assert session.kept().rows["a"].status == "lost"
 
 
+@pytest.mark.faults
 def test_what_lives_is_not_missed(start: Start) -> None:
     session = ProgressSession.create({"a": "A"})
     worker = start(session, "hold", "a")
