@@ -1,6 +1,7 @@
 """What the tests of durable tasks share: a stage whose progress is followed, and a server with its own database."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -48,15 +49,15 @@ Group.objects.bulk_create(Group(name=f"Group {number}") for number in range(1, 8
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with tasks_server(tmp_path_factory.mktemp("tasks")) as running:
+def server(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Iterator[Server]:
+    with tasks_server(tmp_path_factory.mktemp("tasks"), empty_database) as running:
         yield running
 
 
-def tasks_server(folder: Path) -> Server:
+def tasks_server(folder: Path, database: Path) -> Server:
     """The site of tests/tasks_db with users and groups; not started yet."""
     env = {"DJANGO_SETTINGS_MODULE": "tests.tasks_db.settings", "TASKS_DATABASE": str(folder / "tasks.sqlite3")}
-    for command in (["migrate", "--verbosity", "0"], ["shell", "--verbosity", "0", "--command", SETUP]):
-        manage = [sys.executable, "-m", "django", *command]
-        subprocess.run(manage, check=True, env={**os.environ, **env}, cwd=ROOT)
+    shutil.copy(database, env["TASKS_DATABASE"])
+    command = [sys.executable, "-c", "import django; django.setup()\n" + SETUP]
+    subprocess.run(command, check=True, env={**os.environ, **env}, cwd=ROOT)
     return Server("tests.browser.regions_asgi:application", log=folder / "log", env=env)

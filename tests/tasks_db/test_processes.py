@@ -1,10 +1,10 @@
 """Records of processes that end: as scripts do, and by SIGKILL in the middle of their work."""
 
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -49,10 +49,8 @@ other.execute("COMMIT")
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Path]:
-    path = tmp_path / "tasks.sqlite3"
-    subprocess.run([sys.executable, "-m", "django", "migrate", "--verbosity", "0"], check=True, env=env(path), cwd=ROOT)
-    yield path
+def database(tmp_path: Path, empty_database: Path) -> Path:
+    return shutil.copy(empty_database, tmp_path / "tasks.sqlite3")
 
 
 def env(database: Path) -> dict[str, str]:
