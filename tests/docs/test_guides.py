@@ -6,8 +6,9 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from http.cookiejar import CookieJar
 from pathlib import Path
 from urllib.request import HTTPCookieProcessor, Request, build_opener
@@ -27,20 +28,29 @@ pytestmark = pytest.mark.processes
 GUIDES = ["docs/celery.md", "docs/dashboard.md", "docs/llm.md", "docs/shared-editor.md"]
 
 
-@pytest.fixture(scope="module")
-def quickstart(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    return Project(tmp_path_factory.mktemp("quickstart")).follow("docs/quickstart.md")
-
-
 @pytest.fixture
 def project(quickstart: Project, tmp_path: Path) -> Project:
     shutil.copytree(quickstart.folder, tmp_path / "project")
     return Project(tmp_path / "project")
 
 
+@pytest.fixture(scope="module")
+def followed(quickstart: Project, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Project]:
+    """A project in which a guide was followed, once for all tests that need it."""
+
+    @cache
+    def follow(guide: str) -> Project:
+        folder = tmp_path_factory.mktemp("followed") / "project"
+        shutil.copytree(quickstart.folder, folder)
+        return Project(folder).follow(guide)
+
+    return follow
+
+
 @pytest.mark.parametrize("guide", GUIDES)
-def test_a_guide_passes_its_own_tests(project: Project, guide: str) -> None:
-    said = [text for text in project.follow(guide).said if text.startswith("Found")]
+def test_a_guide_passes_its_own_tests(followed: Callable[[str], Project], guide: str) -> None:
+    project = followed(guide)
+    said = [text for text in project.said if text.startswith("Found")]
     assert said and all(text.rstrip().endswith("OK\nDestroying test database for alias 'default'...") for text in said)
     project.run("python manage.py check --fail-level WARNING")
 
@@ -90,8 +100,8 @@ class InboxTests(TestCase):
     assert "Ran 1 test" in tried(project, "docs/uploads.md", "inbox.InboxView", test, also=also)
 
 
-def test_words_of_a_model_come_one_after_the_other_and_stop(project: Project) -> None:
-    with serve(project.follow("docs/llm.md")) as server:
+def test_words_of_a_model_come_one_after_the_other_and_stop(followed: Callable[[str], Project]) -> None:
+    with serve(followed("docs/llm.md")) as server:
         page = Visit(server)
         page.click("ask", question="Hello?")
         page.wait_for("You asked: Hello?")
@@ -114,9 +124,11 @@ def worker(project: Project) -> Iterator[None]:
             process.wait()
 
 
-def test_a_file_is_imported_by_a_worker_while_its_page_follows(project: Project) -> None:
-    project.follow("docs/celery.md")
-    redis = RedisServer(project.folder)
+def test_a_file_is_imported_by_a_worker_while_its_page_follows(
+    followed: Callable[[str], Project], tmp_path: Path
+) -> None:
+    shutil.copytree(followed("docs/celery.md").folder, tmp_path / "project")
+    project, redis = Project(tmp_path / "project"), RedisServer(tmp_path)
     own = f'CELERY_BROKER_URL = "{redis.url}"\nHTMX_LIVE = {{"REDIS_URL": "{redis.url}"}}\n'
     project.write("mysite/settings.py", own, is_addition=True)
     with redis, serve(project) as server, worker(project):

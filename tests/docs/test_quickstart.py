@@ -1,6 +1,7 @@
 """The quick start and the README, done to the letter: a fresh project, a real server, one click."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,22 +23,21 @@ SETTINGS = {"DJANGO_SETTINGS_MODULE": "mysite.settings", "PYTHONWARNINGS": "erro
 
 
 @pytest.fixture(scope="module")
-def quickstart(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    return Project(tmp_path_factory.mktemp("quickstart")).follow("docs/quickstart.md")
+def server(quickstart: Project) -> Iterator[Server]:
+    with serve(quickstart) as running:
+        yield running
 
 
-def test_a_click_in_the_quick_start_begins_work_and_another_stops_it(quickstart: Project) -> None:
-    with serve(quickstart) as server:
-        page = Visit(server)
-        assert 'data-live-pending="generate:report"' in page.click("generate", year=2026)
-        page.wait_for("<li>2/2026</li>")
-        page.click("stop")
-        page.wait_for('data-live-pending=""')
+def test_a_click_in_the_quick_start_begins_work_and_another_stops_it(server: Server) -> None:
+    page = Visit(server)
+    assert 'data-live-pending="generate:report"' in page.click("generate", year=2026)
+    page.wait_for("<li>2/2026</li>")
+    page.click("stop")
+    page.wait_for('data-live-pending=""')
 
 
-def test_the_quick_start_serves_its_scripts(quickstart: Project) -> None:
-    with serve(quickstart) as server:
-        assert_scripts_are_served(Visit(server))
+def test_the_quick_start_serves_its_scripts(server: Server) -> None:
+    assert_scripts_are_served(Visit(server))
 
 
 def assert_scripts_are_served(page: Visit) -> None:
