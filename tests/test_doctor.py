@@ -69,6 +69,13 @@ def served(folder: Path, *, app: str = "application", **chosen: Any) -> Iterator
         yield server
 
 
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One process that is set up well."""
+    with served(tmp_path_factory.mktemp("site"), HEARTBEAT=0.5) as server:
+        yield server
+
+
 @pytest.fixture(autouse=True)
 def own_bus() -> Iterator[None]:
     with override_bus(MemoryBus()):
@@ -106,9 +113,8 @@ def test_a_site_on_redis_that_is_well_gets_nothing_but_ok(tmp_path: Path, on_red
 
 
 @pytest.mark.processes
-def test_one_process_is_well_and_told_what_it_cannot(tmp_path: Path) -> None:
-    with served(tmp_path, HEARTBEAT=0.5) as server:
-        lines = doctor(server.url)
+def test_one_process_is_well_and_told_what_it_cannot(site: Server) -> None:
+    lines = doctor(site.url)
     assert [line[:15].strip() for line in lines if not line.startswith("OK")] == ["WARN  Message", "well"]
 
 
@@ -116,8 +122,8 @@ def test_one_process_is_well_and_told_what_it_cannot(tmp_path: Path) -> None:
 
 
 @pytest.mark.processes
-def test_a_proxy_that_buffers_is_found(tmp_path: Path) -> None:
-    with served(tmp_path) as server, FaultProxy(server.port) as proxy:
+def test_a_proxy_that_buffers_is_found(site: Server) -> None:
+    with FaultProxy(site.port) as proxy:
         proxy.buffers = True
         [found] = about("Stream", doctor(proxy.url, patience=1.0))
     assert found.startswith("FAIL Nothing came for 1 s: something holds the answer back. → Let the proxy pass")
@@ -148,8 +154,8 @@ def test_a_server_without_live_asgi_is_found(tmp_path: Path) -> None:
 
 
 @pytest.mark.processes
-def test_processes_that_keep_views_in_their_own_memory_are_found(tmp_path: Path) -> None:
-    with served(tmp_path) as one, served(tmp_path) as two, FaultProxy(one.port, two.port) as proxy:
+def test_processes_that_keep_views_in_their_own_memory_are_found(tmp_path: Path, site: Server) -> None:
+    with served(tmp_path) as other, FaultProxy(site.port, other.port) as proxy:
         lines = doctor(proxy.url, beats=0)
     [found] = about("Processes", lines)
     assert found.startswith("FAIL 2 web processes answer, and each keeps live views in its own memory")
@@ -165,10 +171,9 @@ def test_a_site_on_another_redis_is_found(tmp_path: Path, on_redis: RedisServer)
 
 
 @pytest.mark.processes
-def test_a_server_with_another_secret_key_is_found(tmp_path: Path, settings: Any) -> None:
+def test_a_server_with_another_secret_key_is_found(site: Server, settings: Any) -> None:
     settings.SECRET_KEY = "another one"
-    with served(tmp_path) as server:
-        [found] = about("Stream", doctor(server.url))
+    [found] = about("Stream", doctor(site.url))
     assert found.startswith("FAIL It was refused with 404. → Give this command and the server the same SECRET_KEY")
 
 
@@ -233,8 +238,8 @@ def test_clicks_that_do_not_pass_are_found(said: str, found: str) -> None:
 
 
 @pytest.mark.processes
-def test_clicks_at_an_address_that_django_does_not_take_for_its_own_are_found(tmp_path: Path) -> None:
-    with served(tmp_path) as server, _renaming(server.port) as url:
+def test_clicks_at_an_address_that_django_does_not_take_for_its_own_are_found(site: Server) -> None:
+    with _renaming(site.port) as url:
         finding = examine_clicks(Address(url=url))
     assert finding.text.startswith(f"A POST with the origin {url} is refused")
 
@@ -400,7 +405,8 @@ def _renaming(port: int) -> Iterator[str]:
 def _tls_server(folder: Path, offered: str) -> Iterator[str]:
     """A server that speaks TLS and offers one protocol."""
     names = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem"), "-subj", "/CN=localhost"]
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", *names]
+    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command = ["openssl", "req", "-x509", *key, "-days", "1", *names]
     subprocess.run(command, check=True, capture_output=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
