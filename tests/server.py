@@ -1,14 +1,18 @@
 """A real uvicorn for tests: started on a free port, stopped, killed, started again on the same port."""
 
+import atexit
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 __all__ = ["Server", "demo_server", "free_port"]
@@ -142,8 +146,19 @@ def demo_server(folder: Path, **env: str) -> Server:
     Its jobs rest for nothing, unless ``DEMO_PACE`` says otherwise.
     """
     chosen = {"DEMO_DATABASE": str(folder / "demo.sqlite3"), "DEMO_PACE": "0", **env}
+    shutil.copyfile(_sample_database(), chosen["DEMO_DATABASE"])
     chosen["DJANGO_SETTINGS_MODULE"] = "demo.settings"
+    return Server("demo.asgi:application", log=folder / "server.log", env=chosen)
+
+
+@cache
+def _sample_database() -> Path:
+    """The demo's database with the sample data, made once in each process of the tests and copied from then on."""
+    folder = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, folder)
+    database = Path(folder, "demo.sqlite3")
+    env = {**os.environ, "DEMO_DATABASE": str(database), "DJANGO_SETTINGS_MODULE": "demo.settings"}
     for command in ("migrate", "sampledata"):
         manage = [sys.executable, str(ROOT / "demo" / "manage.py"), command, "--verbosity", "0"]
-        subprocess.run(manage, check=True, env={**os.environ, **chosen})
-    return Server("demo.asgi:application", log=folder / "server.log", env=chosen)
+        subprocess.run(manage, check=True, env=env)
+    return database
