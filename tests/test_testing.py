@@ -175,7 +175,7 @@ def test_of_fragments_in_any_order_the_newest_stays(live: Live) -> None:
     fragments, final, first = list(page.fragments), page.html, live(Counter)
     start = final.replace('data-live-rev="6"', 'data-live-rev="1"').replace("<p>10</p>", "<p>0</p>")
     shuffle = random.Random(7)
-    for _ in range(1000):
+    for _ in range(200):
         order = [*fragments, *shuffle.sample(fragments, 2)]
         shuffle.shuffle(order)
         page._shown.html = start
