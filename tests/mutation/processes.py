@@ -30,6 +30,9 @@ class Result(NamedTuple):
 class _End(pytest.Item):
     """Comes after the last test: what the session shares stays until then."""
 
+    def runtest(self) -> None:
+        raise NotImplementedError
+
 
 class Tests:
     """After ``measure``: ``seconds`` of each test, and the tests that reach each line of each file."""
