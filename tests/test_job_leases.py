@@ -1,7 +1,9 @@
 """Leases of jobs: what is said of a job that nobody begins, that dies, that comes back, that takes too long."""
 
+import asyncio
 import json
 import logging
+import re
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -10,11 +12,12 @@ import pytest
 
 from htmx_live.conf import settings as live_settings
 from htmx_live.events import JobLost, JobNews, Push
-from htmx_live.exceptions import StoreUnavailable
+from htmx_live.exceptions import Cancelled, JobTimeout, StoreUnavailable
 from htmx_live.letters import write_mail
 from htmx_live.pool import DaemonPool
+from htmx_live.runners.base import Job
 from htmx_live.runtime.dispatch import dispatch, drain
-from htmx_live.runtime.leases import deadline_name
+from htmx_live.runtime.leases import JobLease, deadline_name, leased
 from htmx_live.runtime.parts import override, parts
 from htmx_live.runtime.watch import INTERVAL, Watcher, on_overdue
 from htmx_live.state import encode_state
@@ -336,6 +339,136 @@ def test_an_async_job_is_interrupted_at_its_limit(page: LiveClient, settings: An
     start(page, "wait_for_ever")
     page.run_jobs(raise_errors=False)
     assert ended(page) == ["job: timeout"]
+
+
+# The lease itself
+
+
+@pytest.fixture
+def beating(settings: Any) -> None:
+    """A beat each second, and a limit of a minute."""
+    settings.HTMX_LIVE = {"JOB_LEASE": 3, "JOB_TIME_LIMIT": 60}
+
+
+def begun(job: Job) -> JobLease:
+    lease = JobLease(job)
+    assert lease.claim()
+    lease.begin()
+    return lease
+
+
+@pytest.mark.parametrize("retries", [0, 2])
+def test_a_claimed_job_has_a_deadline_that_says_how_to_start_it_anew(
+    page: LiveClient, beating: None, retries: int
+) -> None:
+    job = Job(ref="r", instance="i", callback="method:a", args=[1], kwargs={"b": 2}, is_async=True, retries=retries)
+    assert JobLease(job).claim() is True
+    page.advance(3.1)
+    again = {"callback": "method:a", "args": [1], "kwargs": {"b": 2}, "is_async": True, "retries": 1}
+    facts = {"again": again} if retries else {}
+    [(name, text)] = parts().store.overdue()
+    assert (name, json.loads(text)) == (
+        "job:r", {"kind": "job", "ref": "r", "instance": "i", "stage": "running", **facts}
+    )  # fmt: skip
+
+
+def test_a_job_is_claimed_by_one_until_it_ends(page: LiveClient) -> None:
+    job, other = (Job(ref=ref, instance="i", callback="method:a") for ref in ("r", "s"))
+    with leased(job) as lease, leased(job) as second, leased(other) as third:
+        assert (lease is not None, second, third is not None) == (True, None, True)
+        assert JobLease(job).claim() is False
+    assert JobLease(job).claim() is True
+
+
+@pytest.mark.parametrize(("is_async", "beats"), [(False, 3), (True, 30)])
+def test_a_lease_is_renewed_three_times_and_an_async_job_is_asked_about_each_second(
+    page: LiveClient, settings: Any, is_async: bool, beats: int
+) -> None:
+    settings.HTMX_LIVE = {"JOB_LEASE": 30}
+    asked: list[bool] = []
+    lease = begun(Job(ref="r", instance="i", callback="method:a", is_async=is_async))
+    lease.check()
+    lease.is_wanted = lambda: asked.append(True) or True  # type: ignore[func-returns-value]
+    page.advance(30)
+    assert len(asked) == beats
+    lease.release()
+    page.advance(300)
+    assert (len(asked), parts().store.overdue()) == (beats, [])
+
+
+def test_a_job_is_wanted_until_its_page_says_otherwise(page: LiveClient, beating: None) -> None:
+    lease = begun(start(page))
+    page.advance(5)
+    lease.check()
+    lease.is_wanted = lambda: False
+    page.advance(1)
+    with pytest.raises(Cancelled):
+        lease.check()
+    assert parts().runner.is_cancelled(waiting()[0].ref)
+
+
+def test_a_lease_is_renewed_although_a_beat_fails(page: LiveClient, beating: None, caplog: Any) -> None:
+    lease = begun(job := start(page))
+    lease.is_wanted = lambda: bool(1 / 0)
+    page.advance(2)
+    lines = [record.getMessage() for record in caplog.records]
+    assert (lines, parts().store.overdue()) == ([f"A beat of job {job.ref} failed"] * 2, [])
+
+
+def test_a_job_is_late_from_half_of_its_limit_and_says_so_once(page: LiveClient, beating: None) -> None:
+    begun(start(page))
+    page.advance(30)
+    assert stages(page) == [""]
+    page.advance(1)
+    rev = page.rev
+    assert stages(page) == ["late"]
+    page.advance(10)
+    assert (len(page.notices), page.rev) == (1, rev)
+
+
+def test_a_job_that_cannot_be_cancelled_ends_right_after_its_limit_and_once(
+    page: LiveClient, beating: None, caplog: Any
+) -> None:
+    lease = begun(start(page))
+    page.advance(60)
+    assert (page.pending, lease.stopped) == ([("start", "job")], None)
+    page.advance(20)
+    [line] = [record.getMessage() for record in caplog.records if "took longer" in record.getMessage()]
+    assert re.fullmatch(r"method:set_a took longer than 60 s \(error [0-9a-f]{8}\)", line)
+    assert (page.pending, ended(page)) == ([], ["job: timeout"])
+    with pytest.raises(JobTimeout):
+        lease.check()
+
+
+def test_an_async_job_has_time_to_end_by_itself(page: LiveClient, beating: None) -> None:
+    seen: list[Any] = []
+
+    def take_long() -> None:
+        for seconds in (65, 1):
+            page.advance(seconds)
+            seen.append(page.pending)
+
+    def take_long_elsewhere() -> None:
+        """As the timer's thread does: the callback's own has an event loop."""
+        timer = threading.Thread(target=take_long)
+        timer.start()
+        timer.join()
+
+    HOOKS["endless"] = take_long_elsewhere
+    start(page, "wait_for_ever")
+    page.run_jobs(raise_errors=False)
+    assert (seen, ended(page)) == ([[("start", "job")], []], ["job: timeout"])
+
+
+def test_a_callback_that_has_returned_is_not_cancelled(page: LiveClient, beating: None, caplog: Any) -> None:
+    lease = begun(start(page, "set_both"))
+
+    async def work() -> int:
+        return 7
+
+    assert asyncio.run(lease.call(work)) == 7
+    page.advance(61)
+    assert (page.pending, "A beat" in caplog.text) == ([], False)
 
 
 # Watching

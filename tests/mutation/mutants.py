@@ -18,8 +18,6 @@ OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
     ast.BitOr: ast.BitAnd, ast.BitAnd: ast.BitOr, ast.Pow: ast.Mult,
 }  # fmt: skip
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
-# Left alone: what people read, and what only a type checker reads.
-LEFT_ALONE = (ast.JoinedStr, ast.Raise)
 CHANGED_THEMSELVES = (ast.Compare, ast.UnaryOp)  # conditions that are mutated where they stand
 
 
@@ -122,20 +120,20 @@ class Module:
             return
         for new in _statements(statement):
             yield self._mutant(statement, statement, new, function)
-        for node in ast.iter_child_nodes(statement):
-            yield from self._nodes(statement, node, function)
+        if not isinstance(statement, ast.Raise):
+            for node in ast.iter_child_nodes(statement):
+                yield from self._nodes(statement, node, function)
 
     def _nodes(self, statement: ast.stmt, node: ast.AST, function: str) -> Iterator[Mutant]:
         if isinstance(node, ast.stmt):
             yield from self._statements(node, function)
             return
-        if isinstance(statement, ast.AnnAssign) and node is statement.annotation:
+        if isinstance(node, ast.JoinedStr) or (isinstance(statement, ast.AnnAssign) and node is statement.annotation):
             return
         for new in _expressions(node):
             yield self._mutant(statement, node, new, function)
         for child in ast.iter_child_nodes(node):
-            if not isinstance(child, LEFT_ALONE) and not isinstance(statement, LEFT_ALONE):
-                yield from self._nodes(statement, child, function)
+            yield from self._nodes(statement, child, function)
 
     def _mutant(self, statement: ast.stmt, old: ast.AST, new: ast.AST, function: str) -> Mutant:
         before = _head(statement)
