@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, User
+from django.core.files.base import ContentFile
 from django.db.models import TextChoices
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext_lazy
@@ -31,6 +32,11 @@ class Colour(Enum):
 
 class Level(IntEnum):
     LOW = 1
+
+
+class Lamp:
+    class Light(Enum):
+        ON = 1
 
 
 class Status(TextChoices):
@@ -82,6 +88,18 @@ def test_not_a_number_comes_back_as_such() -> None:
     assert str(decode(encode(float("nan")))) == "nan"
 
 
+def test_a_finite_number_is_kept_as_json() -> None:
+    assert encode([1.5, 7]) == [1.5, 7]
+
+
+def test_the_longest_integer_that_python_reads_comes_back() -> None:
+    assert decode(encode(2**12_999)) == 2**12_999
+
+
+def test_an_enum_inside_a_class_comes_back() -> None:
+    assert decode(encode(Lamp.Light.ON)) is Lamp.Light.ON
+
+
 def test_a_dict_with_our_own_mark_as_a_key_comes_back() -> None:
     assert decode(encode({"$": "model", "v": 1})) == {"$": "model", "v": 1}
 
@@ -119,8 +137,21 @@ def test_a_queryset_is_refused_with_the_place_for_it() -> None:
     )
 
 
+def test_a_file_is_refused_with_the_place_for_it() -> None:
+    assert _refusal(ContentFile(b"a", "a.txt")) == (
+        "rows is a file, which a record cannot keep. Keep its name: an upload's is what self.keep(file) returns."
+    )
+
+
 def test_code_is_refused() -> None:
-    assert _refusal(len).endswith("code cannot be kept in a record. Make it a method of the view.")
+    assert _refusal(len) == (
+        "rows is a builtins.builtin_function_or_method: code cannot be kept in a record. Make it a method of the view."
+    )
+
+
+def test_a_single_value_that_is_refused_is_called_value() -> None:
+    with pytest.raises(StateError, match=r"^value is a builtins\.object, "):
+        encode(object())
 
 
 def test_an_unsaved_model_instance_is_refused() -> None:
@@ -211,6 +242,11 @@ def test_a_model_that_is_gone_is_a_row_that_is_gone() -> None:
 def test_what_was_never_written_here_is_a_state_error(text: str) -> None:
     with pytest.raises(StateError):
         decode_state({"value": text})
+
+
+def test_an_enum_that_is_gone_is_named() -> None:
+    with pytest.raises(StateError, match=r"^The enum tests\.test_state:Gone of a kept value is gone\.$"):
+        decode({"$": "enum", "t": "tests.test_state:Gone", "v": "RED"})
 
 
 def test_a_stored_enum_imports_nothing() -> None:
