@@ -64,12 +64,13 @@ def violations(page: Page) -> list[str]:
 
 
 @pytest.mark.parametrize("path", [*PAGES, *GALLERY])
-def test_axe_finds_nothing(server: Server, visitors: Visitors, path: str) -> None:
+def test_axe_finds_nothing_and_a_phone_scrolls_up_and_down_only(server: Server, visitors: Visitors, path: str) -> None:
     page = _at(visitors, server, path, color_scheme="light", reduced_motion="reduce")  # no colours in between
     assert violations(page) == []
     page.emulate_media(color_scheme="dark")
     page.set_viewport_size({"width": 375, "height": 800})
     assert violations(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") == 375  # on a phone nothing is cut off at the side
 
 
 @pytest.mark.parametrize("path", BESIDE)
@@ -129,13 +130,8 @@ def test_the_start_page_loads_nothing_from_outside(server: Server, visitors: Vis
 
 
 def _at(visitors: Visitors, server: Server, path: str, **options: Any) -> Page:
-    """Somebody who has signed in, at ``path``; where there is a stream, it stands."""
-    page = visitors.browser.new_context(**options).new_page()
-    page.on("pageerror", lambda error: visitors.complaints.append(str(error)))
-    page.on("console", lambda message: message.type == "error" and visitors.complaints.append(message.text))
-    page.goto(f"{server.url}/login/?next=/products/")
-    page.get_by_role("button", name="Sign in as anna").click()
-    expect(page.get_by_role("heading", name="Products")).to_be_visible()
+    """Somebody who has signed in, at ``path``; the script has started."""
+    page = visitors.enter(server, **options)
     page.goto(server.url + path)
     page.wait_for_selector("html.live-ready")
     return page

@@ -99,13 +99,3 @@ def test_without_javascript_a_click_counts_too(server: Server, visitors: Visitor
     before = unpaid(anna)
     anna.get_by_role("button", name="Let somebody order something").click()
     expect(anna.locator(".figures strong").first).to_have_text(str(before + 1))
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_phone_shows_it_without_scrolling_sideways(server: Server, visitors: Visitors, scheme: str) -> None:
-    anna = visitors.at(server, "/dashboard/", viewport={"width": 375, "height": 800}, color_scheme=scheme)
-    widths = {}
-    for path in ("/dashboard/", "/orders/", "/orders/new/", "/note/"):
-        anna.goto(server.url + path)
-        widths[path] = anna.evaluate("document.documentElement.scrollWidth")
-    assert set(widths.values()) == {375}, widths

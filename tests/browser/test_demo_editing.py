@@ -217,13 +217,3 @@ def test_typing_into_one_form_is_not_disturbed_by_the_other(server: Server, visi
     page.get_by_role("button", name="Save lines").click()
     said(page, "are saved.")
     expect(note).to_have_value("Ring twice")
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_phone_shows_it_without_scrolling_sideways(
-    server: Server, visitors: Visitors, number: str, scheme: str
-) -> None:
-    phone = {"viewport": {"width": 375, "height": 800}, "color_scheme": scheme}
-    page = visitors.at(server, f"/orders/{number}/edit/", **phone)
-    assert page.evaluate("document.documentElement.scrollWidth") == 375
-    expect(total(page)).to_have_text("22.10 €")

@@ -36,7 +36,8 @@ def visitors(browser: Browser) -> Iterator[Visitors]:
 
 
 def overview(visitors: Visitors, server: Server, way: str, *, wait_until: str = "load", **options: object) -> Page:
-    page = visitors.at(server, "/reports/", **options)
+    page = visitors.enter(server, **options)  # type: ignore[arg-type]
+    page.add_init_script("window.ups = 0; addEventListener('live:connected', () => ups++)")
     page.goto(f"{server.url}/overview/{way}/", wait_until=wait_until)  # type: ignore[arg-type]
     return page
 
@@ -60,25 +61,25 @@ def paths(page: Page) -> list[str]:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_every_bar_stands_in_its_row_of_the_waterfall(quick: Server, visitors: Visitors, way: str) -> None:
-    page = overview(visitors, quick, way)
-    whole(page)
-    for number, row in enumerate(ROWS):
-        line = page.locator(".waterfall li").nth(number).bounding_box()
-        bar = page.locator(f".bar.{row}").bounding_box()
-        assert line and bar
-        assert line["y"] <= bar["y"] and bar["y"] + bar["height"] <= line["y"] + line["height"]
-        assert line["x"] < bar["x"] and bar["x"] + bar["width"] <= line["x"] + line["width"]
-
-
-@pytest.mark.parametrize("way", WAYS)
-def test_each_way_ends_in_the_same_page(quick: Server, visitors: Visitors, way: str) -> None:
+def test_each_way_ends_in_the_same_page_also_on_a_phone(quick: Server, visitors: Visitors, way: str) -> None:
     page = overview(visitors, quick, way)
     whole(page)
     expect(part(page, "Revenue").locator("tbody tr")).to_have_count(4)
     expect(part(page, "Best sellers").locator("tbody tr")).to_have_count(6)
     expect(part(page, "Courier")).to_contain_text("parcels to hand over")
     expect(part(page, "Exchange rates").get_by_role("alert")).to_have_text(FAILURE)
+    every_bar_stands_in_its_row(page)
+    page.set_viewport_size({"width": 375, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") == 375
+
+
+def every_bar_stands_in_its_row(page: Page) -> None:
+    for number, row in enumerate(ROWS):
+        line = page.locator(".waterfall li").nth(number).bounding_box()
+        bar = page.locator(f".bar.{row}").bounding_box()
+        assert line and bar
+        assert line["y"] <= bar["y"] and bar["y"] + bar["height"] <= line["y"] + line["height"]
+        assert line["x"] < bar["x"] and bar["x"] + bar["width"] <= line["x"] + line["width"]
 
 
 def test_lazy_panels_come_one_by_one_into_a_page_that_is_there(slow: Server, visitors: Visitors) -> None:
@@ -92,7 +93,7 @@ def test_lazy_panels_come_one_by_one_into_a_page_that_is_there(slow: Server, vis
 
 
 def test_streamed_panels_come_one_by_one_in_the_pages_own_response(slow: Server, visitors: Visitors) -> None:
-    page = visitors.at(slow, "/reports/")
+    page = visitors.enter(slow)
     requests = paths(page)
     page.goto(f"{slow.url}/overview/streamed/", wait_until="commit")
     expect(part(page, "Exchange rates").get_by_role("alert")).to_be_visible()
@@ -144,14 +145,3 @@ def test_without_javascript_each_panel_is_a_link_away(quick: Server, visitors: V
     expect(page.get_by_text("parcels to hand over")).to_be_visible()
     page.get_by_role("link", name="Back to the page").click()
     expect(page).to_have_url(f"{quick.url}/overview/{way}/")
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_phone_shows_every_way_without_scrolling_sideways(quick: Server, visitors: Visitors, scheme: str) -> None:
-    page = overview(visitors, quick, "plain", viewport={"width": 375, "height": 800}, color_scheme=scheme)
-    widths = {}
-    for way in WAYS:
-        page.goto(f"{quick.url}/overview/{way}/")
-        whole(page)
-        widths[way] = page.evaluate("document.documentElement.scrollWidth")
-    assert set(widths.values()) == {375}, widths

@@ -4,13 +4,12 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 
+from tests.browser.visitors import Visitors, visiting
 from tests.server import Server, demo_server
 
 pytestmark = pytest.mark.browser
-
-expect.set_options(timeout=15_000)
 
 
 @pytest.fixture(scope="module")
@@ -27,38 +26,21 @@ def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
-class Visitors:
-    """People at the demo, each with a browser of their own.  No script of theirs may fail or break the policy."""
-
-    def __init__(self, browser: Browser) -> None:
-        self.browser = browser
-        self.complaints: list[str] = []
-
-    def sign_in(self, server: Server, name: str = "anna", *, offline_is_fine: bool = False, **options: object) -> Page:
-        context = self.browser.new_context(**options)  # type: ignore[arg-type]
-        page = context.new_page()
-        page.set_default_timeout(15_000)
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        if not offline_is_fine:
-            page.on("console", lambda message: message.type == "error" and self.complaints.append(message.text))
-        page.goto(f"{server.url}/login/?next=/reports/")
-        page.get_by_role("button", name=f"Sign in as {name}").click()
-        expect(page.get_by_role("heading", name="Reports")).to_be_visible()
-        return page
-
-
 @pytest.fixture
 def visitors(browser: Browser) -> Iterator[Visitors]:
-    known = set(browser.contexts)
-    people = Visitors(browser)
-    yield people
-    for context in set(browser.contexts) - known:
-        context.close()
-    assert people.complaints == []
+    with visiting(browser) as people:
+        yield people
+
+
+def test_a_visitor_signs_in_by_a_click(quick: Server, visitors: Visitors) -> None:
+    page = visitors.enter(quick, name="")
+    page.goto(f"{quick.url}/reports/")
+    page.get_by_role("button", name="Sign in as anna").click()
+    expect(page.get_by_role("heading", name="Reports")).to_be_visible()
 
 
 def test_rows_appear_while_a_report_is_generated_and_loading_ends_with_it(quick: Server, visitors: Visitors) -> None:
-    report = visitors.sign_in(quick).locator("#salesreport .card")
+    report = visitors.at(quick, "/reports/").locator("#salesreport .card")
     generate = report.locator("button.primary")
     report.get_by_label("Year").select_option("2025")
     generate.click()
@@ -72,7 +54,7 @@ def test_rows_appear_while_a_report_is_generated_and_loading_ends_with_it(quick:
 
 
 def test_a_reload_in_the_middle_keeps_rows_and_loading(slow: Server, visitors: Visitors) -> None:
-    page = visitors.sign_in(slow)
+    page = visitors.at(slow, "/reports/")
     report = page.locator("#salesreport .card")
     report.get_by_label("Year").select_option("2024")
     report.locator("button.primary").click()
@@ -86,7 +68,7 @@ def test_a_reload_in_the_middle_keeps_rows_and_loading(slow: Server, visitors: V
 
 
 def test_a_cancelled_export_leaves_nothing_and_can_be_started_again(slow: Server, visitors: Visitors) -> None:
-    report = visitors.sign_in(slow).locator("#orderexport .card")
+    report = visitors.at(slow, "/reports/").locator("#orderexport .card")
     report.locator("button.primary").click()
     expect(report.get_by_text("200 of 2044 orders written")).to_be_visible()
     report.get_by_role("button", name="Cancel").click()
@@ -100,7 +82,7 @@ def test_a_cancelled_export_leaves_nothing_and_can_be_started_again(slow: Server
 
 
 def test_a_finished_export_is_a_file_with_every_order(quick: Server, visitors: Visitors) -> None:
-    page = visitors.sign_in(quick)
+    page = visitors.at(quick, "/reports/")
     report = page.locator("#orderexport .card")
     report.locator("button.primary").click()
     with page.expect_download() as download:
@@ -110,7 +92,7 @@ def test_a_finished_export_is_a_file_with_every_order(quick: Server, visitors: V
 
 
 def test_text_is_streamed_line_by_line_and_survives_a_reload(quick: Server, visitors: Visitors) -> None:
-    page = visitors.sign_in(quick)
+    page = visitors.at(quick, "/reports/")
     report = page.locator("#stockcheck .card")
     report.locator("button.primary").click()
     expect(report.locator(".log")).to_contain_text("Rooibos vanilla")
@@ -123,7 +105,7 @@ def test_text_is_streamed_line_by_line_and_survives_a_reload(quick: Server, visi
 
 
 def test_a_failed_job_shows_an_id_and_a_user_error_its_words(quick: Server, visitors: Visitors) -> None:
-    report = visitors.sign_in(quick).locator("#forecast .card")
+    report = visitors.at(quick, "/reports/").locator("#forecast .card")
     report.get_by_role("button", name="Forecast 2024").click()
     expect(report.get_by_role("alert")).not_to_be_empty()
     error = report.get_by_role("alert").inner_text()
@@ -139,7 +121,7 @@ def test_a_failed_job_shows_an_id_and_a_user_error_its_words(quick: Server, visi
 
 
 def test_each_row_has_a_job_and_a_spinner_of_its_own(slow: Server, visitors: Visitors) -> None:
-    rows = visitors.sign_in(slow).locator("#reminders tbody tr")
+    rows = visitors.at(slow, "/reports/").locator("#reminders tbody tr")
     rows.nth(1).get_by_role("button").click()
     rows.nth(3).get_by_role("button").click()
     for number, is_busy in enumerate([False, True, False, True]):
@@ -153,7 +135,7 @@ def test_each_row_has_a_job_and_a_spinner_of_its_own(slow: Server, visitors: Vis
 
 
 def test_an_overlay_covers_the_page_until_the_audit_is_done(quick: Server, visitors: Visitors) -> None:
-    page = visitors.sign_in(quick)
+    page = visitors.at(quick, "/reports/")
     page.get_by_role("button", name="Audit all orders").click()
     expect(page.locator(".overlay")).to_be_visible()
     box = page.locator(".overlay").bounding_box()
@@ -164,7 +146,7 @@ def test_an_overlay_covers_the_page_until_the_audit_is_done(quick: Server, visit
 
 
 def test_two_tabs_are_two_pages_that_do_not_disturb_each_other(slow: Server, visitors: Visitors) -> None:
-    one = visitors.sign_in(slow)
+    one = visitors.at(slow, "/reports/")
     two = one.context.new_page()
     two.goto(one.url)
     one.locator("#salesreport button.primary").click()
@@ -178,7 +160,7 @@ def test_two_tabs_are_two_pages_that_do_not_disturb_each_other(slow: Server, vis
 
 
 def test_without_javascript_a_form_starts_the_work_and_a_reload_shows_it(slow: Server, visitors: Visitors) -> None:
-    page = visitors.sign_in(slow, java_script_enabled=False)
+    page = visitors.at(slow, "/reports/", java_script_enabled=False)
     page.get_by_label("Year").select_option("2025")
     page.locator("#salesreport button.primary").click()
     expect(page.locator("#salesreport [data-live-pending='generate:report']")).to_have_count(1)
@@ -191,7 +173,7 @@ def test_without_javascript_a_form_starts_the_work_and_a_reload_shows_it(slow: S
 
 
 def test_a_server_that_comes_back_is_used_again(slow: Server, visitors: Visitors) -> None:
-    page = visitors.sign_in(slow, offline_is_fine=True)
+    page = visitors.at(slow, "/reports/", offline_is_fine=True)
     expect(page.locator("html")).not_to_have_class(re.compile("live-offline"))
     slow.kill()
     expect(page.locator(".live-banner")).to_be_visible()
@@ -200,13 +182,3 @@ def test_a_server_that_comes_back_is_used_again(slow: Server, visitors: Visitors
     expect(page.locator(".live-toast")).to_have_count(0)  # the old process held nothing that is not there again
     page.get_by_role("button", name="Forecast 2020").click()
     expect(page.locator("#forecast .card").get_by_role("alert")).to_have_text("There are no orders in 2019 to go by.")
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_phone_shows_every_page_without_scrolling_sideways(quick: Server, visitors: Visitors, scheme: str) -> None:
-    page = visitors.sign_in(quick, viewport={"width": 375, "height": 800}, color_scheme=scheme)
-    widths = {}
-    for path in ("/", "/reports/", "/orders/", "/products/", "/login/"):
-        page.goto(quick.url + path)
-        widths[path] = page.evaluate("document.documentElement.scrollWidth")
-    assert set(widths.values()) == {375}, widths

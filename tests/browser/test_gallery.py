@@ -53,6 +53,11 @@ def test_what_is_typed_into_a_form_component_is_saved(server: Server, visitors: 
     expect(stage.get_by_role("button", name="Save", exact=True)).to_be_enabled()
 
 
+def test_a_page_says_which_framework_is_not_installed(server: Server, visitors: Visitors) -> None:
+    page = visitors.at(server, "/gallery/beside/bootstrap/")
+    expect(page.get_by_text("Bootstrap 5 is not installed here.")).to_be_visible()
+
+
 def _press(button: Locator) -> None:
     """Click, and wait for the answer to it."""
     if not button.evaluate(ASKS):
