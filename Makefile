@@ -63,7 +63,7 @@ outages: $(VENV)/.test needs
 	@$(BIN)/python $(PYTEST) -m faults
 
 coverage: $(VENV)/.test needs
-	@$(BIN)/python $(PYTEST) -m "not faults" --cov=htmx_live --cov-branch --cov-report=term:skip-covered
+	@$(BIN)/python $(PYTEST) -m "not faults" --cov --cov-report=term-missing:skip-covered
 
 lint: $(VENV)/.test
 	@$(BIN)/ruff check --quiet .
