@@ -72,12 +72,12 @@ class Editor:
         return status_of(sender, f"/live/event/{handler}/", fields, **headers)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def anna(server: Server) -> Visitor:
     return Visitor(server).sign_in("anna")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def ben(server: Server) -> Visitor:
     return Visitor(server).sign_in("ben")
 

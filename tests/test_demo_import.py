@@ -121,7 +121,7 @@ class Importer(Visitor):
 HIDDEN = re.compile(r'<input type="hidden" name="([^"]+)" value="([^"]*)">')
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def anna(server: Server) -> Importer:
     visitor = Importer(server)
     visitor.sign_in("anna")
