@@ -6,7 +6,7 @@ import random
 import sys
 import tomllib
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -41,17 +41,17 @@ class Score:
     killed: int = 0
     hung: int = 0
     equivalent: int = 0
-    survivors: list[tuple[Mutant, int]] = field(default_factory=list)  # with the number of tests that reach it
+    survived: int = 0
 
     @property
     def percentage(self) -> float:
         killed = self.killed + self.hung
-        return 100 * killed / ((killed + len(self.survivors)) or 1)
+        return 100 * killed / ((killed + self.survived) or 1)
 
     def __str__(self) -> str:
-        total = self.killed + self.hung + self.equivalent + len(self.survivors)
+        total = self.killed + self.hung + self.equivalent + self.survived
         return (
-            f"{total} mutants, {self.killed} killed, {self.hung} hung, {len(self.survivors)} survived, "
+            f"{total} mutants, {self.killed} killed, {self.hung} hung, {self.survived} survived, "
             f"{self.equivalent} equivalent: {self.percentage:.1f} %"
         )
 
@@ -87,8 +87,6 @@ class Run:
         finally:
             self.tests.close()
         for name, score in self.scores.items():
-            for mutant, tests in sorted(score.survivors, key=lambda pair: pair[0].statement.lineno):
-                print(f"{mutant}\n    {tests} tests")
             print(f"{name}: {score}")
             if score.percentage < self.options.at_least:
                 self.status = 1
@@ -129,8 +127,9 @@ class Run:
         elif result.status == HUNG:
             score.hung += 1
         elif result.status == PASSED:
+            score.survived += 1
             path = str(self.modules[mutant.module].path)
-            score.survivors.append((mutant, len(self.tests.reaching(path, mutant.lines))))
+            print(f"{mutant}\n    {len(self.tests.reaching(path, mutant.lines))} tests", flush=True)
         else:
             raise RuntimeError(f"{mutant}\n{result}")
 

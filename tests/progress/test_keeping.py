@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -11,7 +12,7 @@ from django.core.cache import caches
 from htmx_live.progress import ProgressSession
 from htmx_live.progress.cached import CacheKeeping
 from htmx_live.progress.changes import Report, completed, reported, started
-from htmx_live.progress.keeping import Keeping, apply, keeping, override_keeping
+from htmx_live.progress.keeping import Keeping, apply, create_or_join, endings, keeping, override_keeping
 from htmx_live.progress.memory import MAX_SHOWN, MemoryKeeping
 from htmx_live.progress.redis import RedisKeeping
 from htmx_live.progress.values import ProgressStatus, Row, Session, listed_under
@@ -223,3 +224,91 @@ def test_in_redis_the_list_of_an_owner_lasts_as_long_as_the_last_session_of_it(
             act()
             lasts.append(client.ttl(name))
     assert all(50 < seconds <= 60 for seconds in lasts), lasts
+
+
+# Changes of one row
+
+
+class Contended(MemoryKeeping):
+    """Others always come first."""
+
+    tries = 0
+
+    def create(self, session: Session, rows: dict[str, Row], *, instead_of: str = "") -> str:
+        self.tries += 1
+        return super().create(session, rows) if session.id == "s1" else "gone"
+
+    def swap(self, session: str, task: str, row: Row) -> bool:
+        self.tries += 1
+        return False
+
+
+def test_after_a_hundred_tries_a_change_is_given_up() -> None:
+    with override_keeping(Contended()) as place:
+        create(place)
+        place.tries = 0  # type: ignore[attr-defined]
+        with pytest.raises(RuntimeError, match=r"^Task 'a' of session s1 was changed 100 times by others"):
+            apply("s1", "a", started)
+        assert place.tries == 100  # type: ignore[attr-defined]
+
+
+def test_after_a_hundred_tries_a_session_with_a_key_is_given_up() -> None:
+    session = Session(id="s2", owner=OWNER, created=0, names={"a": "A"}, weights={}, key="import")
+    with override_keeping(Contended()) as place:
+        with pytest.raises(RuntimeError, match=r"^Sessions with the key 'import' ended 100 times"):
+            create_or_join(session, {"a": Row()})
+        assert place.tries == 100  # type: ignore[attr-defined]
+
+
+def test_the_time_that_a_change_hears_never_runs_back() -> None:
+    heard: list[float] = []
+    now = 50.0
+    with override_keeping(MemoryKeeping(clock=lambda: now)) as place:
+        create(place)
+        apply("s1", "a", started)
+        apply("s1", "b", reported(Report(current=1)))
+        now = 60.0
+        apply("s1", "b", reported(Report(current=2)))
+        now = 20.0
+        for task in ("a", "b"):
+            apply("s1", task, lambda row, now: heard.append(now))
+    assert heard == [50.0, 60.0]
+
+
+def test_a_change_that_is_dropped_gives_the_row_as_it_is() -> None:
+    with override_keeping(MemoryKeeping()) as place:
+        create(place)
+        ended = apply("s1", "a", completed("", Report()))
+        assert apply("s1", "a", started) == ended
+        assert ended is not None and ended.rev == 1
+        assert apply("s1", "c", started) is None
+
+
+def test_the_end_of_a_task_that_wants_it_noticed_is_told_once() -> None:
+    told: list[tuple[str, str, str]] = []
+
+    def tell(session: str, task: str, row: Row) -> None:
+        told.append((session, task, row.status.value))
+
+    session = Session(id="s1", owner=OWNER, created=0, names={"a": "A", "b": "B"}, weights={})
+    with override_keeping(MemoryKeeping()) as place:
+        place.create(session, {"a": Row(notify="A"), "b": Row()})
+        endings.append(tell)
+        try:
+            for task in ("a", "b"):
+                apply("s1", task, started)
+                apply("s1", task, completed("", Report()))
+                apply("s1", task, lambda row, now: replace(row, message="Seen"))
+        finally:
+            endings.remove(tell)
+    assert told == [("s1", "a", "complete")]
+
+
+def test_one_place_is_built_for_one_choice(settings: Any) -> None:
+    settings.HTMX_LIVE = {}
+    assert keeping() is keeping()
+    with override_keeping(MemoryKeeping()) as outer:
+        with override_keeping(MemoryKeeping()) as inner:
+            assert keeping() is inner
+        assert keeping() is outer
+    assert keeping() is not outer

@@ -15,6 +15,7 @@ from htmx_live.progress import ProgressSession, ProgressStatus, changes, current
 from htmx_live.progress.keeping import apply, override_keeping
 from htmx_live.progress.memory import MemoryKeeping
 from htmx_live.progress.running import running
+from htmx_live.records import Owner
 from htmx_live.testing.clock import ManualClock
 from htmx_live.testing.stage import Stage, stage
 
@@ -54,6 +55,49 @@ def test_a_new_session_waits(staged: Stage) -> None:
 def test_a_session_without_tasks_is_an_error(staged: Stage) -> None:
     with pytest.raises(ValueError, match="at least one task"):
         ProgressSession.create(tasks={})
+
+
+def test_a_weight_of_an_unknown_task_is_an_error_that_names_the_known_ones(staged: Stage) -> None:
+    with pytest.raises(KeyError, match=r"weights name 'c', which is no task\. There are: a, b\."):
+        ProgressSession.create({"a": "A", "b": "B"}, weights={"c": 1})
+
+
+@pytest.mark.parametrize("weight", [0, -1, float("inf"), float("nan")])
+def test_a_weight_is_a_number_above_0(staged: Stage, weight: float) -> None:
+    with pytest.raises(ValueError, match=r"weights\['a'\] is .*: expected a number above 0\."):
+        ProgressSession.create({"a": "A"}, weights={"a": weight})
+    assert ProgressSession.create({"a": "A"}, weights={"a": 0.1}).session.weights == {"a": 0.1}
+
+
+def test_a_session_belongs_to_its_owner(staged: Stage) -> None:
+    session = ProgressSession.create({"a": "A"}, owner=Owner(user="7"))
+    found = [ProgressSession.get(session.session_id, owner=owner) for owner in (None, Owner(user="7"), Owner(user="8"))]
+    assert [one is not None for one in found] == [True, True, False]
+
+
+def test_what_a_session_says_of_all_its_tasks(staged: Stage) -> None:
+    session = made()
+    facts = []
+    for act in (lambda: None, lambda: session.start("a"), lambda: session.error("a", "No"), session.cancel):
+        act()
+        facts.append((session.is_running, session.has_error, session.is_complete, session.status.value))
+    assert facts == [
+        (False, False, False, "pending"),
+        (True, False, False, "running"),
+        (False, True, False, "error"),
+        (False, True, False, "error"),
+    ]
+
+
+def test_cancelling_names_its_tasks(staged: Stage) -> None:
+    session = made()
+    session.cancel("b")
+    assert [shown(session, task)[0] for task in ("a", "b")] == ["pending", "cancelled"]
+    session.check_cancelled("a")
+    with pytest.raises(Cancelled):
+        session.check_cancelled("b")
+    session.cancel()
+    assert [shown(session, task)[0] for task in ("a", "b")] == ["cancelled", "cancelled"]
 
 
 @pytest.mark.parametrize("word", ["start", "complete", "error", "advance", "update", "run_it"])
