@@ -252,6 +252,21 @@ def test_joining_sends_the_page_what_came_after_its_render(bus, receiver):
     assert contents(bus.read([PAGE, TOPIC], client)) == [("b", "new")]
 
 
+def test_joining_brings_the_very_first_message(bus, receiver):
+    rendered = bus.position()
+    bus.publish([TOPIC], "a", "1")
+    bus.join("a", [TOPIC], since=rendered)
+    assert [(message.channel, message.data) for message in receiver.messages] == [(TOPIC, "1"), (PAGE, "1")]
+
+
+def test_a_forgotten_page_has_joined_nothing(bus):
+    bus.join("a", [TOPIC])
+    bus.forget([PAGE])
+    start = bus.position()
+    bus.publish([TOPIC], "a", "1")
+    assert contents(bus.read([PAGE], start)) == []
+
+
 def test_joining_without_a_position_sends_nothing(bus, receiver):
     bus.publish([TOPIC], "a", "1")
     bus.join("a", [TOPIC])

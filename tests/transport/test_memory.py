@@ -39,6 +39,12 @@ def test_beyond_the_bound_the_text_grown_longest_ago_goes(bus):
     assert len(bus.read(["page:a"], f"{bus.epoch}.0").messages) == 2
 
 
+def test_a_text_that_grows_again_outlives_one_that_does_not(bus):
+    for target, text in (("s", "x" * 40), ("t", "x" * 40), ("s", "y"), ("u", "x" * 40)):
+        bus.append(["page:a"], target, text)
+    assert [bus.text(target) is None for target in ("s", "t", "u")] == [False, True, False]
+
+
 def test_texts_that_ended_count_no_more(bus):
     for _ in range(10):
         bus.append(["page:a"], "s", "x" * 90)
