@@ -1,10 +1,16 @@
-"""The demo's weaving of two people's changes into one text."""
+"""The demo's shared note: two people's changes are woven into one text, which both see in the end."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from demo.notes.weaving import joined, woven
+from tests.server import ROOT, demo_server
 
 TEXTS = st.text(alphabet="ab \n", max_size=12)
 
@@ -44,3 +50,36 @@ def test_without_a_base_both_texts_are_there_as_a_whole(mine: str, theirs: str) 
     for text in (mine, theirs):
         rest = iter(both)
         assert all(character in rest for character in text)
+
+
+LATE = """
+import django
+django.setup()
+from django.contrib.auth import get_user_model
+from django.test.utils import setup_test_environment
+from demo.notes.views import SharedNote
+from htmx_live import push_to_view
+from htmx_live.testing import LiveClient
+from htmx_live.testing.stage import stage
+
+setup_test_environment()
+with stage():
+    anna, ben = (LiveClient(SharedNote, user=user, pk=1) for user in get_user_model().objects.order_by("pk")[:2])
+    for one in (anna, ben):
+        one.submit("edit")
+    broadcast, late = SharedNote.broadcast, []
+    SharedNote.broadcast = lambda self, *call: late.append(call)
+    anna.trigger("input", "update_content", value=anna.state["draft"] + "Anna")
+    SharedNote.broadcast = broadcast
+    ben.trigger("input", "update_content", value=ben.state["draft"] + "Ben")
+    [(handler, payload)] = late
+    push_to_view(SharedNote, handler=handler, payload=payload)
+    print(*(one.state["content"].splitlines()[-1] for one in (anna, ben)), sep="; ")
+"""
+
+
+@pytest.mark.processes
+def test_all_see_the_whole_text_when_a_broadcast_comes_late(tmp_path: Path) -> None:
+    env = {**os.environ, **demo_server(tmp_path).env}
+    run = subprocess.run([sys.executable, "-c", LATE], env=env, cwd=ROOT, capture_output=True, text=True)
+    assert (run.stdout, run.stderr) == ("BenAnna; BenAnna\n", "")

@@ -47,11 +47,10 @@ class SharedNote(LiveView):
         base = self.draft if box == self.box else None  # None: a box from before a restart
         self.content = Note.weave(self.kwargs["pk"], base=base, mine=value, by=self.user).content
         self.box, self.draft, self._is_known = box, value, True
-        news = f"{self.user.first_name} has written, too."
-        self.broadcast("_on_broadcast", {"content": self.content, "news": news})
+        self.broadcast("_on_broadcast", {"news": f"{self.user.first_name} has written, too."})
 
-    def _on_broadcast(self, content, news):
-        self.content = content
+    def _on_broadcast(self, news):
+        self.content = Note.objects.get(pk=self.kwargs["pk"]).content  # broadcasts may overtake each other
         self.news = news if self.is_editing else ""
         if not self.is_editing:
-            self.draft = content
+            self.draft = self.content
