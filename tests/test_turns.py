@@ -3,6 +3,7 @@
 Threads meet at events and barriers: ``HOOKS`` hold a handler or a job where the test wants it.
 """
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -335,6 +336,14 @@ def test_an_async_job_that_is_cancelled_is_interrupted_and_ends_once(page: LiveC
     call(page.instance, "stop", name="job")
     assert done.wait(PATIENCE)
     assert (page.state["a"], page.state["ended"]) == (0, [])
+
+
+def test_mail_of_an_instance_that_is_gone_is_dropped_and_logged(page: LiveClient, caplog: Any) -> None:
+    caplog.set_level(logging.DEBUG, "htmx_live.runtime")
+    drain("0" * 32)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"Mail for instance {'0' * 32}, which is gone, was dropped"
+    ]
 
 
 # What a user's turn leaves behind

@@ -206,6 +206,71 @@ def test_streams_being_opened_count_too():
     play(scenario)
 
 
+@override_settings(HTMX_LIVE={"MAX_STREAMS_PER_OWNER": 2})
+def test_an_owner_has_a_bounded_number_of_streams():
+    async def scenario(hub):
+        first, _ = listen(hub), listen(hub, page="q")
+        with pytest.raises(Refused) as refused:
+            listen(hub)
+        listen(hub, owner="other")
+        for _ in range(2):  # leaving twice counts once
+            hub.leave(first)
+        listen(hub)
+        with pytest.raises(Refused):
+            listen(hub)
+        assert (refused.value.status, len(hub)) == (429, 3)
+
+    play(scenario)
+
+
+def test_a_hub_that_all_have_left_keeps_nothing_of_them():
+    async def scenario(hub):
+        listeners = [listen(hub, "topic:t"), listen(hub, "topic:t", owner="other")]
+        hub.leave(listeners[0])
+        assert hub._by_channel == {"page:p": {listeners[1]}, "topic:t": {listeners[1]}}
+        hub.leave(listeners[1])
+        assert (len(hub), hub._by_channel, dict(hub._owners)) == (0, {}, {})
+
+    play(scenario)
+
+
+def test_a_hub_closes_when_it_is_told_and_waits_for_one_only():
+    async def scenario(hub):
+        listener, told, calls = listen(hub), asyncio.Event(), []
+
+        async def wait():
+            calls.append(1)
+            await told.wait()
+
+        hub.close_after(wait)
+        hub.close_after(wait)
+        await asyncio.sleep(0)
+        assert (calls, listener.is_ending) == ([1], False)
+        told.set()
+        await hub._closing
+        assert (listener.is_ending, listener.is_draining) == (True, True)
+
+    play(scenario)
+
+
+def test_a_channel_that_a_reading_finds_is_heard_and_read_once_more():
+    async def scenario(hub):
+        listener = listen(hub)
+        hub.bus.unsubscribe(hub)
+        hub.bus.join("p", ["topic:t"])
+        hub.bus.subscribe(hub)
+        listener.begin_reading()
+        hub.have_read(listener, hub.bus.read(listener.channels, hub.bus.position()))
+        assert (listener.channels, listener.is_behind) == (("page:p", "topic:t"), True)
+        listener.begin_reading()
+        hub.have_read(listener, hub.bus.read(listener.channels, hub.bus.position()))
+        assert not listener.is_behind
+        hub.bus.publish(["topic:t"], "a", "1")
+        assert await taken(listener) == ["1"]
+
+    play(scenario)
+
+
 def test_a_loop_that_has_ended_harms_no_publisher_and_is_forgotten():
     with override_bus(MemoryBus()) as bus:
 
