@@ -51,6 +51,16 @@ class SharedLog(Log):
     scope = "shared"
 
 
+class Crowd(Log):
+    """A view whose instances are those of one test; the next two likewise."""
+
+
+class SharedCrowd(SharedLog): ...
+
+
+class SharedBurst(SharedLog): ...
+
+
 class Large(LiveView):
     """100 KB."""
 
@@ -157,13 +167,12 @@ def census(request: HttpRequest) -> JsonResponse:
     )
 
 
+VIEWS = (Log, SharedLog, Crowd, SharedCrowd, SharedBurst, Large, Ticks, Table, SharedTable, TickingTable, Clicks)
+
 urlpatterns = [
     path("live/", include("htmx_live.urls")),
     path("", lambda request: HttpResponse("ready")),
-    *[
-        path(f"{view.__name__}/", view.as_view())
-        for view in (Log, SharedLog, Large, Ticks, Table, SharedTable, TickingTable, Clicks)
-    ],
+    *[path(f"{view.__name__}/", view.as_view()) for view in VIEWS],
     path("push/", push),
     path("render/<int:times>/", render),
     path("census/", census),
