@@ -44,16 +44,16 @@ def broker_of(redis: RedisServer) -> str:
 
 
 @pytest.fixture(scope="session")
-def pools(redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Worker]]:
-    """The worker of a pool, started when first asked for."""
+def pools(redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Worker]]:
+    """The worker of a pool, started when first asked for; ``changed`` are settings of both sides that differ."""
     started: dict[str, Worker] = {}
 
-    def pool(name: str) -> Worker:
-        if name not in started:
-            log = tmp_path_factory.mktemp("worker") / f"{name}.log"
-            worker = Worker(broker=broker_of(redis_server), live=live_settings(redis_server), pool=name, log=log)
-            started[name] = worker.start()
-        return started[name]
+    def pool(name: str, **changed: Any) -> Worker:
+        key = f"{name} {changed}"
+        if key not in started:
+            log, live = tmp_path_factory.mktemp("worker") / f"{name}.log", live_settings(redis_server, **changed)
+            started[key] = Worker(broker=broker_of(redis_server), live=live, pool=name, log=log).start()
+        return started[key]
 
     yield pool
     for worker in started.values():
@@ -113,13 +113,19 @@ def hire(redis_server: RedisServer, settings: Any, tmp_path: Path) -> Iterator[C
 
 
 @pytest.fixture(params=["prefork", "threads", "solo"])
-def worker(request: pytest.FixtureRequest, site: None, pools: Callable[[str], Worker], settings: Any) -> Worker:
+def worker(request: pytest.FixtureRequest, site: None, pools: Callable[..., Worker], settings: Any) -> Worker:
     """The shared worker of each pool; this test's jobs go there."""
     return use(pools(request.param), settings)
 
 
+@pytest.fixture(params=["prefork", "threads", "solo"])
+def limited(request: pytest.FixtureRequest, site: None, pools: Callable[..., Worker], settings: Any) -> Worker:
+    """Another one, whose jobs may take two seconds."""
+    return use(pools(request.param, JOB_TIME_LIMIT=2.0), settings)
+
+
 def use(worker: Worker, settings: Any) -> Worker:
-    settings.HTMX_LIVE = {**settings.HTMX_LIVE, "CELERY_QUEUE": worker.queue}
+    settings.HTMX_LIVE = worker.live
     return worker
 
 

@@ -1,7 +1,6 @@
 """Jobs on Celery's pools: what each can do, with a real worker and a real Redis."""
 
 import time
-from typing import Any
 
 import pytest
 from celery import current_app
@@ -63,9 +62,7 @@ def test_a_job_sees_that_it_is_cancelled(worker: Worker, bell: Bell) -> None:
     assert wait_for(lambda: bell.told)
 
 
-@pytest.mark.parametrize("pool", ["prefork", "solo", "threads"])
-def test_an_async_job_is_cancelled_at_its_time_limit(hire: Any, site: None, bell: Bell, pool: str) -> None:
-    hire(pool, JOB_TIME_LIMIT=2.0)
+def test_an_async_job_is_cancelled_at_its_time_limit(limited: Worker, bell: Bell) -> None:
     page = Page(Desk)
     page.send("start", job="hang_async", path=bell.path)
     wait_for(lambda: page.stages == ["late"])
@@ -75,11 +72,9 @@ def test_an_async_job_is_cancelled_at_its_time_limit(hire: Any, site: None, bell
     assert page.settle() == ["job: timeout", "job: 42"]
 
 
-@pytest.mark.parametrize("pool", ["prefork", "solo", "threads"])
 def test_a_sync_job_ends_for_the_page_at_its_time_limit_and_by_itself_at_its_next_call(
-    hire: Any, site: None, bell: Bell, pool: str
+    limited: Worker, bell: Bell
 ) -> None:
-    hire(pool, JOB_TIME_LIMIT=1.0)
     page = Page(Desk)
     page.send("start", job="call_late", path=bell.path)
     assert (page.settle(), bell.raised) == (["job: timeout"], "")
