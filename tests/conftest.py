@@ -5,6 +5,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,10 +99,15 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: 
 
     path = tmp_path_factory.mktemp("database") / "empty.sqlite3"
     connections.databases["empty"] = {**connections.databases["default"], "NAME": path}
-    with django_db_blocker.unblock():
+
+    def migrate() -> None:
         call_command("migrate", database="empty", verbosity=0)
         connections["empty"].close()
-    del connections["empty"], connections.databases["empty"]
+
+    # A browser leaves an event loop in this thread, in which Django refuses the database.
+    with django_db_blocker.unblock(), ThreadPoolExecutor(max_workers=1) as thread:
+        thread.submit(migrate).result()
+    del connections.databases["empty"]
     return path
 
 
