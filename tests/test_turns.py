@@ -15,7 +15,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.test import RequestFactory
 
 from htmx_live.events import Call
-from htmx_live.exceptions import Busy, InstanceGone
+from htmx_live.exceptions import Busy, InstanceGone, TurnError
 from htmx_live.live import import_view
 from htmx_live.pool import DaemonPool
 from htmx_live.records import Record
@@ -395,6 +395,22 @@ def test_skip_render_keeps_the_state_and_sends_nothing(live: Live) -> None:
     assert (page.status, page.text, page.state["count"], page.fragments) == (204, "0 Add", 1, [])
     page.send("add", {})
     assert page.text == "2 Add"
+
+
+def test_a_view_that_asks_for_something_while_it_is_rendered_is_an_error(live: Live, monkeypatch: Any) -> None:
+    page = live(Counter)
+    monkeypatch.setattr(Counter, "get_context_data", lambda self, **kwargs: self.notify("Hello") or {})
+    with pytest.raises(TurnError, match=r"Counter asked for Notice while it was rendered, in its template or"):
+        page.send("add", {})
+    assert (page.state["count"], page.notices) == (0, [])
+
+
+def test_a_render_that_fails_in_a_users_event_changes_and_sends_nothing(live: Live, monkeypatch: Any) -> None:
+    page = live(Counter, raise_errors=False)
+    before = parts().store.load(page.instance)
+    monkeypatch.setattr(Counter, "get_context_data", lambda self, **kwargs: 1 / 0)
+    page.send("add", {})
+    assert (page.status, parts().store.load(page.instance), page.fragments) == (500, before, [])
 
 
 def test_an_async_handler_is_awaited(live: Live) -> None:
