@@ -145,9 +145,10 @@ def test_a_report_brings_a_lost_task_back() -> None:
     )  # fmt: skip
 
 
-def test_a_total_alone_shows_that_nothing_is_done() -> None:
-    row = changed(reported(Report(total=4)), Row())
-    assert (row.current, row.total, row.floor) == (0.0, 4, 0.0)
+@pytest.mark.parametrize("total", [4, 0])
+def test_a_total_alone_shows_that_nothing_is_done(total: float) -> None:
+    row = changed(reported(Report(total=total)), Row())
+    assert (row.current, row.total, row.floor) == (0.0, total, 0.0)
 
 
 def test_the_rate_is_measured_from_the_start() -> None:
