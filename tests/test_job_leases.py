@@ -460,6 +460,16 @@ def test_an_async_job_has_time_to_end_by_itself(page: LiveClient, beating: None)
     assert (seen, ended(page)) == ([[("start", "job")], []], ["job: timeout"])
 
 
+def test_a_callback_that_others_cancel_stays_cancelled(page: LiveClient) -> None:
+    lease = begun(start(page, "set_both"))
+
+    async def work() -> None:
+        raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(lease.call(work))
+
+
 def test_a_callback_that_has_returned_is_not_cancelled(page: LiveClient, beating: None, caplog: Any) -> None:
     lease = begun(start(page, "set_both"))
 
