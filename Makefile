@@ -108,11 +108,12 @@ newest: $(NEWEST_VENV)/.test $(VENV)/.test needs
 lowest: $(LOWEST_VENV)/.test $(VENV)/.test needs
 	@.ci/wheel $(LOWEST_VENV) $(PYTEST) -m "not browser and not faults"
 
-# What the tests run beside Python.  Debian's packages are named as their commands are, but for PostgreSQL and nginx.
+# What the tests run beside Python.  Not every package of Debian is named as its command is.
 # Chromium with its windows will do, but takes three times as long to open a page.
 needs:
 	@missing=""; \
-	for program in redis-server nodejs npm; do command -v $$program >/dev/null || missing="$$missing $$program"; done; \
+	for program in redis-server npm; do command -v $$program >/dev/null || missing="$$missing $$program"; done; \
+	command -v node >/dev/null || missing="$$missing nodejs"; \
 	command -v chromium-headless-shell >/dev/null || { [ "$$(id -u)" != 0 ] && command -v chromium >/dev/null; } \
 		|| missing="$$missing chromium-headless-shell"; \
 	command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$$missing postgresql"; \
