@@ -60,7 +60,7 @@ class ProgressSession:
         given = {str(task): float(weight) for task, weight in (weights or {}).items()}
         for task, weight in given.items():
             if task not in names:
-                raise KeyError(f"weights name {task!r}, which is no task. There are: {', '.join(names)}.")
+                raise KeyError(f"weights has {task!r}, but the session has no such task. It has: {', '.join(names)}.")
             if not (isfinite(weight) and weight > 0):
                 raise ValueError(f"weights[{task!r}] is {weight!r}: expected a number above 0.")
         session = Session(

@@ -58,7 +58,7 @@ def test_a_session_without_tasks_is_an_error(staged: Stage) -> None:
 
 
 def test_a_weight_of_an_unknown_task_is_an_error_that_names_the_known_ones(staged: Stage) -> None:
-    with pytest.raises(KeyError, match=r"weights name 'c', which is no task\. There are: a, b\."):
+    with pytest.raises(KeyError, match=r"weights has 'c', but the session has no such task\. It has: a, b\."):
         ProgressSession.create({"a": "A", "b": "B"}, weights={"c": 1})
 
 
@@ -241,7 +241,7 @@ def test_the_whole_is_weighted(staged: Stage) -> None:
     session.complete("a")
     staged.clock.advance(2)
     assert session.overall_percent == 75
-    with pytest.raises(KeyError, match="which is no task"):
+    with pytest.raises(KeyError, match="has no such task"):
         ProgressSession.create({"a": "A"}, weights={"b": 3})
     with pytest.raises(ValueError, match="above 0"):
         ProgressSession.create({"a": "A"}, weights={"a": 0})
