@@ -70,7 +70,6 @@ lint: $(VENV)/.test
 	@$(BIN)/ruff format --check --quiet . || { $(BIN)/ruff format --check .; exit 1; }
 	@$(BIN)/mypy --no-error-summary
 	@layers=$$($(BIN)/lint-imports --no-logo 2>&1) || { echo "$$layers"; exit 1; }
-	@if command -v node >/dev/null; then for script in static/*/*.js; do node --check "$$script" || exit 1; done; fi
 
 # Names of the script's own state are shortened too. The first line is what a test knows a stale copy by.
 SCRIPT := static/htmx_live/htmx-live
