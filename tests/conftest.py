@@ -22,7 +22,7 @@ FLAGS = [
 ]  # fmt: skip
 SLOW_TIERS = ("processes", "browser", "faults", "benchmark")
 
-# The tests and the servers that they start compile modules once, not each time, whatever the shell's environment says.
+# The tests and the servers that they start write bytecode, so each module is compiled once. Some shells forbid it.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
@@ -31,7 +31,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Tier:
-    """Refuses a process to a test without a mark for it, so that ``make check`` starts none."""
+    """Fail a test that starts a process without a mark for it: ``make check`` must start none."""
 
     test: pytest.Item | None = None
 

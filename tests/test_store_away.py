@@ -217,7 +217,6 @@ def test_parts_first_built_for_one_test_are_not_those_of_the_process(monkeypatch
 
 
 @pytest.mark.processes
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is nothing to fork")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_process_builds_its_own_parts() -> None:
     before = parts()

@@ -130,7 +130,7 @@ def test_the_start_page_loads_nothing_from_outside(server: Server, visitors: Vis
 
 
 def _at(visitors: Visitors, server: Server, path: str, **options: Any) -> Page:
-    """Somebody who has signed in, at ``path``; the script has started."""
+    """A signed-in user at ``path``, where the script has started."""
     page = visitors.enter(server, **options)
     page.goto(server.url + path)
     page.wait_for_selector("html.live-ready")

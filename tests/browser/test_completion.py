@@ -48,7 +48,7 @@ def test_a_complete_card_goes_to_its_redirect_and_not_again_on_the_way_back(live
     live.open(card(redirect="/report/"))
     live.server.pages["/"] = document(card("complete", redirect="/report/"), htmx=live.htmx)
     live.stream.send(f"data: {partial(card('complete', redirect='/report/'), 'progress-s1')}\n\n")
-    live.page.wait_for_url("**/report/")
+    expect(live.page).to_have_url(live.server.url + "/report/")
     live.page.goto(live.server.url + "/")
     live.server.next("stream")
     live.server.next("stream")
@@ -61,7 +61,7 @@ def test_an_end_that_came_during_a_reload_is_not_missed(live: LivePage) -> None:
     live.open(card(redirect="/report/"))
     live.server.pages["/"] = document(card("complete", redirect="/report/"), htmx=live.htmx)
     live.page.reload()
-    live.page.wait_for_url("**/report/")
+    expect(live.page).to_have_url(live.server.url + "/report/")
 
 
 @pytest.mark.parametrize("where", ["https://evil.example/", "//evil.example/", "javascript:seen.push(1)"])

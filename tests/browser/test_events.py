@@ -249,7 +249,7 @@ def test_an_answer_that_breaks_off_counts_as_none(live: LivePage) -> None:
     event.send("<hx-partial")
     event.cut()
     live.server.next("sync")
-    live.page.wait_for_selector("text=No answer came.")
+    expect(live.page.get_by_text("No answer came.")).to_be_visible()
 
 
 def test_an_event_goes_out_with_the_grant_that_its_root_has_by_then(live: LivePage) -> None:
@@ -306,7 +306,7 @@ def test_a_redirect_goes_there(live: LivePage) -> None:
     live.server.pages["/there/"] = "<p>there</p>"
     live.page.click("#b")
     live.event().answer(status=204, HX_Redirect="/there/")
-    live.page.wait_for_selector("text=there")
+    expect(live.page).to_have_url(live.server.url + "/there/")
 
 
 def test_an_event_that_found_its_record_gone_says_so(live: LivePage) -> None:

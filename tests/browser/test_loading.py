@@ -46,7 +46,7 @@ LOADING = {
 }  # fmt: skip
 
 
-def is_loading(page: Page, loading: bool) -> None:
+def expect_loading(page: Page, loading: bool) -> None:
     page.wait_for_selector("body.live-loading" if loading else "body:not(.live-loading)")
     assert looks(page) == (LOADING if loading else IDLE)
 
@@ -59,7 +59,7 @@ def test_every_directive_lasts_as_long_as_the_request(live: LivePage) -> None:
     event = live.event()
     assert looks(live.page) == LOADING
     event.answer(partial(body(2)))
-    is_loading(live.page, False)
+    expect_loading(live.page, False)
 
 
 def test_loading_goes_on_while_the_answer_says_that_a_job_runs(live: LivePage) -> None:
@@ -67,9 +67,9 @@ def test_loading_goes_on_while_the_answer_says_that_a_job_runs(live: LivePage) -
     live.page.click("#save")
     live.event().answer(partial(body(2, pending="save:save")))
     live.page.wait_for_selector("[data-live-rev='2']")
-    is_loading(live.page, True)
+    expect_loading(live.page, True)
     live.push(partial(body(3)), "e.2")
-    is_loading(live.page, False)
+    expect_loading(live.page, False)
 
 
 def test_a_job_that_runs_when_the_page_is_loaded_shows_at_once(live: LivePage) -> None:
@@ -93,7 +93,7 @@ def test_loading_ends_whatever_the_status_is(live: LivePage, status: int) -> Non
     live.open(body())
     live.page.click("#save")
     live.event().answer(status=status)
-    is_loading(live.page, False)
+    expect_loading(live.page, False)
 
 
 @BOTH
@@ -101,7 +101,7 @@ def test_loading_ends_when_the_connection_dies(live: LivePage) -> None:
     live.open(body())
     live.page.click("#save")
     live.event().cut()
-    is_loading(live.page, False)
+    expect_loading(live.page, False)
 
 
 @BOTH
@@ -110,7 +110,7 @@ def test_loading_ends_when_the_request_is_aborted(live: LivePage) -> None:
     live.page.click("#save")
     live.event()
     live.page.evaluate("htmx.trigger('#save', 'htmx:abort')")
-    is_loading(live.page, False)
+    expect_loading(live.page, False)
 
 
 @BOTH
@@ -118,7 +118,7 @@ def test_loading_ends_when_a_listener_cancels_the_request(live: LivePage) -> Non
     live.open(body())
     live.page.evaluate("addEventListener('htmx:before:request', (event) => event.preventDefault())")
     live.page.click("#save")
-    is_loading(live.page, False)
+    expect_loading(live.page, False)
 
 
 @BOTH

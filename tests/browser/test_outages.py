@@ -36,7 +36,7 @@ def test_the_banner_goes_when_a_sync_is_answered(live: LivePage) -> None:
     live.open(root("1"), poll=0.05)
     lose_stream(live)
     live.server.on["sync"] = lambda exchange: exchange.answer(status=204)
-    live.page.wait_for_selector("body:not(.live-offline)")
+    expect(live.page.locator("body.live-offline")).to_have_count(0)
 
 
 def test_the_words_for_no_answer_go_when_the_handler_succeeds(live: LivePage) -> None:

@@ -123,6 +123,7 @@ def test_the_network_coming_back_opens_the_stream_at_once(live: LivePage) -> Non
     live.server.on["stream"] = lambda exchange: exchange.start_stream()
     live.page.evaluate("dispatchEvent(new Event('online'))")
     live.until("seen.length > 1")
+    assert live.server.count("stream") == 1
 
 
 def test_a_page_without_anything_live_asks_for_nothing(page: Page, server: ScriptedServer, htmx: str) -> None:

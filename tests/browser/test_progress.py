@@ -115,7 +115,7 @@ def test_the_end_leads_on(page: Page, server: Server) -> None:
     session = create(server, a="Import products")
     open_page(page, server, "leaving", session)
     ask(server, f"/work/{session}/complete/a/")
-    page.wait_for_url("**/page/list/?arrived")
+    expect(page).to_have_url(server.url + "/page/list/?arrived")
 
 
 def test_the_button_cancels_and_retries(page: Page, server: Server) -> None:

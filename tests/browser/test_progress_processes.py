@@ -36,7 +36,7 @@ def bar(page: Page) -> Locator:
     return page.get_by_role("progressbar", name="Import products")
 
 
-def shows(percent: int, *pages: Page) -> None:
+def expect_shown(percent: int, *pages: Page) -> None:
     for one in pages:
         expect(bar(one)).to_have_attribute("aria-valuenow", str(percent))
 
@@ -49,9 +49,9 @@ def test_a_card_hears_of_the_other_process(page: Page, serve: Serve, redis_serve
     other.goto(f"{there.url}/page/card/?session={session}")
     for percent, server in ((10, here), (20, there), (30, here)):
         ask(server, f"/work/{session}/update/a/", current=str(percent), total="100")
-        shows(percent, page, other)
+        expect_shown(percent, page, other)
     other.reload()
-    shows(30, other)
+    expect_shown(30, other)
     ask(there, f"/work/{session}/complete/a/")
     for one in (page, other):
         expect(one.locator("[data-live-done=complete]")).to_have_count(1)
@@ -63,11 +63,11 @@ def test_every_tab_follows_and_one_that_is_closed_takes_nothing_along(page: Page
     open_page(page, server, "card", session)
     other.goto(f"{server.url}/page/card/?session={session}")
     ask(server, f"/work/{session}/update/a/", current="10", total="100")
-    shows(10, page, other)
+    expect_shown(10, page, other)
     other.close()
     page.reload()
     ask(server, f"/work/{session}/update/a/", current="60")
-    shows(60, page)
+    expect_shown(60, page)
 
 
 def test_a_card_is_asked_for_while_the_stream_is_away(page: Page, serve: Serve) -> None:
@@ -77,7 +77,7 @@ def test_a_card_is_asked_for_while_the_stream_is_away(page: Page, serve: Serve) 
     page.goto(f"{server.url}/page/card/?session={session}")
     for percent in (10, 60):
         ask(server, f"/work/{session}/update/a/", current=str(percent), total="100")
-        shows(percent, page)
+        expect_shown(percent, page)
     ask(server, f"/work/{session}/complete/a/")
     page.wait_for_function("() => over.length > 0")
     assert page.evaluate("[over, ups]") == [["complete"], 0]

@@ -154,7 +154,7 @@ def test_work_that_begins_on_a_page_without_streams_is_polled_for_at_once(live: 
     live.server.next("stream")
     live.page.click("#b")
     live.event().answer(swap("saving", rev=2, pending="save:save"))
-    live.server.next("sync")
+    assert live.server.next("sync").json["poll"] is True
 
 
 def test_a_server_that_does_not_answer_is_not_polled_twice_a_second(live: LivePage) -> None:
@@ -256,7 +256,7 @@ def test_a_redirect_message_goes_there(live: LivePage) -> None:
     live.open(root("1"))
     live.server.pages["/there/"] = "<p>there</p>"
     live.stream.send(message(json.dumps({"url": "/there/", "page": "p"}), event="redirect"))
-    live.page.wait_for_selector("text=there")
+    expect(live.page).to_have_url(live.server.url + "/there/")
 
 
 def test_a_redirect_to_a_script_goes_nowhere(live: LivePage) -> None:

@@ -18,7 +18,7 @@ class Visitors:
         self.complaints: list[str] = []
 
     def enter(self, server: Server, *, name: str = "anna", offline_is_fine: bool = False, **options: object) -> Page:
-        """An empty page in a new browser, in which ``name`` has signed in (nobody if "")."""
+        """An empty page in a new browser, in which ``name`` has signed in, unless it is ""."""
         page = self.browser.new_context(**options).new_page()  # type: ignore[arg-type]
         page.set_default_timeout(15_000)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))

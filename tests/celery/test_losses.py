@@ -43,7 +43,7 @@ def test_a_job_whose_process_is_killed_is_lost(
     page = Page(Desk)
     page.send("start", job="hang", path=bell.path)
     kill_each_time(bell, page, 1)
-    wait_for(lambda: page.ended == ["job: lost"], within=SOON)
+    assert wait_for(lambda: page.ended == ["job: lost"], within=SOON)
     assert (page.rows, len(bell.begun), [row.name for row in page.record.lost]) == ((), 1, ["job"])
 
 
@@ -75,7 +75,7 @@ def test_a_job_of_a_killed_worker_is_lost(site: None, hire: Any, bell: Bell) -> 
     page.send("start", job="work", path=bell.path)
     bell.wait()
     worker.kill()
-    wait_for(lambda: page.ended == ["job: lost"], within=SOON)
+    assert wait_for(lambda: page.ended == ["job: lost"], within=SOON)
 
 
 def test_a_job_of_a_killed_worker_is_resumed_by_another(site: None, hire: Any, bell: Bell) -> None:
@@ -102,7 +102,7 @@ def test_a_job_that_a_killed_worker_had_fetched_is_begun_by_another(site: None, 
         wait_for(lambda: not broker.llen(worker.queue))
     worker.kill()
     hire("threads")
-    wait_for(lambda: sorted(page.ended) == ["one: lost", "three: 42", "two: lost"])
+    assert wait_for(lambda: sorted(page.ended) == ["one: lost", "three: 42", "two: lost"])
 
 
 @pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
@@ -135,10 +135,10 @@ def test_a_job_that_was_lost_and_comes_back_may_finish(site: None, hire: Any, be
     page.send("start", job="work", path=bell.path)
     bell.wait()
     worker.process.send_signal(signal.SIGSTOP)
-    wait_for(lambda: page.ended == ["job: lost"], within=SOON)
+    assert wait_for(lambda: page.ended == ["job: lost"], within=SOON)
     worker.process.send_signal(signal.SIGCONT)
     bell.go()
-    wait_for(lambda: page.ended == ["job: lost", "job: 42"])
+    assert wait_for(lambda: page.ended == ["job: lost", "job: 42"])
     assert (page.rows, page.record.lost) == ((), ())
 
 
@@ -148,11 +148,11 @@ def test_a_job_that_was_lost_and_started_anew_does_not_come_back(site: None, hir
     page.send("start", job="work", path=bell.path)
     bell.wait()
     worker.process.send_signal(signal.SIGSTOP)
-    wait_for(lambda: page.ended == ["job: lost"], within=SOON)
+    assert wait_for(lambda: page.ended == ["job: lost"], within=SOON)
     page.send("start", job="flash")
     worker.process.send_signal(signal.SIGCONT)
     bell.go()
-    wait_for(lambda: page.ended == ["job: lost", "job: 42"])  # the new one's, behind the old in the same process
+    assert wait_for(lambda: page.ended == ["job: lost", "job: 42"])  # the new one's, behind the old in the same process
     assert (page.rows, page.state["step"], page.record.lost) == ((), 1, ())
 
 
@@ -257,5 +257,5 @@ def test_a_job_on_a_thread_of_a_killed_web_process_is_lost_or_done_by_another(
         bell.wait()
         server.kill()
     kill_each_time(bell, page, retries + 1) if retries else None
-    wait_for(lambda: page.ended == ["job: lost"])
+    assert wait_for(lambda: page.ended == ["job: lost"])
     assert len(bell.begun) == retries + 1

@@ -41,7 +41,7 @@ def test_a_revoked_task_is_cancelled(site: None, pools: Callable[[str], Worker],
     session, sent = begin(bell, "return", use(pools("prefork"), settings))
     bell.wait()
     current_app.control.revoke(sent.id, terminate=True, signal="SIGKILL")
-    wait_for(lambda: status(session) == "cancelled", within=8)
+    assert wait_for(lambda: status(session) == "cancelled", within=8)
 
 
 def test_one_that_is_revoked_before_it_begins_is_cancelled(worker: Worker, bell: Bell) -> None:
@@ -51,7 +51,7 @@ def test_one_that_is_revoked_before_it_begins_is_cancelled(worker: Worker, bell:
     assert current_app.control.broadcast("revoke", arguments={"task_id": job}, reply=True, timeout=5, limit=1)
     arguments = [session.session_id, bell.path, "return"]
     rebuild.apply_async(arguments, queue=worker.queue, ignore_result=True, task_id=job)
-    wait_for(lambda: status(session) == "cancelled")
+    assert wait_for(lambda: status(session) == "cancelled")
     assert bell.begun == []
 
 
@@ -60,4 +60,4 @@ def test_one_whose_process_is_killed_is_lost_at_once(
 ) -> None:
     session, _ = begin(bell, "return", use(pools("prefork"), settings))
     os.kill(bell.wait(), signal.SIGKILL)
-    wait_for(lambda: status(session) == "lost", within=8)
+    assert wait_for(lambda: status(session) == "lost", within=8)

@@ -144,7 +144,7 @@ class Tests:
                 used["NAME"] = connections[alias].settings_dict["NAME"] = copy
 
     def _run(self, item: pytest.Item, following: pytest.Item) -> None:
-        """Run ``item``, whatever ran before; set up again what ``following`` shares with it."""
+        """Run ``item`` after any other test, and set up again what ``following`` shares with it."""
         self.session._setupstate.teardown_exact(item)
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
 

@@ -52,6 +52,7 @@ def test_a_deleted_record_is_gone_with_its_mail(store: Any) -> None:
 
 def test_deleting_what_is_not_there_is_harmless(store: Any) -> None:
     store.delete("one")
+    assert store.load("one") is None
 
 
 def test_creating_under_a_known_id_replaces_the_record_and_its_mail(store: Any) -> None:

@@ -38,6 +38,7 @@ def test_a_named_lease_that_is_let_go_is_free_and_only_its_holder_lets_it_go(sto
 
 def test_letting_go_of_what_nobody_holds_is_harmless(store: Any) -> None:
     store.let_go("tick", "a")
+    assert store.hold("tick", "b", ttl=60)
 
 
 def test_of_many_who_ask_at_once_one_holds_a_named_lease(store: Any) -> None:

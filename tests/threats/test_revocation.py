@@ -70,7 +70,7 @@ def test_a_stream_ends_within_a_heartbeat_of_what_no_signal_says(server: Server,
         others = await bob.stream("", await bob.get("/work/"))
         execute(server, UNTOLD[what], name=f"alice-{what}", session=alice.cookie("sessionid"))
         assert (await page.until("bye"))[-1].name == "bye"
-        if what != "permission":  # work belongs to its owner, whatever they may do
+        if what != "permission":  # work needs no permission, it belongs to its owner
             await until_end(work)
         assert await others.event() is not None
 
