@@ -1,12 +1,14 @@
 """The import page: one live view, and the two files that it offers."""
 
 import csv
+from datetime import timedelta
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
 from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
+from django.utils.timezone import now
 
 from htmx_live import LiveView, UserError, event_handler
 from htmx_live.progress import ProgressSession
@@ -28,7 +30,8 @@ class ImportOrders(LiveView):
     def upload(self, file: UploadedFile | None = None):
         if file is None:
             raise UserError("Choose a file first.")
-        if self._is_busy(self._newest()):
+        run = self._newest()
+        if is_busy(run, status_of(run)):
             raise UserError("Your import is still running: one at a time.")
         start(Import.objects.create(owner=self.user, name=file.name[-200:], file=file))
         self._pk = None  # the newest
@@ -46,19 +49,24 @@ class ImportOrders(LiveView):
 
     def get_context_data(self, **kwargs):
         run = self._shown()
-        session = ProgressSession.get(run.session) if run else None
+        status = status_of(run)
+        if status == "complete":
+            run.refresh_from_db()  # the last step has saved it before it completed, maybe after it was read here
         return {
             "run": run,
-            "session": session,
-            "is_busy": self._is_busy(run),
-            "is_done": session is not None and session.is_complete,
+            "session": ProgressSession.get(run.session) if run else None,
+            "is_busy": is_busy(run, status),
+            "is_done": status == "complete",
             "faults": run.faults.all()[:12] if run else [],
             "earlier": self.user.imports.exclude(pk=run and run.pk)[:5],
             **kwargs,
         }
 
     def get_page_context(self):
-        return {"refresh": self._is_busy(self._shown())}
+        run = self._shown()
+        # What ended just now may have been running when the view was rendered for this page.
+        has_just_ended = run and run.ended_at and now() - run.ended_at < timedelta(seconds=10)
+        return {"refresh": has_just_ended or is_busy(run, status_of(run))}
 
     def _newest(self):
         return self.user.imports.first()
@@ -66,9 +74,15 @@ class ImportOrders(LiveView):
     def _shown(self):
         return self.user.imports.filter(pk=self._pk).first() if self._pk else self._newest()
 
-    def _is_busy(self, run):
-        session = ProgressSession.get(run.session) if run and not run.ended_at else None
-        return session is not None and session.status in ("pending", "running")
+
+def status_of(run: Import | None) -> str | None:
+    """Return the status of the import's progress now, None if none is kept."""
+    session = ProgressSession.get(run.session) if run else None
+    return session.status if session else None
+
+
+def is_busy(run: Import | None, status: str | None) -> bool:
+    return run is not None and not run.ended_at and status in ("pending", "running")
 
 
 @login_required

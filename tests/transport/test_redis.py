@@ -295,7 +295,7 @@ def test_a_process_without_receivers_has_no_subscription_and_no_thread(shared, r
     shared.join("a", [TOPIC])
     with redis_server.client() as client:
         assert client.pubsub_numsub(f"{prefix}bus") == [(f"{prefix}bus", 0)]
-    assert set(threading.enumerate()) == before
+    assert set(threading.enumerate()) <= before  # those of earlier tests may be ending
 
 
 def test_the_thread_ends_with_its_last_receiver_and_another_one_begins_again(shared, hearing):
