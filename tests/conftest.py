@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--js-flags=--no-opt",  # pages that live for a second are not worth optimizing
 ]  # fmt: skip
 SLOW_TIERS = ("processes", "browser", "faults", "benchmark")
 

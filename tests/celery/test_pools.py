@@ -50,7 +50,7 @@ def test_a_sync_job_that_is_cancelled_ends_at_its_next_call(worker: Worker, bell
     assert (page.rows, bell.raised) == ((), "")  # the page goes on at once, and nothing interrupts the code
     page.send("start", job="flash")
     bell.go()
-    assert (page.settle(), bell.raised) == (["job: 42"], "Cancelled")
+    assert (page.settle(), wait_for(lambda: bell.raised)) == (["job: 42"], "Cancelled")
 
 
 def test_a_job_sees_that_it_is_cancelled(worker: Worker, bell: Bell) -> None:
