@@ -44,8 +44,10 @@ demo-cluster: $(VENV)/.cluster
 	@$(BIN)/python demo/manage.py sampledata
 	@PORT=$(PORT) exec $(BIN)/python demo/cluster.py
 
-# Two tests at a time, each in a process with a browser, a Redis, ports and databases of its own; browser tests come last.
-PYTEST := -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+# Three tests at a time, each in a process with a browser, a Redis, ports and databases of its own; browser tests come last.
+# Three keep two cores busy: tests with workers and browsers wait a third of their time.
+WORKERS ?= 3
+PYTEST := -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/.test lint
 	@$(BIN)/python $(PYTEST) -m "not processes and not browser and not faults"
