@@ -58,9 +58,11 @@ test: $(VENV)/.test needs lint
 test-all: test rest
 
 # What test-all has beside test.
-rest: outages package newest lowest
-	@$(MAKE) soak MINUTES=1 STORE=memory & $(MAKE) soak MINUTES=1 STORE=redis && wait $$!
+rest: outages newest lowest
+	@$(MAKE) soak MINUTES=1 STORE=memory & memory=$$!; $(MAKE) soak MINUTES=1 STORE=redis & redis=$$!; \
+	$(MAKE) package && wait $$memory && wait $$redis
 
+outages: WORKERS = 4
 outages: $(VENV)/.test needs
 	@$(BIN)/python $(PYTEST) -m faults
 
