@@ -61,6 +61,24 @@ def server(quickstart: Project, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 @pytest.fixture
+def readme_server(tmp_path: Path) -> Iterator[Server]:
+    """The README's project."""
+    project = Project(tmp_path)
+    project.run("django-admin startproject mysite .")
+    project.run("python manage.py startapp reports")
+    project.write("mysite/settings.py", 'INSTALLED_APPS += ["reports"]', is_addition=True)
+    project.follow("README.md")
+    settings, urls, asgi = _of_readme("# settings.py").text.split("\n\n")
+    project.write("mysite/settings.py", settings, is_addition=True)
+    routes = "from django.urls import include, path\nfrom reports.views import ReportView\n"
+    project.write("mysite/urls.py", f"{routes}urlpatterns = [\n{urls}\n]\n{FAVICON}")
+    project.write("mysite/asgi.py", asgi, is_addition=True)
+    project.run("python manage.py migrate")
+    with serve(project) as running:
+        yield running
+
+
+@pytest.fixture
 def visitors(browser: Browser) -> Iterator[Visitors]:
     with visiting(browser) as people:
         yield people
@@ -81,20 +99,8 @@ def test_a_click_in_the_quick_start_begins_work_and_another_stops_it(server: Ser
     expect(page.get_by_role("button", name="Generate")).to_be_enabled()
 
 
-def test_the_readme_runs_as_it_stands(tmp_path: Path, visitors: Visitors) -> None:
-    project = Project(tmp_path)
-    project.run("django-admin startproject mysite .")
-    project.run("python manage.py startapp reports")
-    project.write("mysite/settings.py", 'INSTALLED_APPS += ["reports"]', is_addition=True)
-    project.follow("README.md")
-    settings, urls, asgi = _of_readme("# settings.py").text.split("\n\n")
-    project.write("mysite/settings.py", settings, is_addition=True)
-    routes = "from django.urls import include, path\nfrom reports.views import ReportView\n"
-    project.write("mysite/urls.py", f"{routes}urlpatterns = [\n{urls}\n]\n{FAVICON}")
-    project.write("mysite/asgi.py", asgi, is_addition=True)
-    project.run("python manage.py migrate")
-    with serve(project) as server:
-        generate(visitors.at(server, "/report/", name=""))
+def test_the_readme_runs_as_it_stands(readme_server: Server, visitors: Visitors) -> None:
+    generate(visitors.at(readme_server, "/report/", name=""))
 
 
 def test_the_examples_on_the_first_screen_are_short() -> None:
