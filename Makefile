@@ -7,7 +7,7 @@
 # make coverage      lines and branches of htmx_live/ that the tests of `make test` reach
 # make script        the small script from the readable one, after a change of it (needs node and npm)
 # make style         the small style sheet from the readable one, after a change of it
-# make bench         the benchmarks, as ratios
+# make bench         the benchmarks, as ratios (TESTS=tests/benchmarks/test_journeys.py: size and call paths of the code alone)
 # make mutate        changes of single expressions that tests miss (MODULE="htmx_live/state.py …", SAMPLE=300, SEED=1, TESTS=tests)
 # make soak          a mixed load, and what is left after it (MINUTES=20 STORE=memory or redis)
 
@@ -88,7 +88,7 @@ style:
 	@python3 .ci/small_style.py
 
 bench: $(VENV)/.test needs
-	@$(BIN)/python -m pytest -q -s -m benchmark -p no:randomly
+	@$(BIN)/python -m pytest -q -s -m benchmark -p no:randomly $(TESTS)
 
 SAMPLE ?= 300
 SEED ?= 1
