@@ -300,6 +300,48 @@ def test_an_import_whose_server_died_goes_on_where_it_stood(tmp_path: Path) -> N
         assert figures(anna.get("/import/")[1])[:3] == ["3,000", "0", "0"]
 
 
+def test_an_import_that_ends_between_two_reads_is_shown_as_ended(server: Server) -> None:
+    """The view has read the row of a running import; before it reads the progress, the import ends."""
+    shown = python(
+        server,
+        """
+import json
+from django.contrib.auth.models import User
+from django.test.utils import setup_test_environment
+from django.utils.timezone import now
+from demo.imports.models import Import
+from demo.imports.views import ImportOrders
+from htmx_live.progress import ProgressSession
+from htmx_live.progress.keeping import override_keeping
+from htmx_live.progress.memory import MemoryKeeping
+from htmx_live.testing import ManualClock
+from htmx_live.testing.http import PageClient
+from htmx_live.testing.stage import stage
+
+class EndsWhileItIsShown(ImportOrders):
+    def _shown(self):
+        run = super()._shown()
+        Import.objects.filter(pk=run.pk, ended_at=None).update(added=7, ended_at=now())
+        session.complete("prices")
+        clock.advance(60)
+        return run
+
+setup_test_environment()
+clock = ManualClock()
+with stage(), override_keeping(MemoryKeeping(clock=clock)):
+    user = User.objects.create(username="late")
+    session = ProgressSession.create({"prices": "Update prices"}, owner=user)
+    Import.objects.create(owner=user, name="late.csv", session=session.session_id)
+    client = PageClient(EndsWhileItIsShown, "/", {})
+    client.force_login(user)
+    print(json.dumps(client.get("/").content.decode()))
+""",
+    )
+    assert figures(shown)[0] == "7"
+    assert "Nothing of late.csv was imported." not in shown
+    assert 'http-equiv="refresh"' in shown  # the view may have been rendered while the import was running
+
+
 def test_nobody_sees_the_imports_of_others(server: Server, anna: Importer) -> None:
     anna.bring(content(server, 3))
     pk = rows(server, "SELECT max(id) FROM imports_import")[0][0]
