@@ -202,6 +202,8 @@ def _statements(node: ast.stmt) -> Iterator[ast.stmt]:
             yield ast.If(test=_negated(condition), body=node.body, orelse=node.orelse)
         case ast.While(test=condition) if not isinstance(condition, (*CHANGED_THEMSELVES, ast.Constant)):
             yield ast.While(test=_negated(condition), body=node.body, orelse=node.orelse)
+        case ast.Expr(value=ast.Constant()):  # the body of a protocol's method
+            return
         # What is dropped stays in the tree, unreached: live functions take only code with the same free variables.
         case ast.Expr() | ast.AugAssign() | ast.Delete() | ast.Raise():
             yield ast.If(test=ast.Constant(value=False), body=[node], orelse=[])
