@@ -93,7 +93,6 @@ async def _first(hub: Hub, listener: Listener, presence: Presence, since: str) -
         presence.opened()
         return hub.bus.read(listener.channels, since)
 
-    listener.begin_reading()
     try:
         catchup = await listener.wait_for(at_door(call))
     except StoreUnavailable:

@@ -170,7 +170,6 @@ class MemoryBus:
             for name in begins:
                 if name in self._logs:
                     self._touch(name, self._logs[name])
-            self._expire()
             number = self._standing(since)
             if number is None or self._has_lost(begins, number):
                 return Catchup(epoch=self.epoch, number=self._number, reset=True, channels=tuple(begins))
