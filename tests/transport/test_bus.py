@@ -124,8 +124,10 @@ def test_replacing_a_text_begins_a_new_generation(bus):
 
 @override_settings(HTMX_LIVE={"MAX_STREAM_TEXT": 10})
 def test_a_text_too_long_loses_its_older_half_and_begins_a_new_generation(bus, receiver):
-    bus.append([PAGE], "s", "0123456789")
+    bus.append([PAGE], "s", "01234")
     before = bus.text("s").generation
+    bus.append([PAGE], "s", "56789")
+    assert bus.text("s") == Text(generation=before, text="0123456789")
     bus.append([PAGE], "s", "a")
     assert bus.text("s").text == "6789a"
     assert bus.text("s").generation != before
@@ -147,6 +149,13 @@ def test_a_single_piece_too_long_keeps_its_end(bus, replace):
     assert bus.text("s").text == "3456789abc"
 
 
+@override_settings(HTMX_LIVE={"MAX_STREAM_TEXT": 10})
+def test_a_text_too_long_in_the_place_of_another_keeps_its_end(bus):
+    bus.append([PAGE], "s", "old")
+    bus.append([PAGE], "s", "0123456789abc", replace=True)
+    assert bus.text("s").text == "3456789abc"
+
+
 def test_an_ended_text_is_gone_and_a_later_one_is_another(bus):
     start = bus.position()
     bus.append([PAGE], "s", "old")
@@ -156,6 +165,13 @@ def test_an_ended_text_is_gone_and_a_later_one_is_another(bus):
     bus.append([PAGE], "s", "new")
     assert bus.text("s").text == "new"
     assert bus.text("s").generation != generation
+
+
+def test_the_texts_of_one_instance_end_together(bus):
+    for target in ("live-1-a", "live-1-b", "live-2-a"):
+        bus.append([PAGE], target, "text")
+    bus.end_texts_under("live-1-")
+    assert [bus.text(target) is None for target in ("live-1-a", "live-1-b", "live-2-a")] == [True, True, False]
 
 
 def test_a_text_without_a_channel_is_kept(bus):
@@ -250,6 +266,15 @@ def test_joining_sends_the_page_what_came_after_its_render(bus, receiver):
     assert receiver.heard[-1] == ("join", "a", (TOPIC,))
     assert [(message.channel, message.data) for message in receiver.messages[2:]] == [(PAGE, "new")]
     assert contents(bus.read([PAGE, TOPIC], client)) == [("b", "new")]
+
+
+@override_settings(HTMX_LIVE={"LOG_TTL": 100})
+def test_what_a_page_has_joined_is_known_for_as_long_as_its_channel(bus, clock):
+    start = bus.position()
+    bus.join("a", [TOPIC])
+    clock.advance(99)
+    bus.publish([TOPIC], "t", "1")
+    assert contents(bus.read([PAGE], start)) == [("t", "1")]
 
 
 def test_joining_brings_the_very_first_message(bus, receiver):

@@ -43,12 +43,14 @@ async def taken(listener: Listener) -> list[str]:
     return [line[6:] for line in listener.take().decode().split("\n") if line.startswith("data: ")]
 
 
-def test_of_a_state_only_the_newest_is_sent_and_in_the_order_of_numbers():
+@pytest.mark.parametrize("is_burst", [True, False])
+def test_of_a_state_only_the_newest_is_sent_and_in_the_order_of_numbers(is_burst):
     async def scenario(hub):
         listener = listen(hub)
         for target, data in (("a", "1"), ("b", "2"), ("a", "3")):
             hub.bus.publish(["page:p"], target, data)
-            await asyncio.sleep(0)
+            if not is_burst:
+                await asyncio.sleep(0)
         assert await taken(listener) == ["2", "3"]
         assert listener.number == 3
 
@@ -148,6 +150,39 @@ def test_a_page_that_joins_a_channel_hears_what_follows_on_all_its_streams():
     play(scenario)
 
 
+def test_what_comes_before_and_after_a_join_in_one_burst_goes_to_those_who_heard_then():
+    async def scenario(hub):
+        joining, hearing = listen(hub), listen(hub, "topic:t", page="q")
+        hub.bus.publish(["page:p"], "a", "own")
+        hub.bus.publish(["topic:t"], "b", "before")
+        hub.bus.join("p", ["topic:t"])
+        hub.bus.publish(["topic:t"], "c", "after")
+        assert (await taken(joining), await taken(hearing)) == (["own", "after"], ["before", "after"])
+
+    play(scenario)
+
+
+def test_a_burst_wakes_the_loop_once_and_what_no_stream_hears_not_at_all():
+    async def scenario(hub):
+        listener, woken, wake = listen(hub), [], hub.loop.call_soon_threadsafe
+
+        def count(call: Callable[[], object]) -> object:
+            woken.append(call)
+            return wake(call)
+
+        hub.loop.call_soon_threadsafe = count
+        for _ in range(2):
+            hub.bus.publish(["topic:unheard"], "a", "1")
+            assert woken == []
+            hub.bus.publish(["page:p"], "a", "1")
+            hub.bus.join("p", ["topic:t"])
+            assert len(woken) == 1
+            assert await taken(listener) == ["1"]
+            woken.clear()
+
+    play(scenario)
+
+
 def test_closing_a_session_ends_its_streams_and_no_others():
     async def scenario(hub):
         ended, other, anonymous = listen(hub, session="x"), listen(hub, session="y"), listen(hub, session="")
@@ -202,6 +237,8 @@ def test_streams_being_opened_count_too():
         with hub.opening(), pytest.raises(Refused) as refused:
             hub.opening().__enter__()
         assert refused.value.status == 429
+        with hub.opening():  # that one has ended, and counts no more
+            listen(hub)
 
     play(scenario)
 
@@ -230,6 +267,7 @@ def test_a_hub_that_all_have_left_keeps_nothing_of_them():
         assert hub._by_channel == {"page:p": {listeners[1]}, "topic:t": {listeners[1]}}
         hub.leave(listeners[1])
         assert (len(hub), hub._by_channel, dict(hub._owners)) == (0, {}, {})
+        assert [listener._timer.cancelled() for listener in listeners] == [True, True]
 
     play(scenario)
 
@@ -276,8 +314,11 @@ def test_a_loop_that_has_ended_harms_no_publisher_and_is_forgotten():
 
         async def leave_a_listener():
             listen(current_hub())
+            return current_hub()
 
-        asyncio.run(leave_a_listener())
-        bus.publish(["page:p"], "a", "1")
+        ended = asyncio.run(leave_a_listener())
+        for number in range(3):
+            bus.publish(["page:p"], "a", str(number))
+            assert not ended._inbox
         asyncio.run(leave_a_listener())
         assert len(bus._receivers) == 1

@@ -1,7 +1,9 @@
 """The memory bus alone: what it keeps is bounded."""
 
 import pytest
+from django.test import override_settings
 
+from htmx_live.testing import ManualClock
 from htmx_live.transport import memory
 from htmx_live.transport.memory import MemoryBus
 
@@ -52,3 +54,40 @@ def test_texts_that_ended_count_no_more(bus):
     bus.append(["page:a"], "t", "x" * 90)
     bus.append(["page:a"], "t", "y", replace=True)
     assert bus.text("t").text == "y"
+
+
+def test_messages_and_texts_are_each_kept_up_to_the_bound_and_not_beyond(bus):
+    start = bus.position()
+    for name in ("a", "b"):
+        bus.publish([f"page:{name}"], "t", "x" * 50)
+        bus.append([f"page:{name}"], name, "x" * 50)
+    assert [bus.read([f"page:{name}"], start).reset for name in ("a", "b")] == [False, False]
+    assert [bus.text(name) is None for name in ("a", "b")] == [False, False]
+    bus.publish(["page:b"], "u", "x")
+    bus.append([], "b", "x")
+    assert bus.read(["page:a"], start).reset
+    assert [bus.text(name) is None for name in ("a", "b")] == [True, False]
+
+
+def test_a_text_counts_once_however_many_channels_have_it(bus):
+    start = bus.position()
+    for n in range(60):
+        bus.append(["topic:t"], f"s{n}", "x")
+    bus.join("p", ["topic:t"], since=start)
+    assert [len(bus.read([name], start).messages) for name in ("topic:t", "page:p")] == [60, 60]
+
+
+@override_settings(HTMX_LIVE={"LOG_TTL": 100, "HIDDEN_TTL": 100})
+def test_what_is_not_used_goes_when_its_time_is_over_though_nothing_is_published():
+    clock = ManualClock()
+    bus = MemoryBus(clock=clock)
+    start = bus.position()
+    bus.publish(["page:a"], "t", "1")
+    bus.append([], "s", "text")
+    clock.advance(99)
+    bus.sweep()
+    assert bus.text("s").text == "text"
+    clock.advance(1)
+    bus.sweep()
+    assert bus.text("s") is None
+    assert bus.read(["page:a"], start).reset

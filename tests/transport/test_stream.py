@@ -9,9 +9,10 @@ import pytest
 from django.test import override_settings
 
 from htmx_live.exceptions import StoreUnavailable
-from htmx_live.transport.access import Refused
+from htmx_live.outages import Outage
+from htmx_live.transport.access import Refused, validity
 from htmx_live.transport.body import stream
-from htmx_live.transport.bus import Bus, MemoryBus, override_bus
+from htmx_live.transport.bus import Bus, MemoryBus, bus, override_bus
 from htmx_live.transport.hub import current_hub
 from htmx_live.transport.messages import Catchup
 from htmx_live.transport.stream import Access, Gate
@@ -27,12 +28,13 @@ class AbsentBus(MemoryBus):
     def __init__(self) -> None:
         super().__init__()
         self.is_away = False
+        self.reason = StoreUnavailable("The bus is away.")
         self.asked = threading.Semaphore(0)
 
     def read(self, channels: tuple[str, ...], since: str) -> Catchup:
         if self.is_away:
             self.asked.release()
-            raise StoreUnavailable("The bus is away.")
+            raise self.reason
         return super().read(channels, since)
 
 
@@ -98,6 +100,32 @@ def test_a_gate_that_refuses_is_asked_nothing_more():
     assert gate.calls == [("open", "")]
 
 
+def test_a_gate_whose_store_is_away_gives_no_stream():
+    class AwayGate(TrustingGate):
+        def open(self, headers):
+            raise StoreUnavailable("The store is away.")
+
+    async def scenario(bus):
+        assert await refusal(AwayGate()) == 503
+        assert len(current_hub()) == 0
+
+    play(scenario)
+
+
+def test_a_stream_whose_check_runs_out_while_it_opens_is_refused():
+    async def scenario(bus):
+        class SlowGate(TrustingGate):
+            def opened(self, access):
+                super().opened(access)
+                [listener] = hub._listeners
+                listener.checked_at -= validity()
+
+        hub = current_hub()
+        assert await refusal(SlowGate()) == 503
+
+    play(scenario)
+
+
 def test_a_session_that_is_closed_during_the_opening_gets_no_stream():
     async def scenario(bus):
         class SlowGate(TrustingGate):
@@ -158,7 +186,26 @@ def test_a_beat_brings_what_was_lost_on_its_way():
 
 
 @override_settings(HTMX_LIVE={"HEARTBEAT": 0.01})
-def test_while_the_bus_is_away_a_stream_beats_without_a_position_and_then_catches_up():
+def test_what_comes_while_a_beat_reads_is_sent_once():
+    class PublishingGate(TrustingGate):
+        def renewed(self, access):
+            if ("renewed", access.page) not in self.calls:
+                bus().publish(["page:p"], "t", "1")
+                bus().publish(["page:p"], "u", "2")
+            super().renewed(access)
+
+    async def scenario(bus):
+        async with opened(PublishingGate(), **{"last-event-id": bus.position()}) as (_, body):
+            both = f"id: {bus.epoch}.1\ndata: 1\n\nid: {bus.epoch}.2\ndata: 2\n\n"
+            beat = f": \nid: {bus.epoch}.2\n\n"
+            assert await anext(body) == f"{both}{beat}".encode()
+            assert [await anext(body), await anext(body)] == [beat.encode(), beat.encode()]
+
+    play(scenario)
+
+
+@override_settings(HTMX_LIVE={"HEARTBEAT": 0.01})
+def test_while_the_bus_is_away_a_stream_beats_without_a_position_and_then_catches_up(caplog):
     bus = AbsentBus()
 
     async def scenario(bus):
@@ -170,6 +217,22 @@ def test_while_the_bus_is_away_a_stream_beats_without_a_position_and_then_catche
             while (chunk := await anext(body)) == b": \n\n":
                 pass
             assert chunk == f"id: {bus.epoch}.1\ndata: 1\n\n: \nid: {bus.epoch}.1\n\n".encode()
+
+    play(scenario, bus)
+    said = "A stream could not catch up and will try again: The bus is away."
+    assert {record.getMessage() for record in caplog.records if record.name == "htmx_live.transport"} == {said}
+
+
+def test_an_outage_counts_the_heartbeats_that_it_has_cost():
+    bus, outage = AbsentBus(), Outage()
+    bus.reason.outage = outage
+
+    async def scenario(bus):
+        async with opened(TrustingGate()) as (_, body):
+            bus.is_away = True
+            current_hub().converge()
+            assert await anext(body) == b": \n\n"
+            assert outage.summary().endswith("failed meanwhile: 1 heartbeats of streams")
 
     play(scenario, bus)
 
@@ -195,6 +258,8 @@ def test_a_stream_that_overflowed_goes_on_with_the_newest_of_everything():
             sent = (await anext(body)).decode()
             data = [int(line[6:]) for line in sent.split("\n") if line.startswith("data: ")]
             assert data == list(range(100, 400))
+            bus.publish(["page:p"], "t", "next")
+            assert await anext(body) == f"id: {bus.epoch}.401\ndata: next\n\n".encode()
 
     play(scenario)
 
@@ -298,6 +363,22 @@ def test_what_is_rendered_after_a_check_has_run_out_waits_for_the_next_one():
             while (chunk := await anext(body)) == b": \n\n":
                 pass
             assert chunk.startswith(f"id: {bus.epoch}.1\ndata: late\n\n".encode())
+
+    play(scenario)
+
+
+def test_what_was_held_back_is_sent_at_the_check_and_not_at_the_next_beat():
+    async def scenario(bus):
+        async with opened(TrustingGate(), **{"last-event-id": bus.position()}) as (_, body):
+            [listener] = current_hub()._listeners
+            listener.checked_at -= validity()
+            bus.publish(["page:p"], "t", "1")
+            current_hub().converge()
+            assert await anext(body) == b": \n\n"
+            bus.publish(["page:p"], "u", "2")
+            listener.have_checked(current_hub().loop.time())
+            held = f"id: {bus.epoch}.1\ndata: 1\n\nid: {bus.epoch}.2\ndata: 2\n\n: \nid: {bus.epoch}.2\n\n"
+            assert await anext(body) == held.encode()
 
     play(scenario)
 
