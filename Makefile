@@ -5,7 +5,7 @@
 # make test-all      the same, and real outages, and the wheel with the newest and the lowest dependencies
 # make lint          style, types and layers alone
 # make coverage      lines and branches of htmx_live/ that the tests of `make test` reach
-# make script        the small script from the readable one, after a change of it (needs node and npm)
+# make script        what pages load, from the modules in static/htmx_live/src, after a change of them (needs node and npm)
 # make style         the small style sheet from the readable one, after a change of it
 # make bench         the benchmarks, as ratios (TESTS=tests/benchmarks/test_journeys.py: size and call paths of the code alone)
 # make mutate        changes of single expressions that tests miss (MODULE="htmx_live/state.py …", SAMPLE=300, SEED=1, TESTS=tests)
@@ -75,14 +75,16 @@ lint: $(VENV)/.test
 	@$(BIN)/mypy --no-error-summary
 	@layers=$$($(BIN)/lint-imports --no-logo 2>&1) || { echo "$$layers"; exit 1; }
 
-# Names of the script's own state are shortened too. The first line is what a test knows a stale copy by.
-SCRIPT := static/htmx_live/htmx-live
-MINIFY := npx --yes terser@5 $(SCRIPT).js --module --ecma 2022 -c passes=3,unsafe_arrows=true,ecma=2022,pure_getters=true,hoist_funs=true,comparisons=false \
-	-m --mangle-props 'regex=/^(flights|started|looks|swapping|served|moved|everything|syncing|held|fields|tries|again|calm|isTyping|isOld|isSent|isAnswered|isAborted|resets|taken|since|due|until|focused|age|fed|root|trigger|grant|args|go|task|timer|was|up|offline|mode|shown)$$/'
+# What pages load, made of the modules in src/: the script and the modules that it, or a template, loads when a page needs them.
+# Two of them are classic scripts. The exact version of esbuild belongs to the built files: a test builds them again and compares.
+ESBUILD := npx --yes esbuild@0.28.2 --bundle --minify --sourcemap --target=es2022 --log-level=warning
+STATIC := static/htmx_live
+BUILT := $(STATIC)
 
 script:
-	@{ printf '/*%s*/' "$$(sha256sum $(SCRIPT).js | cut -c1-12)"; $(MINIFY); } > $(SCRIPT).min.js
-	@printf '%s bytes, %s gzipped\n' "$$(wc -c < $(SCRIPT).min.js)" "$$(gzip -9c $(SCRIPT).min.js | wc -c)"
+	@$(ESBUILD) --format=iife --outdir=$(BUILT) htmx-live=$(STATIC)/src/index.js layouts=$(STATIC)/src/layouts.js
+	@$(ESBUILD) --format=esm --outdir=$(BUILT) $(foreach name,notices plain progress upload,$(STATIC)/src/$(name).js)
+	@printf 'The script: %s bytes, %s gzipped\n' "$$(wc -c < $(BUILT)/htmx-live.js)" "$$(gzip -9c $(BUILT)/htmx-live.js | wc -c)"
 
 style:
 	@python3 .ci/small_style.py

@@ -25,7 +25,7 @@ from tests.docs.blocks import ROOT, Block, blocks
 DOCS = "\n".join(path.read_text() for path in sorted((ROOT / "docs").glob("*.md")))
 REFERENCE = (ROOT / "docs" / "reference.md").read_text()
 SOURCE = "\n".join(path.read_text() for path in sorted((ROOT / "htmx_live").rglob("*.py")))
-SCRIPTS = "\n".join(path.read_text() for path in sorted((ROOT / "static" / "htmx_live").glob("*[!n].js")))
+SCRIPTS = "\n".join(path.read_text() for path in sorted((ROOT / "static/htmx_live/src").glob("*.js")))
 PUBLIC = [
     "htmx_live",
     "htmx_live.admin",

@@ -51,7 +51,7 @@ def htmx_live(context: Context, htmx: bool = True) -> SafeString:
             {
                 "words": WORDS,
                 "htmx": (source if "//" in source or source.startswith("/") else static(source)) if htmx else "",
-                "script": static(f"htmx_live/htmx-live{size}.js"),
+                "script": static("htmx_live/htmx-live.js"),
                 "style": static(f"htmx_live/htmx-live{size}.css"),
                 "slot": mark_safe(page_slot()),
                 "csrf_cookie": _readable_csrf_cookie(),

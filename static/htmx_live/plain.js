@@ -1,26 +1,2 @@
-// @ts-check
-// Partials on a page without htmx 4: they replace what they name. htmx-live.js loads this when the first one comes.
-
-/** @type {Record<string, "before" | "prepend" | "append" | "after">} */
-const ADDS = { beforebegin: "before", afterbegin: "prepend", beforeend: "append", afterend: "after" };
-
-/** @param {string} text partials, one or more */
-export function swap(text) {
-  const holder = document.createElement("template");
-  holder.innerHTML = text.replace(/<(\/?)hx-partial/g, "<$1template");
-  for (const one of holder.content.querySelectorAll("template"))
-    for (const target of document.querySelectorAll(one.getAttribute("hx-target") || "html")) {
-      const how = one.getAttribute("hx-swap") || "innerMorph"; // delete, inner…, outer…, or where to add
-      const elements = [...one.content.children];
-      if (how === "delete") target.remove();
-      else if (how[0] === "o") target.replaceWith(one.content);
-      else if (how[0] === "i") target.replaceChildren(one.content);
-      else target[ADDS[how]](one.content);
-      for (const element of elements) /** @type {any} */ (window).htmx?.process?.(element); // htmx 2
-      const { id } = target, place = target.isConnected ? target : document;
-      /** @type {NodeListOf<HTMLInputElement>} */
-      const tokens = document.querySelectorAll("input[name=csrfmiddlewaretoken]"); // what is sent to many has none
-      for (const token of tokens) token.value ||= /** @type {any} */ (window).htmxLive.csrf();
-      place.dispatchEvent(new CustomEvent("live:applied", { detail: { id }, bubbles: true, cancelable: true }));
-    }
-}
+var l="csrfmiddlewaretoken",n=(e,t=document)=>[...t.querySelectorAll(e)];function s(e,t,o=document){return(o.isConnected?o:document).dispatchEvent(new CustomEvent(e,{detail:t,bubbles:!0,cancelable:!0}))}var d="live:applied",m={beforebegin:(e,t)=>e.before(t),afterbegin:(e,t)=>e.prepend(t),beforeend:(e,t)=>e.append(t),afterend:(e,t)=>e.after(t),delete:e=>e.remove(),outer:(e,t)=>e.replaceWith(t),inner:(e,t)=>e.replaceChildren(t)},u=e=>m[(e||"inner").replace(/^(outer|inner).*/,"$1")];function v(e){let t=document.createElement("template");t.innerHTML=e.replace(/<(\/?)hx-partial/g,"<$1template");for(let o of n("template",t.content))for(let r of n(o.getAttribute("hx-target")||"html")){let a=[...o.content.children];u(o.getAttribute("hx-swap"))(r,o.content);let{htmx:p,htmxLive:i}=window;for(let c of a)p?.process?.(c);for(let c of n(`input[name=${l}]`))c.value||=i.csrf();s(d,{id:r.id},r)}}export{v as swap,u as swapFor};
+//# sourceMappingURL=plain.js.map

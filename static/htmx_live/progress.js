@@ -1,22 +1,2 @@
-// @ts-check
-// What a card of progress asks for at its end: once, in a tab that has seen it go on. htmx-live.js loads this when the
-// first card is on the page.
-
-/** What this tab remembers; storage may be forbidden, or full. @param {string} key @param {string} [value] */
-const memory = (key, value) => {
-  try {
-    return value == null ? sessionStorage[key] : (sessionStorage[key] = value);
-  } catch {}
-};
-
-/** @param {[HTMLElement, DOMStringMap]} card the element, and what stood in it when it was shown */
-export function finish([elt, { liveProgress: session, liveDone: status, liveEvent, liveRedirect }]) {
-  const mark = "live-" + session;
-  if (!status) return memory(mark, "1");
-  if (!memory(mark)) return;
-  memory(mark, "");
-  const target = elt.isConnected ? elt : document;
-  if (liveEvent) target.dispatchEvent(new CustomEvent(liveEvent, { detail: { session, status }, bubbles: true }));
-  const url = new URL(liveRedirect || "", document.baseURI);
-  if (status === "complete" && liveRedirect && url.origin === location.origin) location.assign(url);
-}
+var a=t=>new URL(t,document.baseURI);function l(t){try{return sessionStorage.getItem(t)}catch{return null}}function n(t,e){try{sessionStorage.setItem(t,e)}catch{}}function f([t,{liveProgress:e,liveDone:o,liveEvent:s,liveRedirect:c}]){let r="live-"+e;if(!o)return n(r,"1");if(!l(r))return;n(r,"");let p=t.isConnected?t:document;s&&p.dispatchEvent(new CustomEvent(s,{detail:{session:e,status:o},bubbles:!0}));let i=a(c||"");o==="complete"&&c&&i.origin===location.origin&&location.assign(i)}export{f as finish};
+//# sourceMappingURL=progress.js.map

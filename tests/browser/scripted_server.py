@@ -87,7 +87,7 @@ class ScriptedServer:
     """Serves ``pages`` and hands every live request to its handler in ``on`` and, for the test, to ``next(kind)``."""
 
     def __init__(self, scripts: dict[str, Path]) -> None:
-        script = STATIC / "htmx-live.min.js"  # the one that pages load
+        script = STATIC / "htmx-live.js"
         others = {
             f"/{name}": STATIC / name
             for name in ("htmx-live.css", "upload.js", "plain.js", "progress.js", "notices.js")
