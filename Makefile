@@ -6,15 +6,17 @@
 # make lint          style, types and layers alone
 # make coverage      lines and branches of htmx_live/ that the tests of `make test` reach
 # make script        what pages load, from the modules in static/htmx_live/src, after a change of them (needs node and npm)
+# make test-script   types and tests of these modules, in node
 # make style         the small style sheet from the readable one, after a change of it
 # make bench         the benchmarks, as ratios (TESTS=tests/benchmarks/test_journeys.py: size and call paths of the code alone)
 # make mutate        changes of single expressions that tests miss (MODULE="htmx_live/state.py …", SAMPLE=300, SEED=1, TESTS=tests)
+# make mutate-script the same for the modules of the script (MODULE="sync connection", SAMPLE=300, SEED=1)
 # make soak          a mixed load, and what is left after it (MINUTES=20 STORE=memory or redis)
 
 MAKEFLAGS += --no-print-directory
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-cluster check test test-all rest outages package newest lowest lint coverage script style bench mutate soak needs
+.PHONY: help demo demo-cluster check test test-all rest outages package newest lowest lint coverage script test-script style bench mutate mutate-script soak needs
 
 PORT ?= 8000
 PYTHON ?= $(shell command -v python3 || command -v python)
@@ -49,10 +51,10 @@ demo-cluster: $(VENV)/.cluster
 WORKERS ?= 3
 PYTEST := -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-check: $(VENV)/.test lint
+check: $(VENV)/.test lint test-script
 	@$(BIN)/python $(PYTEST) -m "not processes and not browser and not faults"
 
-test: $(VENV)/.test needs lint
+test: $(VENV)/.test needs lint test-script
 	@$(BIN)/python $(PYTEST) -m "not faults"
 
 test-all: test rest
@@ -86,6 +88,12 @@ script:
 	@$(ESBUILD) --format=esm --outdir=$(BUILT) $(foreach name,notices plain progress upload,$(STATIC)/src/$(name).js)
 	@printf 'The script: %s bytes, %s gzipped\n' "$$(wc -c < $(BUILT)/htmx-live.js)" "$$(gzip -9c $(BUILT)/htmx-live.js | wc -c)"
 
+test-script:
+	@command -v npx >/dev/null || { echo "The script's tests need node and npm. On Debian or Ubuntu: sudo apt-get install nodejs npm"; exit 1; }
+	@npx --yes --package=typescript@5.9.3 tsc -p $(STATIC)/src
+	@log=$$(mktemp); node --test --test-reporter=spec --test-reporter-destination=$$log tests/script/*.test.mjs; status=$$?; \
+	if [ $$status = 0 ]; then sed -n 's/.* pass \([0-9]*\)$$/\1 passed (modules of the script)/p' $$log; else cat $$log; fi; rm $$log; exit $$status
+
 style:
 	@python3 .ci/small_style.py
 
@@ -97,6 +105,10 @@ SEED ?= 1
 TESTS ?= tests
 mutate: $(VENV)/.test
 	@nice -n 15 $(BIN)/python -m tests.mutation $(MODULE) --sample $(SAMPLE) --seed $(SEED) --tests $(TESTS)
+
+mutate-script: $(VENV)/.test
+	@nice -n 15 node tests/script/mutation.mjs --modules "$(MODULE)" --sample $(SAMPLE) --seed $(SEED) \
+		--acorn "$$($(BIN)/python -c "from tests.npm import fetch; print(fetch('acorn@8.15.0'))")"
 
 MINUTES ?= 20
 STORE ?= memory

@@ -72,7 +72,8 @@ export class Connection {
     const isStream = response.status === 200 && response.headers.get("Content-Type")?.includes("event-stream");
     if (!isStream) return response.status;
     const reader = /** @type {any} */ (response.body).getReader();
-    const decoder = new TextDecoder(), parser = new EventStreamParser();
+    const decoder = new TextDecoder();
+    const parser = new EventStreamParser();
     for (;;) {
       const { value, done } = await reader.read();
       if (done) return undefined;
@@ -165,9 +166,10 @@ export class Connection {
     this.#client.reachability.setOffline(false);
     this.#client.refresh();
     this.#client.toasts.showError(pause ? UNSHARED : status);
-    if (pause) this.#resumeTimer.start(pause, () => {
-      this.isStopped = false;
-      this.open();
-    });
+    if (pause)
+      this.#resumeTimer.start(pause, () => {
+        this.isStopped = false;
+        this.open();
+      });
   }
 }

@@ -18,8 +18,14 @@ const DIRECTIVE = "[data-live-show],[data-live-hide],[data-live-disable],[data-l
  */
 
 /** @returns {DirectiveState} */
-export const initialState = () =>
-  ({ isOn: false, since: 0, dueAt: 0, removedClasses: [], wasDisabled: null, hadFocus: false });
+export const initialState = () => ({
+  isOn: false,
+  since: 0,
+  dueAt: 0,
+  removedClasses: [],
+  wasDisabled: null,
+  hadFocus: false,
+});
 
 /** Turn a directive on or off, as soon as its delay or its minimum time allows it.
  * @param {DirectiveState} state @param {boolean} wanted @param {number} now ms
@@ -53,7 +59,8 @@ export class Directives {
 
   /** @param {any} element @param {boolean} wanted */
   #update(element, wanted) {
-    const { browser } = this.#client, { liveDelay, liveMin } = element.dataset;
+    const { browser } = this.#client;
+    const { liveDelay, liveMin } = element.dataset;
     let state = this.#states.get(element);
     if (!state && !wanted) return;
     if (!state) this.#states.set(element, (state = initialState()));
@@ -77,7 +84,9 @@ export class Directives {
 /** Make an element look as its state says. A morph may have undone that, so this is done each time.
  * @param {any} element @param {DirectiveState} state */
 export function applyDirective(element, state) {
-  const { liveClass, liveRemoveClass, liveDisable } = element.dataset, { classList } = element, { isOn } = state;
+  const { liveClass, liveRemoveClass, liveDisable } = element.dataset;
+  const { classList } = element;
+  const { isOn } = state;
   for (const name of ["live-on", ...splitWords(liveClass)]) classList.toggle(name, isOn);
   if (isOn) {
     const present = splitWords(liveRemoveClass).filter((name) => classList.contains(name));

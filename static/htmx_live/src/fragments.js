@@ -56,11 +56,13 @@ export class Fragments {
   /** Take from the tasks that htmx has planned those that are stale or have to wait.
    * @param {any} htmxContext @param {any[]} tasks */
   filterStale(htmxContext, tasks) {
-    const { browser } = this.#client, request = htmxContext.live;
+    const { browser } = this.#client;
+    const request = htmxContext.live;
     this.#client.morph.begin(request);
     if (request) htmxContext.transition = false; // its swap would run after others have begun
     for (const task of [...tasks]) {
-      const { target, fragment } = task, root = fragment?.firstElementChild;
+      const { target, fragment } = task;
+      const root = fragment?.firstElementChild;
       if (root?.dataset?.live == null || !target?.dataset?.live) continue;
       const isPush = request && !request.handler;
       const decision = decide(target, root, isPush && !!this.#client.queue.first(root.id));
@@ -101,7 +103,8 @@ export class Fragments {
   /** Apply the fragments that came before their targets. */
   applyEarly() {
     for (const [id, { fragment, until }] of this.#early) {
-      const isHere = document.getElementById(id), isExpired = until < this.#client.browser.now();
+      const isHere = document.getElementById(id);
+      const isExpired = until < this.#client.browser.now();
       if (isHere || isExpired) this.#early.delete(id);
       if (isHere && !isExpired) this.apply(fragment);
     }

@@ -57,7 +57,8 @@ function followVisibility({ browser, connection, page, refresh, sync }) {
 
 /** @param {HTMLElement} meta */
 function install(meta) {
-  const client = new Client(meta), extension = createExtension(client);
+  const client = new Client(meta);
+  const extension = createExtension(client);
   const { connection, htmx, morph, pageChanges, queue, refresh, sync, toasts } = client;
   offerApi(client);
   followVisibility(client);

@@ -38,7 +38,8 @@ export function matches(activity, name, root, key) {
 /** Return whether a trigger's own event goes on. A request belongs to its element, or to an equal one if that was
  * swapped away; a job belongs to its handler. @param {any} trigger @param {Activity[]} activities */
 export function isBusy(trigger, activities) {
-  const { liveEvent, liveKey, liveArgs } = trigger.dataset, root = rootIdOf(trigger);
+  const { liveEvent, liveKey, liveArgs } = trigger.dataset;
+  const root = rootIdOf(trigger);
   return activities.some((activity) => {
     if (activity.trigger?.isConnected) return activity.trigger === trigger;
     const isEqual = !activity.trigger || activity.args === liveArgs;
@@ -52,12 +53,15 @@ export function isWanted(element, activities, groups) {
   const { liveFor, liveKey } = element.dataset;
   if (liveFor != null)
     return splitWords(liveFor).some((word) => {
-      const root = word[0] === ANYWHERE ? ANYWHERE : rootIdOf(element), name = word.replace("*:", "");
+      const root = word[0] === ANYWHERE ? ANYWHERE : rootIdOf(element);
+      const name = word.replace("*:", "");
       return activities.some((activity) => matches(activity, name, root, liveKey));
     });
   const trigger = element.closest(TRIGGER);
   if (trigger) return isBusy(trigger, activities);
-  const selector = splitWords(groups).map((name) => "." + CSS.escape(name)).join();
+  const selector = splitWords(groups)
+    .map((name) => "." + CSS.escape(name))
+    .join();
   const group = selector && element.closest(selector);
   return !!group && queryAll(TRIGGER, group).some((one) => isBusy(one, activities));
 }

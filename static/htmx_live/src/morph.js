@@ -80,7 +80,8 @@ export class Morph {
     const typed = [];
     for (const [field, { value, rendered }] of this.#fields) {
       field.removeAttribute("autofocus"); // it had the focus when it was new; htmx would give it again
-      const newlyRendered = readRendered(field), hasValueAttribute = field.matches("input[value]");
+      const newlyRendered = readRendered(field);
+      const hasValueAttribute = field.matches("input[value]");
       const submitted = typeof value === "string" ? value : field.value;
       const sent = body?.getAll(field.name || (field === trigger ? "value" : "")) || [];
       const facts = { value, rendered, newlyRendered, submitted, hasValueAttribute };
@@ -98,7 +99,8 @@ export class Morph {
     const hasChanged = this.#renderedOpen.get(old) === !next.open;
     this.#renderedOpen.set(old, next.open);
     if (!hasChanged) return;
-    if (old.close && !next.open) old.close(); // a modal dialog must leave the top layer
+    // A modal dialog must be closed as one, to leave the top layer.
+    if (old.close && !next.open) old.close();
     else old.open = next.open;
   }
 

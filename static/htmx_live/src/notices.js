@@ -24,8 +24,8 @@ function reportRemoved(records) {
   for (const { target, removedNodes } of records) {
     // When the whole place goes, with a page that is swapped for example, nothing was seen.
     if (!target.isConnected || !(/** @type {Element} */ (target).matches(PLACE))) continue;
-    for (const toast of /** @type {any} */ (removedNodes))
-      if (!document.getElementById(toast.id)) reportSeen(toast); // otherwise a newer one took its place
+    // Where another one has its id, a newer one took its place.
+    for (const toast of /** @type {any} */ (removedNodes)) if (!document.getElementById(toast.id)) reportSeen(toast);
   }
 }
 

@@ -60,6 +60,10 @@ export class PageChanges {
     const { browser, page } = this.#client;
     // A swap may change them before the module is loaded.
     const cards = queryAll(PROGRESS_CARD).map((element) => [element, { ...element.dataset }]);
-    if (cards[0]) browser.load(page.progress).then(({ finish }) => cards.forEach(finish), () => {});
+    if (cards[0])
+      browser.load(page.progress).then(
+        ({ finish }) => cards.forEach(finish),
+        () => {},
+      );
   }
 }

@@ -26,7 +26,10 @@ import { readTab, writeTab } from "./storage.js";
  * @param {Pick<Page, "csrf" | "csrfCookie">} page */
 export function csrfToken(page, cookies = document.cookie) {
   const prefix = page.csrfCookie + "=";
-  const cookie = cookies.split("; ").filter((one) => one.startsWith(prefix)).pop();
+  const cookie = cookies
+    .split("; ")
+    .filter((one) => one.startsWith(prefix))
+    .pop();
   return cookie?.split("=")[1] || page.csrf || "";
 }
 

@@ -32,7 +32,8 @@ export class Polling {
     const { connection, sync } = this.#client;
     // A stream will soon bring what a job does, and a server that does not answer is not asked more often.
     const isJobRunning = this.#isJobRunning && connection.isWithoutStreams && sync.isAnswered;
-    const interval = Number(this.#client.page.poll) * 1000, { idlePolls } = this;
+    const interval = Number(this.#client.page.poll) * 1000;
+    const { idlePolls } = this;
     this.#timer.start(pollDelay({ interval, idlePolls, isJobRunning }), async () => {
       if (!this.#client.browser.isHidden()) await sync.request();
       if (!connection.isConnected && !connection.isStopped) this.schedule();
@@ -45,7 +46,8 @@ export class Polling {
 
   /** Adapt the pace when a job has begun or ended. */
   update() {
-    const isJobRunning = !!queryAll(RUNNING)[0], hasChanged = isJobRunning !== this.#isJobRunning;
+    const isJobRunning = !!queryAll(RUNNING)[0];
+    const hasChanged = isJobRunning !== this.#isJobRunning;
     this.#isJobRunning = isJobRunning;
     if (hasChanged && this.#client.connection.isWithoutStreams) this.schedule();
   }

@@ -39,7 +39,8 @@ export class Responses {
   /** Read the answer to any request of htmx 4; one to a live event may change what htmx does with it.
    * @param {any} htmxContext */
   read(htmxContext) {
-    const { hx, response, live: request } = htmxContext, { status } = response;
+    const { hx, response, live: request } = htmxContext;
+    const { status } = response;
     /** @param {string} name @returns {string | null} */
     const header = (name) => response.headers.get("X-Live-" + name);
     const refused = this.readHeaders(header, request);
@@ -49,7 +50,9 @@ export class Responses {
     if (url) hx[how + "url"] = url;
     request.isAnswered = true;
     request.resetsForms = !!header("Reset-Forms");
-    const isError = status > 399, isNotOurs = isForeign(htmxContext), delay = retryDelay(response);
+    const isError = status > 399;
+    const isNotOurs = isForeign(htmxContext);
+    const delay = retryDelay(response);
     if (delay) this.#client.connection.refuse(status, delay);
     else if (isNotOurs || (isError && !header("Notices") && !refused))
       toasts.showError(isNotOurs ? 403 : status, request, header("Field") || header("Error") || "");

@@ -107,7 +107,9 @@ export class Sync {
       headers: { "Content-Type": "application/json", "X-Live-Page": page.page, "X-CSRFToken": csrfToken(page) },
       body: JSON.stringify(this.#question(everything)),
     });
-    const { status, headers } = response, text = await response.text(), number = headers.get("X-Live-Number");
+    const { status, headers } = response;
+    const text = await response.text();
+    const number = headers.get("X-Live-Number");
     if ([401, 403, 404, 410].includes(status)) {
       connection.refuse(headers.get("X-Live-Refused") || status, retryDelay(response));
       return undefined;

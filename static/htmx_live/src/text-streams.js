@@ -15,7 +15,8 @@ export function position(at = "") {
 /** Return whether an element's text is as long as, or longer than, that of a fragment.
  * @param {string} [mine] @param {string} [theirs] data-live-at of both */
 export function covers(mine, theirs) {
-  const [generation, offset] = position(mine), [other, least] = position(theirs);
+  const [generation, offset] = position(mine);
+  const [other, least] = position(theirs);
   return generation === other && offset >= least;
 }
 

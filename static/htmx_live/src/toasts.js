@@ -111,9 +111,11 @@ export class Toasts {
 
   /** A button of a toast, or of a banner, was clicked. @param {any} target */
   click(target) {
-    const button = target.closest?.("[data-live-do]"), toast = button?.closest(TOAST);
+    const button = target.closest?.("[data-live-do]");
+    const toast = button?.closest(TOAST);
     if (!button) return;
-    const action = button.dataset.liveDo, request = this.#requests.get(toast);
+    const action = button.dataset.liveDo;
+    const request = this.#requests.get(toast);
     toast?.remove();
     if (action === "reload") location.reload();
     if (action === "retry" && request) this.#client.requests.resend(request);

@@ -12,8 +12,7 @@ const STEP = 25; // per cent between two announcements to screen readers
 
 /** Return how many announcements are due: one every 25 %, and a last one when all is sent.
  * @param {number} sent @param {number} total bytes; 0: all is sent */
-export const announcementsDue = (sent, total) =>
-  total ? Math.floor((100 * sent) / total / STEP) : 100 / STEP + 1;
+export const announcementsDue = (sent, total) => (total ? Math.floor((100 * sent) / total / STEP) : 100 / STEP + 1);
 
 /** @param {string | undefined} text with {} for the per cent @param {number} sent @param {number} total */
 export const formatPercent = (text, sent, total) => (text || "").replace("{}", `${Math.floor((100 * sent) / total)}`);
@@ -51,10 +50,13 @@ export class UploadIndicator {
   }
 
   #draw() {
-    const total = this.#total, sent = this.#sent;
+    const total = this.#total;
+    const sent = this.#sent;
     if (!this.#trigger.isConnected) return;
     if (!this.#element.isConnected) this.#place();
-    const bar = this.#part(BAR), text = this.#part(TEXT), cancel = this.#part(CANCEL);
+    const bar = this.#part(BAR);
+    const text = this.#part(TEXT);
+    const cancel = this.#part(CANCEL);
     for (const element of [bar, text]) element?.classList.add("live-on");
     cancel?.classList.toggle("live-on", total > 0); // what has arrived is not called back
     if (bar && total) Object.assign(bar, { max: total, value: sent });
@@ -84,14 +86,16 @@ export class UploadIndicator {
 
   /** Return the author's part, which removes ours, or ours. @param {string} selector @returns {any} */
   #part(selector) {
-    const ours = this.#element.querySelector(selector), authors = this.#authorsPart(selector);
+    const ours = this.#element.querySelector(selector);
+    const authors = this.#authorsPart(selector);
     if (authors) ours?.remove();
     return authors || ours;
   }
 
   /** Return a part in the form, or in the view but in no other form. @param {string} selector @returns {any} */
   #authorsPart(selector) {
-    const form = this.#trigger.closest("form"), view = this.#trigger.closest("[data-live]") || document.body;
+    const form = this.#trigger.closest("form");
+    const view = this.#trigger.closest("[data-live]") || document.body;
     return [...(form?.querySelectorAll(selector) || []), ...view.querySelectorAll(selector)].find(
       (element) => !this.#element.contains(element) && [null, form].includes(element.closest("form")),
     );

@@ -10,7 +10,8 @@ const UPLOAD = "live:upload";
 /** Send a request; used in place of fetch. @param {string} url @param {any} init @param {HTMLElement} trigger
  * @param {() => void} restartTimeout starts the request's time limit anew @returns {Promise<Response>} */
 export function send(url, init, trigger, restartTimeout) {
-  const request = new XMLHttpRequest(), { signal } = init;
+  const request = new XMLHttpRequest();
+  const { signal } = init;
   const abort = () => request.abort();
   const indicator = new UploadIndicator(trigger, signal, abort);
   const show = (/** @type {number} */ sent, /** @type {number} */ total) => {
