@@ -83,6 +83,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in left_out]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_siblings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Hide the processes that run tests beside this one: they are no other processes of its site."""
+    from htmx_live import siblings
+
+    folder = str(tmp_path_factory.mktemp("siblings"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(siblings, "gettempdir", lambda: folder)
+        yield
+
+
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[RedisServer]":
     """One Redis for the whole run.  A test that stops, freezes or empties it starts one of its own instead."""

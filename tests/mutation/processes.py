@@ -17,6 +17,8 @@ import pytest
 from _pytest.runner import runtestprotocol
 from django.db import connections
 
+from htmx_live import siblings
+
 PROCESSES = 2
 HANG = 15  # seconds, beyond ten times what the test took, after which it hangs
 PASSED, FAILED, BROKEN, HUNG = 0, 1, 2, -signal.SIGALRM
@@ -128,6 +130,7 @@ class Tests:
             os.dup2(quiet, 1)
             os.dup2(quiet, 2)
             self._use_own_databases(slot)
+            self._hide_siblings(slot)
             work()
             status = PASSED
         except BaseException:
@@ -142,6 +145,12 @@ class Tests:
                 copy = self.folder / f"{alias}-{slot}.sqlite3"
                 shutil.copy(used["NAME"], copy)
                 used["NAME"] = connections[alias].settings_dict["NAME"] = copy
+
+    def _hide_siblings(self, slot: int) -> None:
+        """The process of the other slot is no other process of this one's site."""
+        folder = self.folder / f"siblings-{slot}"
+        folder.mkdir(exist_ok=True)
+        pytest.MonkeyPatch().setattr(siblings, "gettempdir", lambda: str(folder))
 
     def _run(self, item: pytest.Item, following: pytest.Item) -> None:
         """Run ``item`` after any other test, and set up again what ``following`` shares with it."""
