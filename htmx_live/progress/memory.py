@@ -47,7 +47,7 @@ class MemoryKeeping:
         with self._lock:
             if session.key:
                 there = self._keys.get(_key(session), "")
-                if there not in ("", instead_of) and self._entry(there) is not None:
+                if there != instead_of and self._entry(there) is not None:
                     return there
                 self._keys[_key(session)] = session.id
             self._entries[session.id] = _Entry(session, dict(rows), self._clock())
@@ -163,9 +163,7 @@ def read_bound(texts: Iterable[str]) -> list[tuple[str, str]]:
 
 def note(shown: dict[str, str], key: str, card: str) -> dict[str, str]:
     """``shown`` with one more kind of card; of too many the first goes."""
-    if shown.get(key) != card:
-        shown.pop(key, None)
-        shown[key] = card
-        while len(shown) > MAX_SHOWN:
-            del shown[next(iter(shown))]
+    shown[key] = card
+    while len(shown) > MAX_SHOWN:
+        del shown[next(iter(shown))]
     return shown

@@ -1,6 +1,7 @@
 """One suite for every place where sessions are kept."""
 
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -9,7 +10,7 @@ from uuid import uuid4
 import pytest
 from django.core.cache import caches
 
-from htmx_live.progress import ProgressSession
+from htmx_live.progress import ProgressSession, memory
 from htmx_live.progress.cached import CacheKeeping
 from htmx_live.progress.changes import Report, completed, reported, started
 from htmx_live.progress.keeping import Keeping, apply, create_or_join, endings, keeping, override_keeping
@@ -312,3 +313,47 @@ def test_one_place_is_built_for_one_choice(settings: Any) -> None:
             assert keeping() is inner
         assert keeping() is outer
     assert keeping() is not outer
+
+
+# The bounds of the memory
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[MemoryKeeping]:
+    """Keeps two of everything."""
+    monkeypatch.setattr(memory, "_MAX_SESSIONS", 2)
+    with override_keeping(MemoryKeeping()) as place:
+        assert isinstance(place, MemoryKeeping)
+        yield place
+
+
+def test_of_too_many_sessions_the_one_unused_for_longest_goes(small: MemoryKeeping) -> None:
+    create(small, session="s1")
+    create(small, session="s2")
+    apply("s1", "a", started)
+    create(small, session="s3")
+    assert [small.load(session) is None for session in ("s1", "s2", "s3")] == [False, True, False]
+
+
+def test_a_session_that_goes_leaves_nothing_of_its_key(small: MemoryKeeping) -> None:
+    for number in range(4):
+        session = Session(id=f"s{number}", owner=OWNER, created=0, names={"a": "A"}, weights={}, key=f"k{number}")
+        small.create(session, {"a": Row()})
+    assert sorted(small._keys.values()) == ["s2", "s3"]
+    again = Session(id="again", owner=OWNER, created=0, names={"a": "A"}, weights={}, key="k2")
+    small.create(again, {"a": Row()}, instead_of="s2")
+    create(small, session="s5")  # s2 goes, whose key has another session
+    assert sorted(small._keys.values()) == ["again"]
+
+
+def test_of_too_many_jobs_and_lists_the_first_go(small: MemoryKeeping) -> None:
+    for word in ("1", "2", "3"):
+        small.bind(word, "s1", "a")
+    assert [small.bound(word) for word in ("1", "2", "3")] == [[], [("s1", "a")], [("s1", "a")]]
+    for owner in ("1", "2", "1", "3"):
+        small.show_list(owner, "k", "card")
+    assert [small.shown_lists(owner) for owner in ("1", "2", "3")] == [{"k": "card"}, {}, {"k": "card"}]
+
+
+def test_the_memory_tells_the_time() -> None:
+    assert abs(MemoryKeeping().now() - time.time()) < 60

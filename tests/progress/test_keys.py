@@ -25,6 +25,7 @@ def test_one_key_joins_what_is_going(place: Keeping) -> None:
     first, second = create(), create()
     assert (first.session_id, first.is_joined) == (second.session_id, False)
     assert second.is_joined
+    assert not ProgressSession.get(first.session_id).is_joined
 
 
 def test_other_owners_and_other_keys_are_apart(place: Keeping) -> None:

@@ -1,5 +1,6 @@
 """Sessions of progress in one process, on a clock of the test."""
 
+import asyncio
 import json
 import threading
 from concurrent.futures import Future
@@ -12,7 +13,7 @@ from hypothesis.strategies import just as always
 
 from htmx_live.exceptions import Cancelled, StoreUnavailable
 from htmx_live.progress import ProgressSession, ProgressStatus, changes, current_task, track
-from htmx_live.progress.keeping import apply, override_keeping
+from htmx_live.progress.keeping import apply, keeping, override_keeping
 from htmx_live.progress.memory import MemoryKeeping
 from htmx_live.progress.running import running
 from htmx_live.records import Owner
@@ -100,11 +101,22 @@ def test_cancelling_names_its_tasks(staged: Stage) -> None:
     assert [shown(session, task)[0] for task in ("a", "b")] == ["cancelled", "cancelled"]
 
 
-@pytest.mark.parametrize("word", ["start", "complete", "error", "advance", "update", "run_it"])
+@pytest.mark.parametrize("word", [
+    "start", "complete", "error", "advance", "update", "retrying", "retry", "cancel", "check_cancelled", "task",
+    "run", "add_sequential", "add_parallel", "queued",
+])  # fmt: skip
 def test_an_unknown_task_is_an_error_that_names_the_known_ones(staged: Stage, word: str) -> None:
     session = made()
-    with pytest.raises(KeyError, match=r"no task 'c'\. It has: a, b"):
-        session.run("c", made) if word == "run_it" else getattr(session, word)("c")
+    more = {"run": [made], "add_sequential": [made], "add_parallel": [Future()], "queued": ["job"]}
+    with pytest.raises(KeyError, match=r"no task 'c'\. It has: a, b\."):
+        getattr(session, word)("c", *more.get(word, []))
+    assert keeping().bound("job") == []
+
+
+def test_the_error_of_an_unknown_task_names_20_known_ones_at_most(staged: Stage) -> None:
+    names = [f"t{number}" for number in range(30)]
+    with pytest.raises(KeyError, match=rf"It has: {', '.join(names[:20])}\."):
+        ProgressSession.create(dict.fromkeys(names, "Task")).start("x")
 
 
 def test_a_session_that_is_not_there_is_none(staged: Stage) -> None:
@@ -124,6 +136,43 @@ def test_starting_twice_changes_nothing(staged: Stage) -> None:
     staged.clock.advance(13)
     session.start("a")
     assert shown(session)[1] == 25
+
+
+def test_a_task_that_has_ended_does_not_run_by_a_start(staged: Stage) -> None:
+    session = made()
+    session.cancel("a")
+    session.start("a")
+    assert running() == []
+
+
+def test_a_session_that_is_gone_takes_a_start_and_a_cancellation_without_harm(staged: Stage) -> None:
+    session = made()
+    staged.clock.advance(3600)
+    session.start("a")
+    session.cancel()
+    assert (running(), session.to_dict()["status"]) == ([], "error")
+
+
+def test_what_was_said_before_a_retry_does_not_start_it(staged: Stage) -> None:
+    session = made()
+    session.update("a", current=1, total=10)
+    session.update("a", current=5)  # is written a tenth of a second later
+    session.retrying("a")
+    staged.clock.advance(1)
+    row = session.kept().rows["a"]
+    assert (row.status, row.current) == (ProgressStatus.RETRYING, 1)
+
+
+def test_a_task_of_celery_is_queued_and_known_by_its_job(staged: Stage) -> None:
+    session = made()
+    session.queued("a", "celery-1")
+    assert (shown(session)[0], keeping().bound("celery-1")) == ("queued", [(session.session_id, "a")])
+
+
+def test_a_failure_without_an_id_has_none(staged: Stage) -> None:
+    session = made()
+    session.error("a")
+    assert session.kept().rows["a"].error == ""
 
 
 def test_completing_climbs_to_100_and_is_called_running_until_then(staged: Stage) -> None:
@@ -419,10 +468,11 @@ def test_beats_keep_a_task_alive_for_longer_than_its_time_to_live(staged: Stage)
 
 def test_a_session_goes_an_hour_after_its_end(staged: Stage) -> None:
     session = made(a="A")
+    staged.clock.advance(3000)
     session.complete("a")
-    staged.clock.advance(3590)
+    staged.clock.advance(3599)
     assert ProgressSession.get(session.session_id) is not None
-    staged.clock.advance(20)
+    staged.clock.advance(1)
     assert ProgressSession.get(session.session_id) is None
     assert session.to_dict()["status"] == "error"
 
@@ -453,6 +503,27 @@ def test_a_stream_ends_when_a_task_has_failed(staged: Stage) -> None:
     assert json.loads(next(lines))["status"] == "pending"
     session.error("a")
     assert [json.loads(line)["status"] for line in lines] == ["error"]
+
+
+def test_a_stream_asks_ten_times_a_second(staged: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+
+    def rest(seconds: float) -> None:
+        pauses.append(seconds)
+        session.error("a")
+
+    async def arest(seconds: float) -> None:
+        rest(seconds)
+
+    async def follow() -> int:
+        return len([line async for line in session.astream()])
+
+    monkeypatch.setattr("htmx_live.progress.streaming.time.sleep", rest)
+    monkeypatch.setattr("htmx_live.progress.streaming.asyncio.sleep", arest)
+    session = made()
+    assert len(list(session.stream())) == 2
+    session = made()
+    assert (asyncio.run(follow()), pauses) == (2, [0.1, 0.1])
 
 
 def test_names_may_be_long_and_tasks_many(staged: Stage) -> None:

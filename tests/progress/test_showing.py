@@ -14,10 +14,12 @@ from django.template import Context, Template, TemplateSyntaxError
 from django.test import AsyncClient, Client
 from django.urls import include, path
 
+from htmx_live.owners import owners_of
 from htmx_live.progress import ProgressSession, accepted, current_task, showing
 from htmx_live.progress.keeping import override_keeping
 from htmx_live.progress.redis import RedisKeeping
 from htmx_live.progress.running import running
+from htmx_live.records import Owner
 from htmx_live.redis_connection import RedisConnection
 from htmx_live.runners.immediate import ImmediateRunner
 from htmx_live.runtime.parts import parts
@@ -191,6 +193,17 @@ def test_an_end_does_not_wait_for_its_turn(staged: Stage) -> None:
     assert 'data-live-done="complete"' in sent(staged)[-1]
 
 
+def test_a_start_waits_for_its_turn_and_a_wait_for_a_worker_does_not(staged: Stage) -> None:
+    session = ProgressSession.create({"a": "Import", "b": "Export"})
+    card(Client(), session)
+    session.update("a", current=1, total=2)
+    sent(staged)
+    session.start("b")
+    assert sent(staged) == []
+    session.queued("b", "celery-1")
+    assert len(sent(staged)) == 1
+
+
 def test_a_simulated_bar_moves_on_the_page(staged: Stage) -> None:
     session = ProgressSession.create({"a": "Import"})
     card(Client(), session)
@@ -280,6 +293,15 @@ def test_a_session_is_found_by_its_owner_only(staged: Stage, rf: Any) -> None:
         ProgressSession.create({"a": "Import"}, owner="ann")
 
 
+def test_a_visitor_who_makes_a_session_owns_it_and_one_who_looks_gets_no_cookie(staged: Stage, rf: Any) -> None:
+    visitor, other = rf.get("/"), rf.get("/")
+    visitor.session, other.session = {}, {}
+    session = ProgressSession.create({"a": "Import"}, owner=visitor)
+    assert ProgressSession.get(session.session_id, owner=visitor) is not None
+    assert ProgressSession.get(session.session_id, owner=other) is None
+    assert owners_of(other) == (Owner(),)
+
+
 # The status page, accepted()
 
 
@@ -352,6 +374,12 @@ def test_the_list_shows_the_users_running_work_and_what_starts_later(staged: Sta
     staged.clock.advance(30)
     assert "Import" not in sent(staged)[-1]
     assert staged.clock._calls == [] and running() == []
+
+
+def test_a_list_shows_a_session_as_soon_as_it_is_made(staged: Stage) -> None:
+    signed_in().get("/page/list/")
+    ProgressSession.create({"a": "Import"}, owner=get_user_model().objects.get(username="ann"))
+    assert "Import" in sent(staged)[-1]
 
 
 def test_a_hundred_sessions_at_once_draw_their_list_a_few_times(staged: Stage) -> None:

@@ -94,6 +94,22 @@ def test_a_task_that_no_worker_begins_is_lost_at_the_time_limit(staged: Stage, s
     assert (again.is_joined, runs) == (False, ["two"] if key else ["one", "two"])
 
 
+def test_a_task_of_celery_that_no_worker_begins_is_lost_at_the_time_limit(staged: Stage, settings: Any) -> None:
+    settings.HTMX_LIVE = {"JOB_TIME_LIMIT": 60}
+    session = create()
+    session.queued("a", "celery-1")
+    pass_time(staged, 61)
+    assert status(session) == ProgressStatus.LOST
+
+
+def test_a_cancellation_reaches_the_runner(staged: Stage) -> None:
+    session = create()
+    session.run("a", work, "one")
+    session.cancel("a")
+    [job] = staged.runner.waiting
+    assert staged.runner.is_cancelled(job.ref)
+
+
 def test_work_with_a_key_that_waits_for_long_is_submitted_again_by_the_next_start(staged: Stage) -> None:
     """Its process has died between the commit and the runner: no deadline says that it was submitted."""
     first = create("import")
