@@ -9,7 +9,7 @@
 # make test-script   types and tests of these modules, in node
 # make style         the small style sheet from the readable one, after a change of it
 # make bench         the benchmarks, as ratios (TESTS=tests/benchmarks/test_journeys.py: size and call paths of the code alone)
-# make mutate        changes of single expressions that tests miss (MODULE="htmx_live/state.py …", SAMPLE=300, SEED=1, TESTS=tests)
+# make mutate        changes of single expressions that tests miss (MODULE="htmx_live/runtime/state.py …", SAMPLE=300, SEED=1, TESTS=tests)
 # make mutate-script the same for the modules of the script (MODULE="sync connection", SAMPLE=300, SEED=1)
 # make soak          a mixed load, and what is left after it (MINUTES=20 STORE=memory or redis)
 

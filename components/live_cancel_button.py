@@ -4,7 +4,7 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
-from htmx_live.component import LiveComponent, Options, merged, option, progress_addresses
+from htmx_live.views.component import LiveComponent, Options, merged, option, progress_addresses
 
 __all__ = ["LiveCancelButton"]
 

@@ -4,8 +4,8 @@ from typing import Any, Literal
 
 from django.utils.translation import gettext_lazy as _
 
-from htmx_live.component import LiveComponent, Options, is_pushed, merged, option
-from htmx_live.loading import flatten
+from htmx_live.events.attributes import flatten
+from htmx_live.views.component import LiveComponent, Options, is_pushed, merged, option
 
 __all__ = ["LiveLazyPanel"]
 

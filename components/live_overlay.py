@@ -4,7 +4,7 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
-from htmx_live.component import LiveComponent, Options, loading_attributes, merged, option
+from htmx_live.views.component import LiveComponent, Options, loading_attributes, merged, option
 
 __all__ = ["LiveOverlay"]
 

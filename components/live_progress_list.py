@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from htmx_live.component import LiveComponent, Options, merged, option
-from htmx_live.progress.placing import progress_list
+from htmx_live.progress.fragments import progress_list
+from htmx_live.views.component import LiveComponent, Options, merged, option
 
 __all__ = ["LiveProgressList"]
 

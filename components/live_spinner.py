@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from htmx_live.component import LiveComponent, Options, loading_attributes, merged, option
+from htmx_live.views.component import LiveComponent, Options, loading_attributes, merged, option
 
 __all__ = ["LiveSpinner"]
 

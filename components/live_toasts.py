@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from htmx_live.component import LiveComponent, Options, merged, option, toasts_html
+from htmx_live.views.component import LiveComponent, Options, merged, option, toasts_html
 
 __all__ = ["LiveToasts"]
 

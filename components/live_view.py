@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from htmx_live.component import LiveComponent, Options, option, view_html
+from htmx_live.views.component import LiveComponent, Options, option, view_html
 
 __all__ = ["LiveViewPlace"]
 

@@ -44,7 +44,7 @@ INSTALLED_APPS = [
     "demo.overview",
     "demo.imports",
     "htmx_live",
-    "htmx_live.tasks_db",
+    "htmx_live.contrib.task_history",
     "demo",
     "demo.shop",
     "demo.reports",

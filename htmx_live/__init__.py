@@ -8,17 +8,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from htmx_live.exceptions import Cancelled, UserError
-    from htmx_live.forms import LiveFormView
-    from htmx_live.fragments import Fragment
-    from htmx_live.handlers import background, debounce, event_handler, throttle
-    from htmx_live.live import AsyncWorkMixin, StreamingMixin
-    from htmx_live.notices import anotify, notify
-    from htmx_live.push import apush_to_view, push_to_view
-    from htmx_live.regions import Topic, asend_fragment, send_fragment
-    from htmx_live.saves import push_on_save
-    from htmx_live.sessions import aend_streams, end_streams
-    from htmx_live.views import LiveView
+    from htmx_live.core.exceptions import Cancelled, UserError
+    from htmx_live.core.fragments import Fragment
+    from htmx_live.events.handlers import background, debounce, event_handler, throttle
+    from htmx_live.http.sessions import aend_streams, end_streams
+    from htmx_live.messaging.model_updates import push_on_save
+    from htmx_live.messaging.notifications import anotify, notify
+    from htmx_live.messaging.push import apush_to_view, push_to_view
+    from htmx_live.messaging.regions import Topic, asend_fragment, send_fragment
+    from htmx_live.runtime.view import AsyncWorkMixin, StreamingMixin
+    from htmx_live.views.form_view import LiveFormView
+    from htmx_live.views.live_view import LiveView
 
 __all__ = [
     "AsyncWorkMixin",
@@ -45,27 +45,27 @@ __all__ = [
 ]
 
 _HOMES = {
-    "AsyncWorkMixin": "live",
-    "Cancelled": "exceptions",
-    "Fragment": "fragments",
-    "LiveFormView": "forms",
-    "LiveView": "views",
-    "StreamingMixin": "live",
-    "Topic": "regions",
-    "UserError": "exceptions",
-    "aend_streams": "sessions",
-    "anotify": "notices",
-    "apush_to_view": "push",
-    "asend_fragment": "regions",
-    "background": "handlers",
-    "debounce": "handlers",
-    "end_streams": "sessions",
-    "event_handler": "handlers",
-    "notify": "notices",
-    "push_on_save": "saves",
-    "push_to_view": "push",
-    "send_fragment": "regions",
-    "throttle": "handlers",
+    "AsyncWorkMixin": "runtime.view",
+    "Cancelled": "core.exceptions",
+    "Fragment": "core.fragments",
+    "LiveFormView": "views.form_view",
+    "LiveView": "views.live_view",
+    "StreamingMixin": "runtime.view",
+    "Topic": "messaging.regions",
+    "UserError": "core.exceptions",
+    "aend_streams": "http.sessions",
+    "anotify": "messaging.notifications",
+    "apush_to_view": "messaging.push",
+    "asend_fragment": "messaging.regions",
+    "background": "events.handlers",
+    "debounce": "events.handlers",
+    "end_streams": "http.sessions",
+    "event_handler": "events.handlers",
+    "notify": "messaging.notifications",
+    "push_on_save": "messaging.model_updates",
+    "push_to_view": "messaging.push",
+    "send_fragment": "messaging.regions",
+    "throttle": "events.handlers",
 }
 
 

@@ -3,7 +3,7 @@
 from django.apps import AppConfig
 from django.core.exceptions import ImproperlyConfigured
 
-from htmx_live.conf import project_setting
+from htmx_live.core.conf import project_setting
 
 __all__ = ["HtmxLiveConfig"]
 
@@ -23,17 +23,16 @@ class HtmxLiveConfig(AppConfig):
 
     def ready(self) -> None:
         # Imported here because they need the app registry.
-        from htmx_live import checks, components, signals
-        from htmx_live.layouts import checks as layout_checks
-        from htmx_live.layouts import discovery
-        from htmx_live.progress import performing
-        from htmx_live.runtime import jobs, ticks
-        from htmx_live.transport import eventstream
+        from htmx_live import checks, components
+        from htmx_live.http import eventstream, stream_endpoint
+        from htmx_live.layouts import base as layouts
+        from htmx_live.progress import worker
+        from htmx_live.runtime import job_control, ticks
 
-        assert jobs and performing and ticks  # importing them hands `perform` to the runners and `tick` to the ticker
+        assert job_control and worker and ticks  # imported: they register what runs jobs and ticks
         checks.register()
-        layout_checks.register()
-        discovery.autodiscover()
+        layouts.register()
+        layouts.autodiscover()
         components.register()
-        signals.connect()
+        stream_endpoint.connect()
         eventstream.install()

@@ -17,15 +17,14 @@ from typing import Any
 
 from django.core.handlers.asgi import get_script_prefix
 from django.urls import Resolver404, ResolverMatch, resolve
-from django.utils.module_loading import import_string
 
-from htmx_live.capacity import Application, limit_requests
-from htmx_live.courtesy import courtesy
-from htmx_live.siblings import withdraw
-from htmx_live.transport.access import Gate
-from htmx_live.transport.body import Body, stream
-from htmx_live.transport.hub import Hub, current_hub
-from htmx_live.transport.stream import Receive, Scope, Send, serve
+from htmx_live.backends.siblings import withdraw
+from htmx_live.core.concurrency import courtesy
+from htmx_live.http.capacity import Application, limit_requests
+from htmx_live.http.stream_connection import Body, stream
+from htmx_live.http.stream_endpoint import Receive, Scope, Send, serve
+from htmx_live.http.stream_hub import Gate, Hub, current_hub
+from htmx_live.runtime.processes import announce
 
 __all__ = ["live_asgi"]
 
@@ -52,8 +51,9 @@ def live_asgi(app: Application, *, gate: Gate | None = None) -> Application:
 @cache
 def _default_gate() -> Gate:
     # Looked up at the first stream: the gate needs models, and this module is imported before apps are ready.
-    gate: Gate = import_string("htmx_live.gate.StreamGate")()
-    return gate
+    from htmx_live.http.stream_endpoint import StreamGate
+
+    return StreamGate()
 
 
 def _body(scope: Scope, gate: Gate | None) -> Body | None:
@@ -88,8 +88,9 @@ def _resolve(scope: Scope) -> ResolverMatch | None:
 
 @cache
 def _progress_body() -> Callable[..., AsyncGenerator[bytes, None]]:
-    body: Callable[..., AsyncGenerator[bytes, None]] = import_string("htmx_live.progress.events.events")
-    return body
+    from htmx_live.progress.views import events
+
+    return events
 
 
 def _end_streams_on_signals() -> None:
@@ -144,7 +145,7 @@ class _Lifespan:
             answer = await self._answer_of_app(await receive())
             if not answer["type"].endswith(".failed"):
                 _end_streams_on_signals()
-                import_string("htmx_live.runtime.processes.announce")()
+                announce()
             await send(answer)
             ending = await receive()
             withdraw()

@@ -11,14 +11,15 @@ from typing import Any
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.http import HttpRequest, HttpResponseBase
 
-from htmx_live.answers import csrf_refusal, unavailable
-from htmx_live.conf import settings
-from htmx_live.exceptions import StoreUnavailable
-from htmx_live.pages import finish
-from htmx_live.runtime.parts import parts
-from htmx_live.uploads import watch
+from htmx_live.core.conf import settings
+from htmx_live.core.exceptions import StoreUnavailable
+from htmx_live.http.responses import csrf_refusal, unavailable
+from htmx_live.runtime.files import watch
+from htmx_live.runtime.pages import finish
+from htmx_live.runtime.services import parts
 
 __all__ = ["LiveMiddleware"]
+
 
 Answer = HttpResponseBase | Awaitable[HttpResponseBase]
 

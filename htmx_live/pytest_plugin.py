@@ -11,8 +11,8 @@ __all__ = ["live"]
 @pytest.fixture
 def live() -> Iterator[Any]:
     """``live(ReportView, year=2026)`` mounts a view; see ``htmx_live.testing.LiveClient``."""
-    from htmx_live.testing.client import LiveClient  # Django's settings are ready only now
-    from htmx_live.testing.stage import stage
+    from htmx_live.testing.client import LiveClient
+    from htmx_live.testing.environment import stage
 
     with stage():
         yield LiveClient

@@ -8,12 +8,13 @@ import logging
 from celery import shared_task
 from celery.exceptions import SoftTimeLimitExceeded
 
+from htmx_live.jobs.runner import JobUnreadable, read_job
+from htmx_live.jobs.runners.celery import TASK
 from htmx_live.progress.celery import connect
-from htmx_live.runners.celery import TASK
-from htmx_live.runners.messages import JobUnreadable, read_job
-from htmx_live.runtime import jobs
+from htmx_live.runtime import job_control as jobs
 
 __all__ = ["perform"]
+
 
 logger = logging.getLogger("htmx_live.jobs")
 

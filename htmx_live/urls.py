@@ -2,8 +2,8 @@
 
 from django.urls import path
 
-from htmx_live import endpoints, health
-from htmx_live.layouts import urls as layouts
+from htmx_live.http import endpoints
+from htmx_live.layouts.views import panel
 from htmx_live.progress import views as progress
 
 app_name = "htmx_live"
@@ -12,10 +12,10 @@ urlpatterns = [
     path("event/<str:handler>/", endpoints.event, name="event"),
     path("stream/", endpoints.stream, name="stream"),
     path("sync/", endpoints.sync, name="sync"),
-    path("health/", health.health, name="health"),
+    path("health/", endpoints.health, name="health"),
     path("notices/", endpoints.notices, name="notices"),
     path("progress/<str:grant>/", progress.progress, name="progress"),
     path("progress/<str:grant>/cancel/", progress.cancel, name="progress_cancel"),
     path("progress/<str:grant>/retry/", progress.retry, name="progress_retry"),
-    *layouts.urlpatterns,
+    path("layouts/<str:reference>/", panel, name="panel"),
 ]

@@ -86,7 +86,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(scope="session", autouse=True)
 def no_siblings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Hide the processes that run tests beside this one: they are no other processes of its site."""
-    from htmx_live import siblings
+    from htmx_live.backends import siblings
 
     folder = str(tmp_path_factory.mktemp("siblings"))
     with pytest.MonkeyPatch.context() as patch:

@@ -35,7 +35,7 @@ INSTALLED_APPS = [
     "django_eventstream",
     "htmx_live",
     "django.contrib.admin",
-    "tests.tasks_db.apps.QuietTasksConfig",
+    "tests.contrib.task_history.apps.QuietTasksConfig",
 ]
 
 MIDDLEWARE = [

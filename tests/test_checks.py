@@ -100,7 +100,7 @@ def test_a_value_of_the_wrong_kind_is_found_with_the_right_kind(settings: Any, k
     [
         ({"RUNNER": "threads"}, "E003"),
         ({"TICKS": "cron"}, "E004"),
-        ({"RUNNER": "tasks", "STORE": "htmx_live.stores.memory.MemoryStore"}, "E005"),
+        ({"RUNNER": "tasks", "STORE": "htmx_live.backends.memory.store.MemoryStore"}, "E005"),
         ({"LOG_TTL": 20}, "E006"),
         ({"STREAM_LIFETIME": 10}, "E006"),
         ({"GRANT_MAX_AGE": 600, "HIDDEN_TTL": 600, "STATE_TTL": 600}, "E006"),
@@ -112,8 +112,8 @@ def test_a_value_of_the_wrong_kind_is_found_with_the_right_kind(settings: Any, k
         ({"MAX_ARGUMENT_SIZE": 3_000_000}, "W008"),
         ({"MAX_UPLOADS": 101}, "W008"),
         ({"TICKS": "command"}, "E041"),
-        ({"REDIS_URL": REDIS, "STORE": "htmx_live.stores.memory.MemoryStore"}, "W042"),
-        ({"STORE": "htmx_live.stores.redis.RedisStore"}, "E043"),
+        ({"REDIS_URL": REDIS, "STORE": "htmx_live.backends.memory.store.MemoryStore"}, "W042"),
+        ({"STORE": "htmx_live.backends.redis.store.RedisStore"}, "E043"),
         ({"REDIS_URL": "http://127.0.0.1"}, "E043"),
         ({"PROGRESS_CACHE": "no-such-cache"}, "E047"),
         ({"PROGRESS_CACHE": "default", "REDIS_URL": REDIS}, "E047"),
@@ -203,8 +203,8 @@ def test_workers_that_take_no_json_are_found(celery_runner: Celery) -> None:
 @pytest.mark.parametrize("missing", ["celery", "redis"])
 def test_an_extra_that_is_not_installed_is_found(settings: Any, monkeypatch: Any, missing: str) -> None:
     settings.HTMX_LIVE = {"RUNNER": "celery", "REDIS_URL": REDIS}
-    found = checks.processes.find_spec
-    monkeypatch.setattr(checks.processes, "find_spec", lambda name: None if name == missing else found(name))
+    found = checks.find_spec
+    monkeypatch.setattr(checks, "find_spec", lambda name: None if name == missing else found(name))
     expected = {"celery": "htmx_live.E044", "redis": "htmx_live.E043"}[missing]
     [error] = [*checks.check_runners(), *checks.check_stores()]
     assert (error.id, f"pip install 'htmx-live[{missing}]'" in str(error.hint)) == (expected, True)

@@ -9,8 +9,8 @@ from django.contrib.auth.models import User
 
 from htmx_live import LiveView, event_handler
 from htmx_live.testing import LiveClient, ManualClock
-from htmx_live.testing.markup import parse
-from htmx_live.testing.stage import current_stage
+from htmx_live.testing.environment import current_stage
+from htmx_live.testing.page import parse
 
 from .sample_views import Counter, Report
 from .working_views import Work
@@ -201,8 +201,8 @@ def test_a_clock_never_runs_backwards() -> None:
 
 
 def test_a_stage_is_left_as_it_was_found(live: Live) -> None:
-    from htmx_live.runtime.parts import parts
-    from htmx_live.testing.stage import stage
+    from htmx_live.runtime.services import parts
+    from htmx_live.testing.environment import stage
 
     before = parts()
     with stage():

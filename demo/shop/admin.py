@@ -7,7 +7,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from demo.reports.numbers import CHUNK, pace
-from htmx_live.admin import LiveActionsMixin, live_action
+from htmx_live.contrib.admin import LiveActionsMixin, live_action
 
 from .models import Export, Order
 

@@ -5,9 +5,8 @@ An island: it needs no live views.  The guide is docs/layouts.md.
 
 from htmx_live.layouts import cache
 from htmx_live.layouts.base import Layout
-from htmx_live.layouts.decorators import async_layout, layout, panel_only
-from htmx_live.layouts.errors import PanelError, PanelRenderError
-from htmx_live.layouts.mixins import LayoutMixin
+from htmx_live.layouts.conf import PanelError, PanelRenderError
+from htmx_live.layouts.page import async_render_with_layout, render_with_layout
 from htmx_live.layouts.panels import ConditionalPanel, Panel
 from htmx_live.layouts.queues import (
     RenderQueue,
@@ -19,7 +18,7 @@ from htmx_live.layouts.queues import (
     add_style,
     add_to_queue,
 )
-from htmx_live.layouts.rendering import async_render_with_layout, render_with_layout
+from htmx_live.layouts.views import LayoutMixin, async_layout, layout, panel_only
 
 __all__ = [
     "ConditionalPanel",

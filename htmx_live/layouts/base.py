@@ -1,23 +1,49 @@
 """``Layout``: a page's frame, its panels and its queues, declared as a class and found by name.
 
 A layout is registered as ``"<first segment of its module>.<class name>"``.
+
+References: signed names of one panel of one page, by which the browser loads it later.
+
+A reference says which panel, for which page (path and query), in which language, and for which user: it is good for
+nobody else.  It is signed, not secret; what ``carry`` puts into it can be read in the page.
+
+Finding layouts: the module ``layouts`` of each installed app is imported, which registers what it declares.
+
+System checks of layouts: what would fail at the first request is said at start.
+
+htmx_live.E101  a view names a layout that is not there
+htmx_live.E102  a panel names a URL that is not there
+htmx_live.E103  a panel is loaded after its page, and our URLs are not included
+htmx_live.E104  a setting in HTMX_LIVE["LAYOUTS"] cannot be used
 """
 
 import copy
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, ClassVar
+from urllib.parse import unquote
 
+from django.core import signing
+from django.core.checks import CheckMessage, Error, Tags
+from django.core.checks import register as register_check
+from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
 from django.template.loader import render_to_string
+from django.urls import NoReverseMatch, Resolver404, ResolverMatch, get_script_prefix, resolve, reverse
+from django.utils import translation
+from django.utils.module_loading import autodiscover_modules
 
-from htmx_live.layouts.context import LayoutContext
-from htmx_live.layouts.errors import PanelError
-from htmx_live.layouts.panels import Panel
+from htmx_live.core.exceptions import GrantError
+from htmx_live.layouts.conf import PanelError, layout_settings
+from htmx_live.layouts.panels import Panel, parts_of
+from htmx_live.layouts.partials import detector
 from htmx_live.layouts.queues import Queue
+from htmx_live.layouts.requests import LayoutContext, user_key
 
-__all__ = ["Layout"]
+__all__ = ["Layout", "Reference", "autodiscover", "check_layouts", "read", "register", "url_of"]
+
 
 logger = logging.getLogger("htmx_live.layouts")
 
@@ -137,3 +163,157 @@ def _register(cls: type[Layout]) -> None:
             f"{cls.__module__}.{cls.__qualname__}. Rename one of them."
         )
     _registry[cls.layout_key] = cls
+
+
+_SALT = "htmx_live.layouts.panel"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """``is_override`` panels were given to the page's view, the others are the layout's own."""
+
+    layout: str
+    panel: str
+    is_override: bool
+    path: str  # of the page, with its query string
+    language: str
+    user: str
+    carried: Mapping[str, Any] = field(default_factory=dict)
+
+    def find(self) -> tuple[type[Layout], Panel]:
+        """The layout and the panel; ``LookupError`` when the code has changed since the page was made."""
+        layout = Layout.resolve(self.layout)
+        match = page_match(self.path)
+        panels = overrides_of(match.func if match else None) if self.is_override else layout.layout_panels
+        panel = panels.get(self.panel)
+        if panel is None:
+            raise KeyError(self.panel)
+        return layout, panel
+
+
+def sign(reference: Reference) -> str:
+    values = [
+        reference.layout,
+        reference.panel,
+        int(reference.is_override),
+        reference.path,
+        reference.language,
+        reference.user,
+        dict(reference.carried),
+    ]
+    return signing.dumps(values, salt=_SALT, compress=True)
+
+
+def read(text: str, *, max_age: int) -> Reference:
+    """The reference in ``text``; ``GrantError`` when it is forged or older than ``max_age`` seconds."""
+    try:
+        layout, panel, is_override, path, language, user, carried = signing.loads(text, salt=_SALT, max_age=max_age)
+    except signing.SignatureExpired:
+        raise GrantError("The panel's page is too old.", expired=True) from None
+    except signing.BadSignature:
+        raise GrantError("The panel's reference is missing or its signature is wrong.") from None
+    return Reference(
+        layout=layout,
+        panel=panel,
+        is_override=bool(is_override),
+        path=path,
+        language=language,
+        user=user,
+        carried=carried,
+    )
+
+
+def url_of(name: str, panel: Panel, *, layout: type[Layout], request: HttpRequest, context: Mapping[str, Any]) -> str:
+    """Where ``panel`` of this page can be loaded later; empty when it could not be found again there.
+
+    Panels given to ``render_with_layout()`` are such.  May read the user from the database.
+    """
+    is_override = layout.layout_panels.get(name) is not panel
+    match = request.resolver_match
+    if is_override and overrides_of(match.func if match else None).get(name) is not panel:
+        return ""
+    reference = Reference(
+        layout=layout.layout_key,
+        panel=name,
+        is_override=is_override,
+        path=request.get_full_path(),
+        language=translation.get_language() or "",
+        user=user_key(request),
+        carried={key: context[key] for key in panel.carry if key in context},
+    )
+    try:
+        return reverse("htmx_live:panel", args=[sign(reference)])
+    except TypeError as error:
+        raise TypeError(f"Panel {name!r}: the values of carry={list(panel.carry)} must be JSON. {error}") from error
+
+
+def overrides_of(view: Callable[..., Any] | None) -> Mapping[str, Panel]:
+    """The panels that the view was decorated with, or that its class or ``as_view()`` names."""
+    initkwargs = getattr(view, "view_initkwargs", {})
+    found = initkwargs.get("layout_panels") or getattr(view, "layout_panels", None)
+    return found or getattr(getattr(view, "view_class", None), "layout_panels", None) or {}
+
+
+def page_match(path: str) -> ResolverMatch | None:
+    """What the page's URL resolves to."""
+    try:
+        return resolve("/" + unquote(path.partition("?")[0]).removeprefix(get_script_prefix()))
+    except Resolver404:
+        return None
+
+
+def autodiscover() -> None:
+    """Import every app's ``layouts.py``; called when the apps are ready."""
+    autodiscover_modules("layouts")
+
+
+def register() -> None:
+    """Called when the apps are ready."""
+    register_check(check_layouts, Tags.urls)
+
+
+def check_layouts(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
+    """Every error of the list above that this project has."""
+    return [*_settings(), *_checks_references(), *_panels()]
+
+
+def _settings() -> Iterator[Error]:
+    try:
+        for path in layout_settings().PARTIAL_DETECTORS:
+            detector(path)
+    except ImproperlyConfigured as error:
+        hint = "Correct the key or the dotted path in settings.HTMX_LIVE."
+        yield Error(str(error), hint=hint, id="htmx_live.E104")
+
+
+def _checks_references() -> Iterator[Error]:
+    there = ", ".join(sorted(layout.layout_key for layout in registered_layouts())) or "none"
+    for name, asker in dangling_references():
+        hint = f"Layouts are declared in an installed app's layouts.py. There are: {there}."
+        yield Error(f"{asker} names the layout {name!r}, which is not there.", hint=hint, id="htmx_live.E101")
+
+
+def _panels() -> Iterator[Error]:
+    for layout in registered_layouts():
+        for name, panel in layout.layout_panels.items():
+            yield from _panel(f"{layout.layout_key}.{name}", panel)
+
+
+def _panel(name: str, panel: Panel) -> Iterator[Error]:
+    try:
+        parts_of(panel)
+    except NoReverseMatch as error:
+        hint = "Correct the URL name, or give the URL's arguments in Panel(context={…})."
+        yield Error(f"Panel {name}: {error}", hint=hint, id="htmx_live.E102")
+    if panel.comes_later and not _has_our_urls():
+        hint = 'Add path("live/", include("htmx_live.urls")) to the root URLconf.'
+        yield Error(
+            f"Panel {name} is loaded after its page, from a URL that is not there.", hint=hint, id="htmx_live.E103"
+        )
+
+
+def _has_our_urls() -> bool:
+    try:
+        return bool(reverse("htmx_live:panel", args=["x"]))
+    except NoReverseMatch:
+        return False

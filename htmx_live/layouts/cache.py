@@ -17,6 +17,7 @@ from django.utils import timezone, translation
 
 __all__ = ["CacheRule", "custom", "per_path", "per_session", "per_user", "per_user_per_path", "sitewide"]
 
+
 logger = logging.getLogger("htmx_live.layouts")
 
 Vary = Callable[[HttpRequest], "str | None"]

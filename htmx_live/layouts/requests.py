@@ -2,10 +2,15 @@
 
 Attributes are shared with the page's request (a shallow copy); ``META`` is copied, so that a CSRF token that a
 panel asks for is noticed, and handed back by ``settle``.
+
+The layout context: values of the whole page, written by its view and read by its panels.
+
+Panels may run at the same time, so what they are given is frozen, deeply: dicts, lists and sets in it raise
+``TypeError`` when they are changed.  Other objects are passed on as they are.
 """
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 from urllib.parse import unquote
 
 from django.contrib.sessions.backends.base import SessionBase
@@ -16,10 +21,57 @@ from django.urls import ResolverMatch, get_script_prefix
 from django.utils.crypto import get_random_string
 from django.utils.datastructures import MultiValueDict
 
-from htmx_live.layouts.context import LayoutContext
 from htmx_live.layouts.queues import Queue
 
-__all__ = ["LayoutRequest", "is_panel"]
+__all__ = ["FrozenLayoutContext", "LayoutContext", "LayoutRequest", "freeze", "is_panel"]
+
+
+class LayoutContext(dict[str, Any]):
+    """``request.layout_context`` of the page's view: a dict."""
+
+
+def _refuse(*_: object, **__: object) -> NoReturn:
+    raise TypeError(
+        "layout_context is read-only in panel views. Write to it in the page's view or get_layout_context()."
+    )
+
+
+class FrozenLayoutContext(dict[str, Any]):
+    """``request.layout_context`` of a panel.  A copy of it is an ordinary dict."""
+
+    __setitem__ = __delitem__ = __ior__ = _refuse
+    clear = pop = popitem = setdefault = update = _refuse
+
+    def __reduce__(self) -> tuple[type, tuple[dict[str, Any]]]:
+        return dict, (dict(self),)
+
+
+class FrozenList(list[Any]):
+    """A list in a frozen context.  A copy of it is an ordinary list."""
+
+    __setitem__ = __delitem__ = __iadd__ = __imul__ = _refuse
+    append = extend = insert = remove = pop = clear = sort = reverse = _refuse
+
+    def __reduce__(self) -> tuple[type, tuple[list[Any]]]:
+        return list, (list(self),)
+
+
+def freeze(context: dict[str, Any]) -> FrozenLayoutContext:
+    """A frozen copy, to be shared by all panels of a page."""
+    return FrozenLayoutContext({name: _frozen(value) for name, value in context.items()})
+
+
+def _frozen(value: Any) -> Any:
+    # Exact types only: a subclass (a QueryDict, a form's ErrorDict) has a behaviour that a copy would lose.
+    kind = type(value)
+    if kind is dict or kind is LayoutContext:
+        return FrozenLayoutContext({key: _frozen(entry) for key, entry in value.items()})
+    if kind is list:
+        return FrozenList([_frozen(entry) for entry in value])
+    if kind is tuple:
+        return tuple(_frozen(entry) for entry in value)
+    return frozenset(value) if kind is set else value
+
 
 # What CsrfViewMiddleware reads from META after the view.
 _CSRF_KEYS = ("CSRF_COOKIE", "CSRF_COOKIE_NEEDS_UPDATE")

@@ -21,6 +21,7 @@ from htmx_live.layouts.conf import layout_settings
 
 __all__ = ["PanelThreads", "panel_threads"]
 
+
 IDLE_SECONDS = 60.0
 
 logger = logging.getLogger("htmx_live.layouts")

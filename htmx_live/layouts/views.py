@@ -7,31 +7,52 @@ not longer ago than ``GRANT_MAX_AGE``; what a page's *view* checks is not asked 
     404 forged · 410 too old, or the code has changed · 403 somebody else's · 200 the panel, or that it failed
 
 A failure is an answer of 200 to htmx, which does not show others, and of 500 to a browser without JavaScript.
+
+Decorators: ``@layout`` and ``@async_layout`` put a view into a layout, ``@panel_only`` keeps it inside of one.
+
+Inside a panel the first two do nothing, so that a page's view can be another page's panel.
+
+``LayoutMixin``: a layout around a class-based view, sync or async.
 """
 
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from functools import wraps
+from inspect import isawaitable
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from asgiref.sync import iscoroutinefunction
+from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseForbidden
 from django.template.loader import render_to_string
 from django.utils import translation
 from django.utils.safestring import mark_safe
+from django.views import View as DjangoView
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from htmx_live.conf import settings
-from htmx_live.exceptions import GrantError
-from htmx_live.layouts.assembly import failure_html, raise_if_asked, retry_html
-from htmx_live.layouts.base import fresh_queues, layout_context
+from htmx_live.core.conf import settings
+from htmx_live.core.exceptions import GrantError
+from htmx_live.layouts.base import Layout, Reference, fresh_queues, layout_context, note_reference, page_match, read
 from htmx_live.layouts.conf import layout_settings
-from htmx_live.layouts.context import freeze
-from htmx_live.layouts.execution import Outcome, arun, in_request_thread
-from htmx_live.layouts.parts import parts_of
-from htmx_live.layouts.plan import PanelRun
+from htmx_live.layouts.execution import Outcome, PanelRun, arun, in_request_thread
+from htmx_live.layouts.page import (
+    Draft,
+    Frame,
+    abegin,
+    add_timing,
+    afinish,
+    entry,
+    failure_html,
+    finish,
+    raise_if_asked,
+    retry_html,
+)
+from htmx_live.layouts.panels import Panel, parts_of
 from htmx_live.layouts.queues import add_all, with_tags
-from htmx_live.layouts.references import Reference, page_match, read
-from htmx_live.layouts.requests import page_request, settle, user_key
-from htmx_live.layouts.timing import add_timing, entry
+from htmx_live.layouts.requests import freeze, is_panel, page_request, settle, user_key
 
-__all__ = ["panel"]
+__all__ = ["LayoutMixin", "async_layout", "layout", "panel", "panel_only"]
 
 
 @transaction.non_atomic_requests  # Django refuses ATOMIC_REQUESTS for async views; a panel only reads
@@ -112,3 +133,140 @@ def _wrapped(request: HttpRequest, html: str, *, page_path: str, status: int) ->
 
 def _is_htmx(request: HttpRequest) -> bool:
     return request.headers.get("HX-Request") == "true"
+
+
+View = Callable[..., Any]
+W = TypeVar("W", bound=View)
+Overrides = Mapping[str, Panel | None]
+
+
+def layout(
+    layout_class: type[Layout] | str, *, panels: Overrides | None = None, statuses: Collection[int] = (200,)
+) -> Callable[[View], Callable[..., HttpResponseBase]]:
+    """Wrap a sync view: its HTML becomes the layout's ``content``.
+
+    ``panels`` adds to and replaces the layout's; ``None`` leaves one out.  Answers of other ``statuses``, streaming
+    ones and ones that are not HTML pass through untouched.
+    """
+    frame = Frame(layout_class=layout_class, panels=panels or {}, statuses=frozenset(statuses))
+
+    def decorate(view: View) -> Callable[..., HttpResponseBase]:
+        _refuse_panel_only(view, "layout")
+        if iscoroutinefunction(view):
+            raise TypeError(f"@layout is for sync views, and {_name(view)} is async: use @async_layout.")
+
+        @wraps(view)
+        def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            if is_panel(request):
+                return view(request, *args, **kwargs)  # type: ignore[no-any-return]
+            draft = Draft.begin(request, frame)
+            return finish(draft, view(request, *args, **kwargs))
+
+        return _published(wrapper, view, frame)
+
+    return decorate
+
+
+def async_layout(
+    layout_class: type[Layout] | str, *, panels: Overrides | None = None, statuses: Collection[int] = (200,)
+) -> Callable[[View], Callable[..., Awaitable[HttpResponseBase]]]:
+    """See layout(); for async views.  The panels run side by side, sync ones on threads."""
+    frame = Frame(layout_class=layout_class, panels=panels or {}, statuses=frozenset(statuses))
+
+    def decorate(view: View) -> Callable[..., Awaitable[HttpResponseBase]]:
+        _refuse_panel_only(view, "async_layout")
+        if not iscoroutinefunction(view):
+            raise TypeError(f"@async_layout is for async views, and {_name(view)} is sync: use @layout.")
+
+        @wraps(view)
+        async def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            if is_panel(request):
+                return await view(request, *args, **kwargs)  # type: ignore[no-any-return]
+            draft = await abegin(request, frame)
+            return await afinish(draft, await view(request, *args, **kwargs))
+
+        return _published(wrapper, view, frame)
+
+    return decorate
+
+
+def panel_only(view: View) -> View:
+    """403 unless the view is called as a panel."""
+    if hasattr(view, "layout_class"):
+        raise TypeError(f"{_name(view)} has a layout, so it is a page: @panel_only does not go with it.")
+    if iscoroutinefunction(view):
+
+        @wraps(view)
+        async def awrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+            return await view(request, *args, **kwargs) if is_panel(request) else HttpResponseForbidden()
+
+        return _marked(awrapper)
+
+    @wraps(view)
+    def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        return view(request, *args, **kwargs) if is_panel(request) else HttpResponseForbidden()
+
+    return _marked(wrapper)
+
+
+def _marked(wrapper: View) -> View:
+    wrapper.is_panel_only = True  # type: ignore[attr-defined]
+    return wrapper
+
+
+def _published(wrapper: W, view: View, frame: Frame) -> W:
+    """Say on the wrapper what it wraps in: lazy panels find the view's own panels there."""
+    note_reference(frame.layout_class, _name(view))
+    vars(wrapper).update(layout_class=frame.layout_class, layout_panels=frame.panels)
+    return wrapper
+
+
+def _refuse_panel_only(view: View, decorator: str) -> None:
+    if getattr(view, "is_panel_only", False):
+        raise TypeError(
+            f"@{decorator} does not go with @panel_only: {_name(view)} would be a page that nobody may open."
+        )
+
+
+def _name(view: View) -> str:
+    return f"{view.__module__}.{getattr(view, '__qualname__', type(view).__qualname__)}"
+
+
+if TYPE_CHECKING:
+    _Base = DjangoView
+else:
+    _Base = object
+
+
+class LayoutMixin(_Base):
+    """Stands before the view class: ``class Home(LayoutMixin, TemplateView)``.  See layout()."""
+
+    layout_class: ClassVar[type[Layout] | str | None] = None
+    layout_panels: Mapping[str, Panel | None] = {}
+    layout_statuses: Collection[int] = (200,)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        note_reference(cls.layout_class, f"{cls.__module__}.{cls.__qualname__}")
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        if is_panel(request):
+            return super().dispatch(request, *args, **kwargs)
+        frame = self._frame()
+        if self.view_is_async:
+            return self._adispatch(frame, request, *args, **kwargs)
+        draft = Draft.begin(request, frame)
+        return finish(draft, super().dispatch(request, *args, **kwargs))
+
+    async def _adispatch(self, frame: Frame, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        draft = await abegin(request, frame)
+        response: Any = super().dispatch(request, *args, **kwargs)
+        return await afinish(draft, await response if isawaitable(response) else response)
+
+    def _frame(self) -> Frame:
+        if self.layout_class is None:
+            name = type(self).__qualname__
+            raise ImproperlyConfigured(f'{name} has no layout_class. Set layout_class = "app.LayoutName" or a class.')
+        return Frame(
+            layout_class=self.layout_class, panels=self.layout_panels or {}, statuses=frozenset(self.layout_statuses)
+        )

@@ -3,30 +3,22 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from htmx_live.progress.answers import accepted
-    from htmx_live.progress.session import ProgressSession
+    from htmx_live.progress.model import ProgressStatus
+    from htmx_live.progress.session import ProgressSession, track
     from htmx_live.progress.tasks import ParallelTask, SequentialTask, current_task
-    from htmx_live.progress.tracking import track
-    from htmx_live.progress.values import ProgressStatus
+    from htmx_live.progress.views import accepted
 
-__all__ = [
-    "ParallelTask",
-    "ProgressSession",
-    "ProgressStatus",
-    "SequentialTask",
-    "accepted",
-    "current_task",
-    "track",
-]
+__all__ = ["ParallelTask", "ProgressSession", "ProgressStatus", "SequentialTask", "accepted", "current_task", "track"]
+
 
 _HOMES = {
     "ParallelTask": "tasks",
     "ProgressSession": "session",
-    "ProgressStatus": "values",
+    "ProgressStatus": "model",
     "SequentialTask": "tasks",
-    "accepted": "answers",
+    "accepted": "views",
     "current_task": "tasks",
-    "track": "tracking",
+    "track": "session",
 }
 
 

@@ -12,10 +12,10 @@ from celery import current_task
 from celery.exceptions import WorkerLostError
 from celery.signals import task_failure, task_retry, task_revoked
 
-from htmx_live.progress import changes
-from htmx_live.progress.keeping import apply, keeping
-from htmx_live.progress.running import beginnings, end, hush, note_cancelled, running
-from htmx_live.progress.showing import changed
+from htmx_live.progress import transitions as changes
+from htmx_live.progress.publisher import changed
+from htmx_live.progress.reporter import beginnings, end, hush, note_cancelled, running
+from htmx_live.progress.store import apply, keeping
 
 __all__ = ["connect"]
 

@@ -3,33 +3,34 @@
 session = ProgressSession.create(tasks={"import": "Import products"}, owner=request)
 for row in session.track("import", rows):
     ...
+
+``track(rows, "Import")``: a session with one task that is one loop.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from math import isfinite
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from django.http import HttpRequest
 
-from htmx_live.exceptions import Cancelled
-from htmx_live.grants import random_id
-from htmx_live.owners import owners_of
-from htmx_live.progress import changes
-from htmx_live.progress.grants import is_owner
-from htmx_live.progress.keeping import apply, create_or_join, keeping
-from htmx_live.progress.running import Gauge, end, gauge, hush, note_cancelled
-from htmx_live.progress.showing import changed
-from htmx_live.progress.snapshots import snapshot
-from htmx_live.progress.starting import can_retry, retry_task, set_start_deadline, start_job, stop_job
-from htmx_live.progress.streaming import Snapshots, asnapshots
-from htmx_live.progress.tasks import ParallelTask, RunningTask, SequentialTask, track_rows
-from htmx_live.progress.telling import checked_notice
-from htmx_live.progress.values import Kept, ProgressStatus, Row, Seen, Session, seen
-from htmx_live.progress.wording import checked_url
-from htmx_live.records import Owner
+from htmx_live.core.exceptions import Cancelled
+from htmx_live.core.records import Owner
+from htmx_live.core.signing import random_id
+from htmx_live.progress import transitions as changes
+from htmx_live.progress.background import can_retry, retry_task, set_start_deadline, start_job, stop_job
+from htmx_live.progress.cards import checked_url, is_owner
+from htmx_live.progress.model import Kept, ProgressStatus, Row, Seen, Session, seen
+from htmx_live.progress.notifications import checked_notice
+from htmx_live.progress.publisher import changed
+from htmx_live.progress.reporter import Gauge, end, gauge, hush, note_cancelled
+from htmx_live.progress.snapshots import Snapshots, asnapshots, snapshot
+from htmx_live.progress.store import apply, create_or_join, keeping
+from htmx_live.progress.tasks import ParallelTask, RunningTask, SequentialTask, length, track_rows
+from htmx_live.runtime.owners import owners_of
 
-__all__ = ["ProgressSession"]
+__all__ = ["ProgressSession", "Track", "track"]
+
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -292,3 +293,33 @@ def _owners(given: Any, *, create: bool = False) -> tuple[Owner, ...]:
     if getattr(given, "is_authenticated", False) and given.pk is not None:
         return (Owner(user=str(given.pk)),)
     raise TypeError(f"owner={given!r}: expected a request, or a user who can log in.")
+
+
+_TASK = "track"
+
+
+class Track(Generic[Item]):
+    """An iteration, and the ``session`` that shows how far it has come."""
+
+    def __init__(self, rows: Iterable[Item], name: str, *, owner: Any, total: float | None, unit: str | None) -> None:
+        self.session = ProgressSession.create({_TASK: name}, owner=owner)
+        self._rows, self._unit = rows, unit
+        self._total = length(rows) if total is None else total
+
+    def __iter__(self) -> Iterator[Item]:
+        return self.session.track(_TASK, self._rows, total=self._total, unit=self._unit)
+
+    def __len__(self) -> int:
+        if self._total is None:
+            raise TypeError("Nobody knows how many there are. Say total=… to track().")
+        return int(self._total)
+
+
+def track(
+    rows: Iterable[Item], name: str, *, owner: Any = None, total: float | None = None, unit: str | None = None
+) -> Track[Item]:
+    """``for row in track(rows, "Import", owner=request)``: the loop's progress is seen by its owner.
+
+    ``owner`` is a request or a user.  ``total`` is taken from ``len()``, or from ``.count()`` of a query.
+    """
+    return Track(rows, name, owner=owner, total=total, unit=unit)

@@ -8,41 +8,227 @@ that have filled the mailbox: who releases one and finds mail left has it looked
 
 Messages are sent before the lease is released: in the other order, a later turn's message could be numbered before an
 earlier one's, and the log would keep the older render.
+
+What follows a turn that is saved: jobs are cancelled and started, others are pushed to, children end.
+
+Nobody waits for a store that is away: what is saved stands, and the rest is done when the store is back.
+
+An instance as it is now, for whoever missed something; nothing changes.
+
+Reviving: a turn on a record that code of another day may have written.
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Literal
 
-from htmx_live.conf import settings
-from htmx_live.events import Adopt, Call, Event, JobFailure, Mail
-from htmx_live.exceptions import Busy, InstanceGone, StoreUnavailable
-from htmx_live.grants import random_id
-from htmx_live.outages import log_unavailable
-from htmx_live.records import Record
-from htmx_live.runtime import render as rendering
-from htmx_live.runtime.current import current
-from htmx_live.runtime.first import First, keep
-from htmx_live.runtime.following import deliver, end, follow_up, mend, start_jobs
-from htmx_live.runtime.grant import granted
-from htmx_live.runtime.later import keep_trying
-from htmx_live.runtime.leases import announce
-from htmx_live.runtime.mail import ended, receive, receive_own
-from htmx_live.runtime.mailbox import give_drain, look_after, post
-from htmx_live.runtime.outcome import Shown, Turned, answer, rendered, send, without_view
-from htmx_live.runtime.parts import parts
-from htmx_live.runtime.present import present
-from htmx_live.runtime.revive import revive
-from htmx_live.runtime.surroundings import after_commit, around, atomic_where_asked
-from htmx_live.runtime.sweeping import keeping
-from htmx_live.runtime.turn import Asked, Turn, lacks_attribute
-from htmx_live.runtime.variants import as_shown_on, variant_on
-from htmx_live.stores.base import Lease, Loaded
+from django.http import HttpRequest
 
-__all__ = ["deliver", "dispatch", "drain", "end", "look_after", "start_jobs"]
+from htmx_live.backends.base import Lease, Loaded
+from htmx_live.backends.wire import SYNC
+from htmx_live.core.conf import settings
+from htmx_live.core.exceptions import Busy, InstanceGone, RunnerUnavailable, StateError, StoreUnavailable
+from htmx_live.core.fragments import Fragment, text_target
+from htmx_live.core.records import JobRow, Owner, Record
+from htmx_live.core.signing import random_id
+from htmx_live.core.text import log_unavailable
+from htmx_live.jobs.runner import Job
+from htmx_live.runtime import rendering
+from htmx_live.runtime.files import keeping
+from htmx_live.runtime.inbox_messages import (
+    Adopt,
+    Again,
+    Call,
+    Event,
+    JobEnd,
+    JobFailure,
+    Mail,
+    Merge,
+    Push,
+    PushTo,
+    StartJob,
+    fold_of,
+    write_mail,
+)
+from htmx_live.runtime.job_leases import announce
+from htmx_live.runtime.mailbox import give_drain, look_after, post, post_and_schedule
+from htmx_live.runtime.message_handlers import ended, receive, receive_own
+from htmx_live.runtime.notices import still_going
+from htmx_live.runtime.rendering import granted
+from htmx_live.runtime.request_context import after_commit, around, atomic_where_asked
+from htmx_live.runtime.services import keep_trying, parts
+from htmx_live.runtime.turn import Asked, Turn, current, lacks_attribute
+from htmx_live.runtime.turn_result import First, Shown, Turned, answer, keep, rendered, send, without_view
+from htmx_live.runtime.variants import as_shown_on, channels_of, variant_on
+from htmx_live.runtime.view import import_view
+
+__all__ = [
+    "check_state",
+    "deliver",
+    "dispatch",
+    "drain",
+    "end",
+    "follow_up",
+    "look_after",
+    "mend",
+    "present",
+    "revive",
+    "start_jobs",
+]
+
 
 logger = logging.getLogger("htmx_live.runtime")
+
+_PAUSE = 1.0  # seconds until a store that is away is tried again
+
+
+def follow_up(turn: Turn) -> None:
+    """All that a saved turn asked of others."""
+    start_jobs(turn)
+    for push in turn.pushes:
+        keep_trying(partial(deliver, push, done=set()))
+
+
+def deliver(push: PushTo, *, done: set[str] | None = None) -> int:
+    """Post a push to every instance that it is meant for; how many there are.
+
+    Those that somebody looks at are looked after at once.  The others keep it for their return; one that has more
+    mail than ``MAX_MAIL`` is given up, and mounted again if it returns.  Those that are ``done`` have it already.
+    """
+    here, count = parts(), 0
+    letter = Push(state=push.state, handler=push.handler, payload=push.payload)
+    text, fold = write_mail(letter), fold_of(letter)
+    for record in here.store.of_view(push.view, state=False, user=push.user or ""):
+        if not push.is_meant_for(record) or (done is not None and record.instance in done):
+            continue
+        waiting = here.store.post(record.instance, text, fold=fold)
+        if done is not None:
+            done.add(record.instance)
+        if here.store.is_shown(record.instance):
+            look_after(record.instance)
+        elif waiting > settings().MAX_MAIL and not record.jobs:
+            end(record.instance)
+        count += bool(waiting)
+    return count
+
+
+def end(instance: str) -> None:
+    """Remove an instance for good: its jobs are cancelled, its text streams forgotten.  Harmless when it is gone."""
+    here = parts()
+    loaded = here.store.load(instance)
+    if loaded is None:
+        return
+    here.store.delete(instance)
+    here.bus.end_texts_under(text_target(instance, ""))
+    for row in loaded.record.jobs:
+        here.runner.cancel(row.ref)
+    for child in loaded.record.own_children():
+        end(child)
+
+
+def start_jobs(turn: Turn) -> None:
+    """Cancel and start what the turn asked for, once it is saved."""
+    for born in turn.born:
+        start_jobs(born.turn)
+    here = parts()
+    for ref in turn.jobs.dropped:
+        here.runner.cancel(ref)
+    if turn.jobs.starts:
+        here.watcher.start()
+    for start in turn.jobs.starts:
+        try:
+            here.runner.submit(_job(turn.record.instance, start))
+        except RunnerUnavailable:
+            error = random_id()[:8]
+            logger.exception("%s could not be started (error %s)", start.row.name, error)
+            keep_trying(partial(_refuse, turn.record.instance, start, error))
+        else:
+            _tell_if_slow(turn.record, start.row)
+
+
+def _tell_if_slow(record: Record, row: JobRow) -> None:
+    """As a message of the job itself, which is dropped if that has ended meanwhile."""
+    notice, timer = still_going(record.owner, row), parts().timer
+
+    def call() -> None:
+        if notice is not None:
+            post_and_schedule(record.instance, Merge(ref=row.ref, effects=[notice]))
+
+    if notice is not None:
+        timer.at(timer() + settings().SLOW_AFTER, call)
+
+
+def mend(turn: Turn | None, instance: str) -> None:
+    """A turn may have been saved or not: whatever the record says is shown, and no job is waited for in vain."""
+
+    def call() -> None:
+        for start in turn.jobs.starts if turn else ():
+            post(instance, JobEnd(ref=start.row.ref, failure=JobFailure(id=random_id()[:8], kind="refused")))
+        post_and_schedule(instance, Again())
+
+    keep_trying(call, after=_PAUSE)
+
+
+def _refuse(instance: str, start: StartJob, error: str) -> None:
+    post_and_schedule(instance, JobEnd(ref=start.row.ref, failure=JobFailure(id=error, kind="refused")))
+
+
+def _job(instance: str, start: StartJob) -> Job:
+    return Job(
+        ref=start.row.ref,
+        instance=instance,
+        callback=start.callback,
+        args=start.args,
+        kwargs=start.kwargs,
+        is_async=start.is_async,
+        retries=start.retries,
+    )
+
+
+def revive(
+    record: Record,
+    *,
+    request: HttpRequest | None = None,
+    owner: Callable[[bool], Owner] | None = None,
+    children: Literal["kept", "full"] = "kept",
+) -> Turn:
+    """A turn on ``record``, to be called inside ``around(record)``, for its state may need the database.
+
+    A deployment may have removed what the state consists of, or added attributes that it lacks.  Then the instance
+    ends, its pages mount it again, and ``InstanceGone`` is raised.
+    """
+    try:
+        check_state(record)
+        return Turn(record, request=request, owner=owner, children=children)
+    except (StateError, ImportError) as error:
+        logger.warning(
+            "Instance %s (%s) cannot be read; it will be mounted again: %s", record.instance, record.view, error
+        )
+    end(record.instance)
+    if request is None or record.shared:  # else the answer to the request is the view, mounted again
+        keep_trying(partial(_ask_for_sync, record))
+    raise InstanceGone(f"The state of instance {record.instance} cannot be read.")
+
+
+def check_state(record: Record) -> None:
+    """Raise ``StateError`` if the running code's ``mount()`` sets what the code that saved ``record`` did not know."""
+    missing = import_view(record.view)._mounted - record.state.keys() - set(record.unset)
+    if missing:
+        raise StateError(f"Its state lacks {', '.join(sorted(missing))}, which mount() sets.")
+
+
+def _ask_for_sync(record: Record) -> None:
+    """A background turn cannot mount the view again: that takes a request of its user."""
+    parts().bus.publish(channels_of(record), f"live-{record.instance}", "{}", event=SYNC)
+
+
+def present(record: Record) -> Fragment:
+    """The whole root at the record's rev, with its children in full; ``InstanceGone`` when it cannot be read."""
+    with around(record):
+        turn = revive(record, children="full")
+        return rendering.fragment(record, rendering.render(turn.view, record, turn.stand_in))
 
 
 def dispatch(instance: str, event: Event) -> Turned | None:

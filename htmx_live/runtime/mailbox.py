@@ -4,14 +4,12 @@ import threading
 from collections.abc import Callable
 from functools import partial
 
-from htmx_live.courtesy import courtesy
-from htmx_live.events import Mail
-from htmx_live.forks import after_fork
-from htmx_live.letters import fold_of, write_mail
-from htmx_live.runtime.later import keep_trying
-from htmx_live.runtime.parts import parts
+from htmx_live.core.concurrency import after_fork, courtesy
+from htmx_live.runtime.inbox_messages import Mail, fold_of, write_mail
+from htmx_live.runtime.services import keep_trying, parts
 
 __all__ = ["give_drain", "look_after", "post", "post_and_schedule"]
+
 
 _scheduled: set[str] = set()  # instances that the pool will look after
 _lock = threading.Lock()

@@ -9,12 +9,12 @@ from dataclasses import asdict
 
 from django.utils.translation import gettext as _
 
-from htmx_live.events import JobFailure, SendNotice
-from htmx_live.grants import random_id
-from htmx_live.records import JobRow, Owner
-from htmx_live.runtime.parts import parts
-from htmx_live.stores.notices import Unread, notices
-from htmx_live.transport.channels import session_channel, user_channel
+from htmx_live.backends.notice_store import Unread, notices
+from htmx_live.backends.wire import session_channel, user_channel
+from htmx_live.core.records import JobRow, Owner
+from htmx_live.core.signing import random_id
+from htmx_live.runtime.inbox_messages import JobFailure, SendNotice
+from htmx_live.runtime.services import parts
 
 __all__ = ["channels_of", "deliver", "element_id", "how_it_ended", "still_going", "withdraw"]
 

@@ -12,14 +12,15 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from htmx_live import siblings
-from htmx_live.exceptions import StoreNotShared
-from htmx_live.forks import after_fork
-from htmx_live.runtime.parts import parts
-from htmx_live.stores.memory import MemoryStore
-from htmx_live.transport.memory import MemoryBus
+from htmx_live.backends import siblings
+from htmx_live.backends.memory.bus import MemoryBus
+from htmx_live.backends.memory.store import MemoryStore
+from htmx_live.core.concurrency import after_fork
+from htmx_live.core.exceptions import StoreNotShared
+from htmx_live.runtime.services import parts
 
 __all__ = ["announce", "check_epoch", "check_position", "configured_workers"]
+
 
 logger = logging.getLogger("htmx_live.runtime")
 

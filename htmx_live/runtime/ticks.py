@@ -8,14 +8,14 @@ When the holder dies, the lease runs out, and the next to try has it.
 import os
 from collections.abc import Iterable, Iterator
 
-from htmx_live.events import Tick
-from htmx_live.grants import random_id
-from htmx_live.letters import fold_of, write_mail
-from htmx_live.live import Live, view_path
+from htmx_live.core.signing import random_id
 from htmx_live.runtime.dispatch import look_after
-from htmx_live.runtime.parts import give_tick, parts
+from htmx_live.runtime.inbox_messages import Tick, fold_of, write_mail
+from htmx_live.runtime.services import give_tick, parts
+from htmx_live.runtime.view import Live, view_path
 
 __all__ = ["let_go", "tick", "ticking_views", "watch_shown"]
+
 
 _TOKEN = random_id()[:16]
 

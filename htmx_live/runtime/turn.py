@@ -2,11 +2,16 @@
 
 The view's code runs on ``turn.view`` and asks through the turn, which is the view's outlet.  Nothing here is stored or
 sent: what is asked for is collected, what is assigned is encoded (``keep``), and what fails is put back (``restore``).
+
+The turn whose code runs here, if any: what that code asks others for waits until the turn is saved.
+
+``JobList``: which jobs of an instance run, and what a turn has to tell the runner once it is saved.
 """
 
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import partial
 from types import MethodType
@@ -18,10 +23,15 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseRedirectBase
 from django.utils.functional import SimpleLazyObject
 
-from htmx_live.attributes import state_of, take_state
-from htmx_live.callbacks import job_start
-from htmx_live.conf import settings
-from htmx_live.events import (
+from htmx_live.core.concurrency import run_coroutine
+from htmx_live.core.conf import settings
+from htmx_live.core.exceptions import Cancelled, RefusedValue, StateTooLarge, TurnError, UserError, log_failure
+from htmx_live.core.fragments import text_target
+from htmx_live.core.records import JobRow, Owner, Record
+from htmx_live.core.signing import random_id
+from htmx_live.core.text import safe_url
+from htmx_live.runtime.files import undone_on_failure
+from htmx_live.runtime.inbox_messages import (
     Adopt,
     Call,
     CancelJobs,
@@ -34,21 +44,90 @@ from htmx_live.events import (
     StartJob,
     WriteText,
 )
-from htmx_live.exceptions import Cancelled, RefusedValue, StateTooLarge, TurnError, UserError, log_failure
-from htmx_live.fragments import text_target
-from htmx_live.grants import random_id
-from htmx_live.kept import undone_on_failure
-from htmx_live.live import Inner, Live, import_view
-from htmx_live.records import Owner, Record
-from htmx_live.redirects import safe_url
-from htmx_live.runtime.address import address_of, query_of, query_with, read_url
-from htmx_live.runtime.coroutines import run_coroutine
-from htmx_live.runtime.joblist import JobList
-from htmx_live.runtime.parts import parts
-from htmx_live.runtime.surroundings import atomic_where_asked, stand_in
-from htmx_live.state import decode, encode_state
+from htmx_live.runtime.request_context import atomic_where_asked, stand_in
+from htmx_live.runtime.services import parts
+from htmx_live.runtime.state import decode, encode_state, state_of, take_state
+from htmx_live.runtime.url_state import address_of, query_of, query_with, read_url
+from htmx_live.runtime.view import Inner, Live, import_view, job_start
 
-__all__ = ["Asked", "Turn", "invoke", "lacks_attribute"]
+__all__ = ["Asked", "JobList", "Turn", "current", "current_turn", "invoke", "lacks_attribute"]
+
+
+_MAX_WORD = 500  # characters of a job's name and key, which stand in every render
+_LOST_KEPT = 16
+
+
+class JobList:
+    """``rows`` are the jobs that run, ``starts`` those to be started and ``dropped`` the refs of those to be cancelled.
+
+    A job that is started and cancelled in one turn is never started.  ``lost`` are those that were given up: one may
+    come back as long as nobody has started or cancelled its like.
+    """
+
+    def __init__(self, record: Record) -> None:
+        self._record = record
+        self.rows: list[JobRow] = list(record.jobs)
+        self.lost: list[JobRow] = list(record.lost)
+        self.starts: list[StartJob] = []
+        self.dropped: list[str] = []
+
+    def find(self, ref: str) -> JobRow | None:
+        return next((row for row in self.rows if row.ref == ref), None)
+
+    def find_back(self, ref: str) -> JobRow | None:
+        """See ``find``; one that was lost runs again."""
+        row = next((row for row in self.lost if row.ref == ref), None)
+        if row is not None:
+            self.lost.remove(row)
+            self.rows.append(row)
+        return self.find(ref)
+
+    def lose(self, row: JobRow) -> None:
+        self.rows.remove(row)
+        self.lost = [*self.lost, replace(row, stage="")][-_LOST_KEPT:]
+
+    def restart(self, row: JobRow, again: dict[str, Any]) -> None:
+        """Under a new ref: whatever the process that was lost may still hand over is dropped."""
+        new = replace(row, ref=random_id(), stage="retrying")
+        self.rows[self.rows.index(row)] = new
+        self.starts.append(StartJob(row=new, **again))
+
+    def note(self, row: JobRow, **news: Any) -> None:
+        self.rows[self.rows.index(row)] = replace(row, **news)
+
+    def start(self, effect: StartJob) -> None:
+        """Replaces the job of the same name and key."""
+        row = effect.row
+        self._drop(lambda other: (other.name, other.key) == (row.name, row.key))
+        if len(row.name) + len(row.key) > _MAX_WORD:
+            raise TurnError(
+                f"The name and key of a job of {self._record.view} are {len(row.name) + len(row.key)} characters long, "
+                f"and {_MAX_WORD} are allowed. Tell jobs apart by ids, not by texts."
+            )
+        if len(self.rows) >= settings().MAX_JOBS_PER_INSTANCE:
+            raise TurnError(
+                f"{self._record.view} already runs {len(self.rows)} jobs, which is HTMX_LIVE['MAX_JOBS_PER_INSTANCE']. "
+                "Give start_async() a name, so that a new start replaces the old one."
+            )
+        self.rows.append(row)
+        self.starts.append(effect)
+
+    def cancel(self, effect: CancelJobs) -> None:
+        self._drop(lambda row: effect.name in (row.name, row.handler) and effect.key in (None, row.key))
+
+    def copy(self) -> "JobList":
+        other = JobList(self._record)
+        other.rows, other.starts, other.dropped = list(self.rows), list(self.starts), list(self.dropped)
+        other.lost = list(self.lost)
+        return other
+
+    def _drop(self, is_meant: Callable[[JobRow], bool]) -> None:
+        self.lost = [row for row in self.lost if not is_meant(row)]
+        for row in [row for row in self.rows if is_meant(row)]:
+            self.rows.remove(row)
+            self.dropped.append(row.ref)
+            self.starts = [start for start in self.starts if start.row.ref != row.ref]
+
 
 logger = logging.getLogger("htmx_live.runtime")
 
@@ -308,3 +387,21 @@ def invoke(method: Any, /, *args: Any, **kwargs: Any) -> Any:
 def lacks_attribute(error: BaseException) -> bool:
     """Whether code failed because a view does not have an attribute that it reads."""
     return isinstance(error, AttributeError) and isinstance(error.obj, Live)
+
+
+_current: ContextVar[Turn | None] = ContextVar("current_turn", default=None)
+
+
+@contextmanager
+def current(turn: Turn) -> Iterator[None]:
+    """For a while, the code that runs here is that of ``turn``."""
+    token = _current.set(turn)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def current_turn() -> Turn | None:
+    """None outside of turns, in jobs too."""
+    return _current.get()

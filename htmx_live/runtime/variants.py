@@ -9,6 +9,8 @@ variant in use, and sent on the variant's own channel:
     nobody for a while ──────────────▶ left out of the next render; whoever returns is ``Viewed``, and gets it
 
 A page keeps the variant in which it was loaded: the channel that it has subscribed to says which.
+
+Which channels an instance speaks on.
 """
 
 import time
@@ -19,23 +21,26 @@ from urllib.parse import unquote
 
 from django.utils import timezone, translation
 
-from htmx_live.conf import settings
-from htmx_live.records import Record
-from htmx_live.runtime.parts import parts
-from htmx_live.runtime.surroundings import zone_name, zone_of
-from htmx_live.transport.channels import view_channel
+from htmx_live.backends.wire import page_channel, view_channel
+from htmx_live.core.conf import settings
+from htmx_live.core.records import Record
+from htmx_live.runtime.request_context import zone_name, zone_of
+from htmx_live.runtime.services import parts
 
 __all__ = [
     "as_shown_on",
+    "channels_of",
     "in_use",
     "in_variant",
     "is_fresh",
+    "shared_channels",
     "speaking",
     "spoken_here",
     "variant_channel",
     "variant_on",
     "viewed",
 ]
+
 
 _SEEN_FOR = 600.0  # seconds that a variant is rendered after somebody was last seen to look at it
 _MANY = 100  # variants of one instance; of more, those that were seen longest ago go
@@ -94,3 +99,19 @@ def is_fresh(record: Record, variant: str, *, now: float | None = None) -> bool:
 
 def _seen_for() -> float:
     return max(_SEEN_FOR, 10 * settings().HEARTBEAT)
+
+
+def channels_of(record: Record) -> list[str]:
+    """Those of the pages that show it; a shared one has a channel of its own, which all its viewers listen on.
+
+    What a shared one renders goes to the channels of its variants instead.
+    """
+    return [view_channel(record.instance)] if record.shared else [page_channel(page) for page in record.pages]
+
+
+def shared_channels(page: str) -> list[str]:
+    """What a page listens on beside its own: the shared instances that it shows, and what it has subscribed to."""
+    store = parts().store
+    loaded = [store.load(instance) for instance in store.members(page)]
+    shared = [channel for one in loaded if one and one.record.shared for channel in channels_of(one.record)]
+    return [*shared, *store.channels(page)]

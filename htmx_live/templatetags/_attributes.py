@@ -2,28 +2,44 @@
 
 They stand in the loops of tables, so what does not change from row to row is built once per node: a node keeps the
 last text that it built and what that was built from.  Nodes are shared by threads: it is one tuple, replaced whole.
+
+The tags for components: those of django-components that our users need, and ``{% live_spinner %}``.
+
+A component costs several times an ``{% include %}``, so what stands in the loops of tables is a tag as well.  Its node
+keeps the HTML that it built, but for the key, for each language; it is one dict entry, written whole.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from html import escape
-from typing import Any
+from typing import Any, cast
 
-from django.http import HttpRequest
 from django.template import Context, Library, Node, TemplateSyntaxError, VariableDoesNotExist
 from django.template.base import FilterExpression, Parser, Token, Variable, token_kwargs
 from django.template.defaulttags import CsrfTokenNode
+from django.template.loader import render_to_string
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import get_language
+from django_components import registry
+from django_components.templatetags import component_tags
 
-from htmx_live.job_names import check_names
-from htmx_live.loading import check_options, flatten, key_text, loading
-from htmx_live.regions import is_sending
-from htmx_live.rendering import current_rendering
-from htmx_live.runtime.parts import parts
-from htmx_live.triggers import Trigger, present_rendering
-from htmx_live.values import plain, write
+from htmx_live.events.attributes import (
+    Trigger,
+    check_options,
+    flatten,
+    key_text,
+    loading,
+    plain,
+    present_rendering,
+    write,
+)
+from htmx_live.events.context import current_rendering
+from htmx_live.runtime.services import parts
+from htmx_live.views.component import check_loading_names
 
-__all__ = ["check_loading_names", "register_attributes"]
+__all__ = ["register_attributes", "register_components"]
+
 
 Resolve = Callable[[Context], Any]
 
@@ -128,25 +144,6 @@ class _Loading(Node):
         return mark_safe(f'{self.constant} data-live-key="{escape(key)}"')
 
 
-def check_loading_names(names: Any, request: HttpRequest | None) -> None:
-    """Raise ``TemplateSyntaxError`` for a name in ``for=`` that can match nothing on the page of ``request``.
-
-    What htmx loads, and a fragment that is sent, may be put into a live view: there a name outside of one is allowed.
-    """
-    words = (names if isinstance(names, str) else " ".join(map(str, names or ()))).split()
-    rendering = current_rendering.get()
-    if rendering is not None and rendering.live is not None:
-        check_names(words, type(rendering.live), rendering.handlers)
-    if rendering is not None or request is None or is_sending() or "HX-Request" in request.headers:
-        return
-    for word in words:
-        if not word.startswith("*:"):
-            raise TemplateSyntaxError(
-                f'{{% loading for="{word}" %}} stands outside of a live view, where it matches nothing. '
-                f'Put it into the template of a live view, or write for="*:{word}" for any view.'
-            )
-
-
 def _loading_attributes(
     directives: list[_Value], options: dict[str, _Value], context: Context | None = None
 ) -> dict[str, str]:
@@ -211,3 +208,54 @@ def _read(parser: Parser, token: Token) -> tuple[list[_Value], dict[str, _Value]
         if not named:
             positional.append(_Value(parser.compile_filter(bit)))
     return positional, keywords
+
+
+_THEIRS = ("component", "fill", "slot", "html_attrs")
+_KEY = "live-key-of-this-row"  # stands in the kept HTML for the key, which changes from row to row
+
+
+def register_components(register: Library) -> None:
+    """Add the tags to ``{% load htmx_live %}``."""
+    for name in _THEIRS:
+        register.tag(name, partial(_their_tag, name))
+    register.tag("live_spinner", _live_spinner_tag)
+
+
+class _Spinner(Node):
+    def __init__(self, positional: list[_Value], keywords: dict[str, _Value]) -> None:
+        self.positional, self.keywords = positional, keywords
+        self.key = keywords.get("key")
+        values = [*positional, *keywords.values()]
+        self.is_constant = all(value.is_constant for value in values if value is not self.key)
+        self.built: dict[tuple[str | None, bool], str] = {}
+
+    def render(self, context: Context) -> SafeString:
+        key = key_text(self.key.resolve(context)) if self.key is not None else ""
+        if not self.is_constant:
+            return mark_safe(self._build(context, key))
+        variant = get_language(), bool(key)
+        html = self.built.get(variant)
+        if html is None:
+            html = self.built[variant] = self._build(context, _KEY if key else "")
+        return mark_safe(html.replace(_KEY, escape(key)) if key else html)
+
+    def _build(self, context: Context, key: str) -> str:
+        given: dict[str, Any] = {name: value.resolve(context) for name, value in self.keywords.items()}
+        if self.positional:
+            given["label"] = self.positional[0].resolve(context)
+        component: Any = registry.get("live_spinner")
+        shown = component.show_for(**given | {"key": key or None})
+        return render_to_string(component.template_file, {"shown": shown}).rstrip("\n")
+
+
+def _live_spinner_tag(parser: Parser, token: Token) -> Node:
+    """``{% live_spinner "Loading" for= key= delay= min= size= always= class= %}``: the component, for loops."""
+    positional, keywords = _read(parser, token)
+    if len(positional) > 1:
+        raise TemplateSyntaxError(f'{{% {token.contents} %}}: write {{% live_spinner "Loading" for="save" %}}.')
+    return _Spinner(positional, keywords)
+
+
+def _their_tag(name: str, parser: Parser, token: Token) -> Node:
+    # Looked up late: a registry puts its own `component` there when the first component is registered.
+    return cast(Node, component_tags.register.tags[name](parser, token))

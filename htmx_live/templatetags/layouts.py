@@ -9,7 +9,7 @@ from django.template.base import FilterExpression, NodeList, Parser, Token
 from django.template.context import Context
 from django.utils.safestring import SafeString, mark_safe
 
-from htmx_live.layouts.assembly import Slots, placeholder_html
+from htmx_live.layouts.page import Slots, placeholder_html
 from htmx_live.layouts.queues import Queue, add_script, add_style, add_to_queue
 
 register = template.Library()

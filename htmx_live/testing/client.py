@@ -2,29 +2,57 @@
 
 It speaks docs/wire.md with the real endpoints through Django's test client.  Jobs wait for ``run_jobs()``; what is
 pushed arrives at once while the page is connected, and by the rule of convergence when it reconnects.
+
+Django's test client on the project's URLs and one more: the place where a test mounts its view.
 """
 
 import json
 import re
 from collections.abc import Iterable
+from types import ModuleType
 from typing import Any, Literal
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
-from htmx_live.conf import settings
-from htmx_live.grants import random_id, unsign_page
-from htmx_live.runtime.channels import shared_channels
-from htmx_live.runtime.parts import parts
+from django.http import HttpRequest
+from django.test import Client
+from django.test.client import ClientHandler
+from django.urls import get_resolver
+from django.urls import path as route
+
+from htmx_live.backends.wire import SYNC, Message, page_channel
+from htmx_live.core.conf import settings
+from htmx_live.core.signing import random_id, unsign_page
+from htmx_live.runtime.services import parts
+from htmx_live.runtime.state import decode_state
 from htmx_live.runtime.ticks import tick
-from htmx_live.state import decode_state
-from htmx_live.testing.http import PageClient
-from htmx_live.testing.markup import Element, parse
-from htmx_live.testing.page import ShownPage, rev_of
-from htmx_live.testing.stage import current_stage
-from htmx_live.transport.channels import page_channel
-from htmx_live.transport.messages import SYNC, Message
-from htmx_live.views import LiveView
+from htmx_live.runtime.variants import shared_channels
+from htmx_live.testing.environment import current_stage
+from htmx_live.testing.page import Element, ShownPage, parse, rev_of
+from htmx_live.views.live_view import LiveView
 
-__all__ = ["LiveClient"]
+__all__ = ["LiveClient", "PageClient"]
+
+
+class PageClient(Client):
+    """Django's test client on the project's URLs and one more."""
+
+    def __init__(self, view: type[LiveView], path: str, kwargs: dict[str, Any], **options: Any) -> None:
+        super().__init__(**options)
+        place = route(urlsplit(path).path.lstrip("/"), view.as_view(**kwargs))
+        urls = ModuleType("htmx_live_test_urls")
+        urls.__dict__["urlpatterns"] = [place, *get_resolver().url_patterns]
+        self.handler = _Handler(urls)
+
+
+class _Handler(ClientHandler):
+    def __init__(self, urlconf: Any) -> None:
+        super().__init__(enforce_csrf_checks=False)
+        self._urlconf = urlconf
+
+    def get_response(self, request: HttpRequest) -> Any:
+        request.urlconf = self._urlconf
+        return super().get_response(request)
+
 
 _MESSAGES = re.compile(r"<script[^>]* data-live-messages>(.*?)</script>", re.DOTALL)
 
@@ -303,14 +331,14 @@ class _failures:
     """Collects what jobs raise while it is open; the log shows it as well."""
 
     def __enter__(self) -> list[BaseException]:
-        from htmx_live.runtime import jobs
+        from htmx_live.runtime import job_control as jobs
 
         self._found: list[BaseException] = []
         jobs.observers.append(self._found.append)
         return self._found
 
     def __exit__(self, *exc: object) -> Literal[False]:
-        from htmx_live.runtime import jobs
+        from htmx_live.runtime import job_control as jobs
 
         jobs.observers.remove(self._found.append)
         return False

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from tests import push_site
 from tests.faults.site import Desk
+from tests.messaging import push_site
 
 urlpatterns = [*push_site.urlpatterns, path("Desk/", Desk.as_view())]

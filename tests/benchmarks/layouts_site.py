@@ -10,7 +10,7 @@ from django.shortcuts import render
 from django.urls import URLPattern, include, path
 
 from htmx_live.layouts import Layout, Panel, async_layout, cache, layout
-from htmx_live.layouts.urls import urlpatterns as layout_urls
+from htmx_live.urls import urlpatterns as layout_urls
 
 SLOW = 0.05  # seconds that a slow panel takes
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from django.template import engines
 
-from htmx_live import component as component_module
 from htmx_live.components import classes
+from htmx_live.views import component as component_module
 from tests.components.showing import around, show
 
 pytestmark = pytest.mark.benchmark

@@ -19,8 +19,8 @@ from typing import Any
 
 import pytest
 
+from tests.http.client import tell
 from tests.server import Server, free_port
-from tests.transport.client import tell
 
 pytestmark = pytest.mark.benchmark
 
@@ -125,7 +125,7 @@ def bare_server(size: int = SIZE) -> Iterator[int]:
 
 @contextmanager
 def uvicorn(folder: Path, app: str, **env: str) -> Iterator[int]:
-    env = {"DJANGO_SETTINGS_MODULE": "tests.transport.settings", "TRANSPORT_SETTINGS": STREAMS, **env}
+    env = {"DJANGO_SETTINGS_MODULE": "tests.http.settings", "TRANSPORT_SETTINGS": STREAMS, **env}
     server = Server(app, log=folder / "server.log", env=env).start()
     try:
         yield server.port
@@ -167,9 +167,9 @@ def test_one_event_to_many_streams(tmp_path, count):
         bare = measure(port, count, "/", fire_bare(port))
     with uvicorn(tmp_path, "tests.benchmarks.bare_asgi:application") as port:
         asgi = measure(port, count, "/", fire_bare(port))
-    with uvicorn(tmp_path, "tests.transport.app:application") as port:
+    with uvicorn(tmp_path, "tests.http.app:application") as port:
         ours = measure(port, count, "/live/stream/", fire_ours(port))
-    with uvicorn(tmp_path, "tests.transport.app:plain", TRANSPORT_STOCK="1") as port:
+    with uvicorn(tmp_path, "tests.http.app:plain", TRANSPORT_STOCK="1") as port:
         stock = measure(port, count, "/events/", fire_stock(port))
     print(f"\none event of {SIZE} bytes to {count} streams on {os.cpu_count()} cores")
     for name, figures in (("bare", bare), ("asgi", asgi), ("ours", ours), ("stock", stock)):
@@ -186,7 +186,7 @@ def test_one_event_to_many_streams(tmp_path, count):
 def test_a_burst_of_states_to_a_thousand_streams(tmp_path):
     count, states = 1000, 50
     with (
-        uvicorn(tmp_path, "tests.transport.app:application") as port,
+        uvicorn(tmp_path, "tests.http.app:application") as port,
         closing(Crowd(port, count, lambda n: request("/live/stream/", n))) as crowd,
     ):
         one = census(port)["cpu"]

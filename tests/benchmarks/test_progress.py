@@ -10,19 +10,19 @@ from django.http import HttpRequest
 from django.template import Context, Template
 from django.test import RequestFactory
 
+from htmx_live.backends import override_bus
+from htmx_live.backends.redis.client import RedisConnection
+from htmx_live.core.scheduler import ThreadTimer
 from htmx_live.progress import ProgressSession
-from htmx_live.progress.keeping import Keeping, override_keeping
-from htmx_live.progress.memory import MemoryKeeping
-from htmx_live.progress.redis import RedisKeeping
-from htmx_live.progress.running import forget_all
-from htmx_live.progress.showing import changed
-from htmx_live.progress.streaming import read
-from htmx_live.redis_connection import RedisConnection
-from htmx_live.runtime.parts import override
+from htmx_live.progress.memory_store import MemoryKeeping
+from htmx_live.progress.publisher import changed
+from htmx_live.progress.redis_store import RedisKeeping
+from htmx_live.progress.reporter import forget_all
+from htmx_live.progress.snapshots import read
+from htmx_live.progress.store import Keeping, override_keeping
+from htmx_live.runtime.services import override
 from htmx_live.testing import RecordingTransport
-from htmx_live.testing.stage import stage
-from htmx_live.timer import ThreadTimer
-from htmx_live.transport.bus import override_bus
+from htmx_live.testing.environment import stage
 from tests.redis_server import RedisServer
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.django_db]

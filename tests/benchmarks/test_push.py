@@ -21,7 +21,7 @@ from tests.server import Server
 pytestmark = pytest.mark.benchmark
 
 COUNTS = (100, 500, 1000)
-TABLE, SHARED, NOBODYS = (f"tests.push_site.{name}" for name in ("Table", "SharedTable", "SharedLog"))
+TABLE, SHARED, NOBODYS = (f"tests.messaging.push_site.{name}" for name in ("Table", "SharedTable", "SharedLog"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ class Figures:
 @pytest.fixture(scope="module")
 def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     log: Path = tmp_path_factory.mktemp("push") / "server.log"
-    env = {"DJANGO_SETTINGS_MODULE": "tests.push_settings", "PUSH_SETTINGS": '{"HEARTBEAT": 600}'}
+    env = {"DJANGO_SETTINGS_MODULE": "tests.messaging.push_settings", "PUSH_SETTINGS": '{"HEARTBEAT": 600}'}
     with Server("tests.benchmarks.asgi:application", log=log, env=env) as running:
         yield running.port
 

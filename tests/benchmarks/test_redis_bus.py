@@ -8,11 +8,11 @@ from uuid import uuid4
 
 import pytest
 
-from htmx_live.redis_connection import RedisConnection
-from htmx_live.transport.bus import Bus, MemoryBus, RedisBus
-from htmx_live.transport.messages import Message
+from htmx_live.backends import Bus, MemoryBus, RedisBus
+from htmx_live.backends.redis.client import RedisConnection
+from htmx_live.backends.wire import Message
+from tests.backends.bus_processes import in_another_process
 from tests.redis_server import RedisServer
-from tests.transport.processes import in_another_process
 
 pytestmark = pytest.mark.benchmark
 

@@ -13,12 +13,12 @@ from uuid import uuid4
 
 import pytest
 
-from htmx_live.records import Owner, Record
-from htmx_live.redis_connection import RedisConnection
-from htmx_live.stores.memory import MemoryStore
-from htmx_live.stores.redis import RedisStore
+from htmx_live.backends.memory.store import MemoryStore
+from htmx_live.backends.redis.client import RedisConnection
+from htmx_live.backends.redis.store import RedisStore
+from htmx_live.core.records import Owner, Record
+from tests.backends.test_redis_processes import Process
 from tests.redis_server import RedisServer
-from tests.stores.test_redis_processes import Process
 
 pytestmark = pytest.mark.benchmark
 ROUNDS = 500

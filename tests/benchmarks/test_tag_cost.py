@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from django.template import engines
 
-from htmx_live.handlers import background, event_handler, registry
-from htmx_live.rendering import Rendering, current_rendering
+from htmx_live.events.context import Rendering, current_rendering
+from htmx_live.events.handlers import background, event_handler, registry
 
 ROWS = [{"pk": number, "name": f"Customer {number}", "total": number * 3} for number in range(200)]
 LOOP = "{{% load htmx_live %}}{{% for row in rows %}}{row}{{% endfor %}}"

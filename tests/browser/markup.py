@@ -6,7 +6,7 @@ from typing import Any
 
 from django.template.loader import render_to_string
 
-from htmx_live.words import WORDS
+from htmx_live.core.text import WORDS
 
 __all__ = ["document", "on", "partial", "root", "swap"]
 

@@ -6,8 +6,8 @@ from django.urls import include, path
 from django.utils.safestring import mark_safe
 
 from htmx_live import Topic, notify, send_fragment
-from htmx_live.owners import owner_of
-from htmx_live.regions import region
+from htmx_live.messaging.regions import region
+from htmx_live.runtime.owners import owner_of
 
 PAGE = """{% load htmx_live %}<!doctype html><html><head>{% htmx_live htmx=htmx %}</head><body>
 {% region "list" topic="t" %}<i id="first">first</i>{% endregion %}

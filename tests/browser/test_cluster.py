@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from htmx_live.owners import COOKIE_PREFIX
+from htmx_live.runtime.owners import COOKIE_PREFIX
 from tests.browser.visitors import connected, visiting
 from tests.faults.cluster import HEARTBEAT, Cluster, cluster
 from tests.faults.followers import following

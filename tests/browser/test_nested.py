@@ -15,7 +15,9 @@ expect.set_options(timeout=15_000)
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     log = tmp_path_factory.mktemp("nested") / "server.log"
-    with Server("tests.forms.asgi:application", log=log, env={"DJANGO_SETTINGS_MODULE": "tests.forms.settings"}) as up:
+    with Server(
+        "tests.views.forms.asgi:application", log=log, env={"DJANGO_SETTINGS_MODULE": "tests.views.forms.settings"}
+    ) as up:
         yield up
 
 

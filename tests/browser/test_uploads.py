@@ -34,12 +34,12 @@ class Site:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     media, temporary = tmp_path_factory.mktemp("media"), tmp_path_factory.mktemp("temporary")
     env = {
-        "DJANGO_SETTINGS_MODULE": "tests.uploads.settings",
+        "DJANGO_SETTINGS_MODULE": "tests.runtime.uploads.settings",
         "UPLOADS_MEDIA": str(media),
         "UPLOADS_TEMPORARY": str(temporary),
     }
     log = tmp_path_factory.mktemp("uploads") / "server.log"
-    with Server("tests.uploads.asgi:application", log=log, env=env) as up:
+    with Server("tests.runtime.uploads.asgi:application", log=log, env=env) as up:
         yield Site(server=up, media=media, temporary=temporary)
 
 

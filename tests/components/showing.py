@@ -7,8 +7,8 @@ from typing import Any
 
 from django.template import engines
 
-from htmx_live.handlers import background, event_handler, registry
-from htmx_live.rendering import Rendering, current_rendering
+from htmx_live.events.context import Rendering, current_rendering
+from htmx_live.events.handlers import background, event_handler, registry
 
 __all__ = ["around", "show"]
 

@@ -11,9 +11,9 @@ from django import forms
 from django.template import TemplateSyntaxError
 from django.utils.safestring import mark_safe
 
-from htmx_live import component as component_module
-from htmx_live.component import LiveComponent
 from htmx_live.components import classes, register
+from htmx_live.views import component as component_module
+from htmx_live.views.component import LiveComponent
 from tests.components.showing import around, show
 
 NAMES = sorted(classes())

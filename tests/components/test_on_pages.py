@@ -11,7 +11,7 @@ from django.test import Client
 from django.urls import include, path
 
 from htmx_live.progress import ProgressSession
-from htmx_live.testing.stage import Stage
+from htmx_live.testing.environment import Stage
 
 pytestmark = pytest.mark.django_db
 

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.browser
 
 VIEWS = """
 from django import forms
-from htmx_live.forms import LiveFormView
+from htmx_live.views.form_view import LiveFormView
 
 class NoteForm(forms.Form):
     note = forms.CharField(min_length=3)

@@ -63,7 +63,7 @@ def tried(project: Project, guide: str, view: str, test: str, *, also: str = "")
     project.follow(guide)
     project.write(f"{app}/views.py", also, is_addition=True)
     imports = "from django.test import TestCase\nfrom htmx_live.testing import LiveClient\n"
-    imports += f"from htmx_live.testing.stage import stage\nfrom {app}.views import {cls}\n"
+    imports += f"from htmx_live.testing.environment import stage\nfrom {app}.views import {cls}\n"
     project.write(f"{app}/tests.py", imports + test)
     return project.run(f"python manage.py test {app}")
 

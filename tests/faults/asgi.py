@@ -8,7 +8,7 @@ from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.core.asgi import get_asgi_application
 
 from htmx_live.asgi import live_asgi
-from tests.celery.app import app
+from tests.jobs.celery.app import app
 
 __all__ = ["app", "application"]
 

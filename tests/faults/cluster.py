@@ -46,7 +46,7 @@ class Worker:
             "-m",
             "celery",
             "-A",
-            "tests.celery.app",
+            "tests.jobs.celery.app",
             "worker",
             "-I",
             "tests.faults.chores",

@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 
 from htmx_live.testing.page import ShownPage
 from tests.faults.viewers import LoadedPage, load_page
-from tests.transport.client import RawStream
+from tests.http.client import RawStream
 
 __all__ = ["Answer", "Follower", "following", "same"]
 

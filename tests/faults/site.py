@@ -12,8 +12,8 @@ from django.urls import include, path
 from django.views.decorators.csrf import csrf_exempt
 
 from htmx_live import LiveView, Topic, UserError, event_handler, notify, push_to_view, send_fragment
+from htmx_live.backends import bus
 from htmx_live.progress import ProgressSession
-from htmx_live.transport.bus import bus
 
 OLD = os.environ.get("FAULTS_VERSION") == "old"
 STEPS = 30

@@ -9,7 +9,7 @@ from tests.faults.cluster import Cluster, cluster
 from tests.faults.surges import click, send_at_once
 from tests.faults.test_surges import outcome, pages_of
 from tests.faults.viewers import LoadedPage
-from tests.transport.client import RawStream
+from tests.http.client import RawStream
 
 pytestmark = pytest.mark.faults
 

@@ -17,14 +17,14 @@ from tests.server import Server
 
 pytestmark = pytest.mark.processes
 
-SITE = "tests.push_site."
+SITE = "tests.messaging.push_site."
 LOG, SHARED_LOG, LARGE = (SITE + name for name in ("Log", "SharedLog", "Large"))
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("pushes")
-    env = {"DJANGO_SETTINGS_MODULE": "tests.push_settings", "TMPDIR": str(folder)}
+    env = {"DJANGO_SETTINGS_MODULE": "tests.messaging.push_settings", "TMPDIR": str(folder)}
     with Server("tests.benchmarks.asgi:application", log=folder / "server.log", env=env) as running:
         yield running
 

@@ -18,7 +18,7 @@ from tests.server import Server
 
 def environment(redis: RedisServer, name: str, **chosen: str) -> dict[str, str]:
     live = {"REDIS_URL": redis.url, "REDIS_PREFIX": f"{name}:", **chosen}
-    return {"DJANGO_SETTINGS_MODULE": "tests.push_settings", "PUSH_SETTINGS": json.dumps(live)}
+    return {"DJANGO_SETTINGS_MODULE": "tests.messaging.push_settings", "PUSH_SETTINGS": json.dumps(live)}
 
 
 def server(folder: Path, name: str, env: dict[str, str]) -> Server:

@@ -12,7 +12,7 @@ from http.cookies import SimpleCookie
 from typing import Any
 from urllib.parse import urlencode
 
-from tests.transport.client import RawStream
+from tests.http.client import RawStream
 
 __all__ = ["LoadedPage", "Viewer", "ask", "load_page", "push"]
 

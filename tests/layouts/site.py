@@ -27,7 +27,7 @@ from htmx_live.layouts import (
     layout,
     render_with_layout,
 )
-from htmx_live.layouts.urls import urlpatterns as layout_urls
+from htmx_live.urls import urlpatterns as layout_urls
 from tests.layouts import test_panels
 from tests.layouts.conftest import answer
 

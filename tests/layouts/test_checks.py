@@ -9,8 +9,7 @@ from django.test import override_settings
 from django.urls import path
 
 from htmx_live.layouts import Layout, LayoutMixin, Panel, async_layout, base, layout
-from htmx_live.layouts.checks import check_layouts
-from htmx_live.layouts.discovery import autodiscover
+from htmx_live.layouts.base import autodiscover, check_layouts
 from tests.layouts.conftest import answer
 
 urlpatterns = [path("items/<int:pk>/", answer(), name="item")]

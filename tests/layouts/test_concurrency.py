@@ -18,7 +18,7 @@ from django.utils import translation
 from django.utils.functional import SimpleLazyObject
 
 from htmx_live.layouts import ConditionalPanel, Layout, Panel, PanelError, PanelRenderError, async_layout, cache
-from htmx_live.layouts.errors import PanelTimeout
+from htmx_live.layouts.conf import PanelTimeout
 from htmx_live.layouts.threads import PanelThreads
 from tests.layouts.conftest import Templates, Way, text
 

@@ -7,7 +7,7 @@ import pytest
 from django.http import HttpRequest, HttpResponse
 
 from htmx_live.layouts import Layout, Panel
-from htmx_live.layouts.context import freeze
+from htmx_live.layouts.requests import freeze
 from tests.layouts.conftest import Templates, Way, text
 
 MUTATIONS = [

@@ -10,7 +10,8 @@ from asgiref.sync import async_to_sync
 from django.test import override_settings
 
 from htmx_live import layouts
-from htmx_live.layouts import cache, checks
+from htmx_live.layouts import base as checks
+from htmx_live.layouts import cache
 from htmx_live.layouts.conf import LayoutSettings
 from htmx_live.templatetags.layouts import register
 from tests.layouts.conftest import Templates

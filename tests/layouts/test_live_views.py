@@ -9,7 +9,7 @@ from django.test import AsyncClient, Client, override_settings
 from django.urls import include, path
 
 from htmx_live.layouts import Layout, Panel, async_layout, layout
-from htmx_live.owners import COOKIE_PREFIX
+from htmx_live.runtime.owners import COOKIE_PREFIX
 from tests.layouts.conftest import Templates, answer
 from tests.sample_views import Counter
 

@@ -13,7 +13,7 @@ from django.urls import NoReverseMatch
 from django.views import View
 
 from htmx_live.layouts import ConditionalPanel, Layout, Panel, PanelRenderError, async_layout, layout
-from htmx_live.layouts.errors import PanelStatusError
+from htmx_live.layouts.conf import PanelStatusError
 from tests.layouts.conftest import Templates, Way, answer, text
 
 

@@ -220,7 +220,7 @@ def test_render_tags_outside_of_a_layout_render_nothing_but_an_unknown_queue_is_
         Template("{% load layouts %}{% renderqueue 'crumbs' %}").render(context)
 
 
-@override_settings(HTMX_LIVE={"LAYOUTS": {"PARTIAL_DETECTORS": ["htmx_live.layouts.detection.htmx_detector"]}})
+@override_settings(HTMX_LIVE={"LAYOUTS": {"PARTIAL_DETECTORS": ["htmx_live.layouts.partials.htmx_detector"]}})
 def test_a_partial_answer_brings_its_styles_and_scripts(way: Way, get: Any) -> None:
     def view(request: HttpRequest) -> HttpResponse:
         add_script(request, "/a.js")

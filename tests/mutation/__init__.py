@@ -1,6 +1,6 @@
 """Mutation tests: change one expression of a module at a time, and count the changes that a test notices.
 
-``make mutate MODULE="htmx_live/state.py htmx_live/grants.py"``, or ``python -m tests.mutation --help``.
+``make mutate MODULE="htmx_live/runtime/state.py htmx_live/core/signing.py"``, or ``python -m tests.mutation --help``.
 
 The tests are collected once.  A forked process runs all of them and notes which lines each test reaches.  Then every
 mutant gets a forked process: it compiles the changed module, puts the new code into the live functions, and runs only

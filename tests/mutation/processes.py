@@ -17,7 +17,7 @@ import pytest
 from _pytest.runner import runtestprotocol
 from django.db import connections
 
-from htmx_live import siblings
+from htmx_live.backends import siblings
 
 PROCESSES = 2
 HANG = 15  # seconds, beyond ten times what the test took, after which it hangs

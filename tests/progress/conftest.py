@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from htmx_live.progress.keeping import override_keeping
-from htmx_live.progress.memory import MemoryKeeping
-from htmx_live.progress.running import forget_all
-from htmx_live.testing.stage import Stage, stage
+from htmx_live.progress.memory_store import MemoryKeeping
+from htmx_live.progress.reporter import forget_all
+from htmx_live.progress.store import override_keeping
+from htmx_live.testing.environment import Stage, stage
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from typing import Any
 
 def die_after(step: str) -> None:
     """Kill this process when the method that ``step`` names has done its work for the first time."""
-    from htmx_live.progress.redis import RedisKeeping
-    from htmx_live.stores.redis import RedisStore
+    from htmx_live.backends.redis.store import RedisStore
+    from htmx_live.progress.redis_store import RedisKeeping
 
     name, method = step.split(".")
     cls: Any = {"RedisKeeping": RedisKeeping, "RedisStore": RedisStore}[name]
@@ -23,8 +23,8 @@ def die_after(step: str) -> None:
 
 
 def main(session: str, ref: str, step: str) -> None:
-    from htmx_live.runners.base import Job
-    from htmx_live.runtime.jobs import perform
+    from htmx_live.jobs.runner import Job
+    from htmx_live.runtime.job_control import perform
 
     die_after(step)
     perform.run(Job(ref=ref, instance=session, callback="", args=["a"], kind="progress"))

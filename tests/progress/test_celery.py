@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from celery import Celery, current_app
 
+from htmx_live.jobs.runners.immediate import ImmediateRunner
 from htmx_live.progress import ProgressSession, current_task
-from htmx_live.runners.immediate import ImmediateRunner
-from htmx_live.runtime.parts import parts
-from htmx_live.testing.stage import Stage
+from htmx_live.runtime.services import parts
+from htmx_live.testing.environment import Stage
 
 app = Celery("progress-tests", set_as_current=False, broker="memory://", backend="cache+memory://")
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis.strategies import floats
 
-from htmx_live.progress.easing import climbed, simulated
+from htmx_live.progress.model import climbed, simulated
 
 TIMES = floats(min_value=-100, max_value=100_000, allow_nan=False)
 

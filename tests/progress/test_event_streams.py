@@ -12,11 +12,11 @@ from uuid import uuid4
 import pytest
 from django.test import Client, override_settings
 
+from tests.http.client import Event, RawStream
 from tests.redis_server import RedisServer
 from tests.server import Server
 from tests.threats.serving import another, serve
 from tests.threats.wire import Browser
-from tests.transport.client import Event, RawStream
 
 pytestmark = pytest.mark.processes
 

@@ -4,13 +4,13 @@ import threading
 
 import pytest
 
-from htmx_live.exceptions import UserError
+from htmx_live.core.exceptions import UserError
+from htmx_live.core.records import Owner
 from htmx_live.progress import ProgressSession, ProgressStatus, current_task
-from htmx_live.progress.keeping import Keeping
-from htmx_live.progress.running import forget_all
-from htmx_live.records import Owner
-from htmx_live.testing.stage import Stage
-from tests.progress.test_keeping import place
+from htmx_live.progress.reporter import forget_all
+from htmx_live.progress.store import Keeping
+from htmx_live.testing.environment import Stage
+from tests.progress.test_store import place
 
 __all__ = ["place"]
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
+from htmx_live.backends.redis.store import RedisStore
 from htmx_live.progress import ProgressSession
-from htmx_live.progress.performing import look_after
-from htmx_live.progress.running import forget_all
-from htmx_live.runtime.parts import override, parts
-from htmx_live.stores.redis import RedisStore
+from htmx_live.progress.reporter import forget_all
+from htmx_live.progress.worker import look_after
+from htmx_live.runtime.services import override, parts
 from tests.redis_server import RedisServer
 
 Start = Callable[..., "subprocess.Popen[str]"]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis.strategies import floats, lists, tuples
 
-from htmx_live.progress.rate import NO_RATE
+from htmx_live.progress.model import NO_RATE
 
 
 def test_one_sample_is_no_rate_yet() -> None:

@@ -11,14 +11,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis.strategies import floats, lists, one_of, tuples
 from hypothesis.strategies import just as always
 
-from htmx_live.exceptions import Cancelled, StoreUnavailable
-from htmx_live.progress import ProgressSession, ProgressStatus, changes, current_task, track
-from htmx_live.progress.keeping import apply, keeping, override_keeping
-from htmx_live.progress.memory import MemoryKeeping
-from htmx_live.progress.running import running
-from htmx_live.records import Owner
-from htmx_live.testing.clock import ManualClock
-from htmx_live.testing.stage import Stage, stage
+from htmx_live.core.exceptions import Cancelled, StoreUnavailable
+from htmx_live.core.records import Owner
+from htmx_live.progress import ProgressSession, ProgressStatus, current_task, track
+from htmx_live.progress import transitions as changes
+from htmx_live.progress.memory_store import MemoryKeeping
+from htmx_live.progress.reporter import running
+from htmx_live.progress.store import apply, keeping, override_keeping
+from htmx_live.testing.environment import ManualClock, Stage, stage
 
 
 def made(**tasks: str) -> ProgressSession:
@@ -518,8 +518,8 @@ def test_a_stream_asks_ten_times_a_second(staged: Stage, monkeypatch: pytest.Mon
     async def follow() -> int:
         return len([line async for line in session.astream()])
 
-    monkeypatch.setattr("htmx_live.progress.streaming.time.sleep", rest)
-    monkeypatch.setattr("htmx_live.progress.streaming.asyncio.sleep", arest)
+    monkeypatch.setattr("htmx_live.progress.snapshots.time.sleep", rest)
+    monkeypatch.setattr("htmx_live.progress.snapshots.asyncio.sleep", arest)
     session = made()
     assert len(list(session.stream())) == 2
     session = made()

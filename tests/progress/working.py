@@ -23,7 +23,7 @@ def main(url: str, session_id: str, word: str, task: str) -> None:
         for _ in range(500):
             session.advance(task)
         session.check_cancelled(task)
-        from htmx_live.progress.running import gauge
+        from htmx_live.progress.reporter import gauge
 
         gauge(session_id, task).write()
     elif word == "complete":

@@ -9,10 +9,10 @@ from collections import Counter, deque
 from collections.abc import Iterator
 from typing import Any
 
-from htmx_live.progress.keeping import keeping
-from htmx_live.runtime.parts import parts
-from htmx_live.stores.notices import notices
-from htmx_live.transport.hub import current_hub
+from htmx_live.backends.notice_store import notices
+from htmx_live.http.stream_hub import current_hub
+from htmx_live.progress.store import keeping
+from htmx_live.runtime.services import parts
 
 __all__ = ["measure", "objects"]
 

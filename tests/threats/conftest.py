@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from htmx_live.testing.stage import Stage
-from htmx_live.testing.stage import stage as new_stage
+from htmx_live.testing.environment import Stage
+from htmx_live.testing.environment import stage as new_stage
 from tests.threats import settings as site
 
 

@@ -12,7 +12,7 @@ from django.template.loaders.filesystem import Loader as FileLoader
 from django.test import AsyncClient
 from django.urls import get_resolver
 
-from htmx_live.testing.stage import Stage
+from htmx_live.testing.environment import Stage
 from tests.threats.visitor import Visitor, somebody, written
 
 pytestmark = pytest.mark.django_db

@@ -10,10 +10,10 @@ from threading import Barrier
 
 import pytest
 
-from htmx_live.owners import COOKIE_PREFIX
+from htmx_live.runtime.owners import COOKIE_PREFIX
+from tests.http.client import RawStream
 from tests.threats.serving import another, serve
 from tests.threats.visitor import Page
-from tests.transport.client import RawStream
 
 PAGES = 30
 

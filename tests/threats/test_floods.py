@@ -7,13 +7,13 @@ import pytest
 from django.http import HttpResponse
 from django.test import RequestFactory
 
-from htmx_live.embed import embed
-from htmx_live.gate import StreamGate
-from htmx_live.owners import COOKIE_PREFIX, send_cookies
-from htmx_live.pages import page_of
-from htmx_live.records import Owner
-from htmx_live.runtime.parts import parts
-from htmx_live.transport.access import Access
+from htmx_live.core.records import Owner
+from htmx_live.http.stream_endpoint import StreamGate
+from htmx_live.http.stream_hub import Access
+from htmx_live.runtime.owners import COOKIE_PREFIX, send_cookies
+from htmx_live.runtime.pages import page_of
+from htmx_live.runtime.services import parts
+from htmx_live.views.embedding import embed
 from tests.sample_views import Counter
 from tests.threats.views import Board
 from tests.threats.visitor import Visitor, record_of, written

@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 from django.core import signing
 
-from htmx_live.gate import StreamGate
-from htmx_live.grants import ViewGrant, sign_view
-from htmx_live.records import Owner
-from htmx_live.runtime.parts import parts
-from htmx_live.transport.access import Refusal
+from htmx_live.core.records import Owner
+from htmx_live.core.signing import ViewGrant, sign_view
+from htmx_live.http.stream_endpoint import StreamGate
+from htmx_live.http.stream_hub import Refusal
+from htmx_live.runtime.services import parts
 from tests.threats.visitor import Page, Visitor, record_of, somebody, written
 
 pytestmark = pytest.mark.django_db

@@ -4,7 +4,7 @@ from urllib.parse import quote
 
 import pytest
 
-from htmx_live.live import Live
+from htmx_live.runtime.view import Live
 from tests.sample_views import Counter
 from tests.threats.visitor import Visitor, written
 

@@ -6,9 +6,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from htmx_live.fragments import mark
-from htmx_live.runtime.parts import parts
-from htmx_live.transport import sse
+from htmx_live.core.fragments import mark
+from htmx_live.http import sse
+from htmx_live.runtime.services import parts
 from tests.threats.visitor import Visitor, record_of
 
 pytestmark = pytest.mark.django_db

@@ -6,8 +6,8 @@ from django.contrib.auth.models import Group, Permission
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from htmx_live.gate import StreamGate
-from htmx_live.transport.access import Access, Refusal
+from htmx_live.http.stream_endpoint import StreamGate
+from htmx_live.http.stream_hub import Access, Refusal
 from tests.threats.visitor import Visitor, record_of, somebody, written
 
 pytestmark = pytest.mark.django_db

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from htmx_live.exceptions import TurnError
-from htmx_live.live import safe_url
+from htmx_live.core.exceptions import TurnError
+from htmx_live.runtime.view import safe_url
 from tests.threats.visitor import Visitor, record_of, written
 
 pytestmark = pytest.mark.django_db

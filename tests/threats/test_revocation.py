@@ -11,13 +11,13 @@ from uuid import uuid4
 
 import pytest
 
+from tests.http.client import RawStream
 from tests.progress.test_event_streams import until_end
 from tests.redis_server import RedisServer
 from tests.server import ROOT, Server
 from tests.threats.serving import UNTOLD, another, execute, serve
 from tests.threats.test_streams import until_settled
 from tests.threats.wire import Browser
-from tests.transport.client import RawStream
 
 pytestmark = pytest.mark.processes
 

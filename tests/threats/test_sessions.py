@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 from django.contrib.sessions.models import Session
 
-from htmx_live.grants import unsign_page
-from htmx_live.owners import COOKIE_PREFIX
+from htmx_live.core.records import Owner
+from htmx_live.core.signing import unsign_page
 from htmx_live.progress import ProgressSession
-from htmx_live.records import Owner
-from htmx_live.runtime.parts import parts
+from htmx_live.runtime.owners import COOKIE_PREFIX
+from htmx_live.runtime.services import parts
 from tests.threats.visitor import Page, Visitor, record_of, somebody, written
 
 pytestmark = pytest.mark.django_db

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from htmx_live.runtime.parts import parts
-from htmx_live.state import decode_state
+from htmx_live.runtime.services import parts
+from htmx_live.runtime.state import decode_state
 from tests.threats.visitor import Visitor, record_of, somebody
 
 pytestmark = pytest.mark.django_db

@@ -10,9 +10,9 @@ from django.middleware.csrf import get_token
 from django.urls import include, path, re_path
 
 from htmx_live import end_streams
-from htmx_live.owners import owner_of
 from htmx_live.progress import ProgressSession
-from htmx_live.progress.placing import status_url
+from htmx_live.progress.fragments import status_url
+from htmx_live.runtime.owners import owner_of
 from tests import sample_views
 from tests.sample_views import Counter, Private, Report
 from tests.threats.views import Board, Guarded, Guestbook, Shared, Tokens

@@ -10,8 +10,8 @@ from django.contrib.auth import get_user_model
 from django.http import HttpResponse
 from django.test import Client
 
-from htmx_live.records import Record
-from htmx_live.runtime.parts import parts
+from htmx_live.core.records import Record
+from htmx_live.runtime.services import parts
 
 __all__ = ["Page", "Visitor", "record_of", "somebody", "written"]
 

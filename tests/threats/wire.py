@@ -4,8 +4,8 @@ import asyncio
 from typing import Any
 from urllib.request import HTTPCookieProcessor, Request, build_opener
 
+from tests.http.client import RawStream
 from tests.threats.visitor import Page
-from tests.transport.client import RawStream
 
 __all__ = ["Browser"]
 

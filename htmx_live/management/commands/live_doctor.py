@@ -6,11 +6,9 @@ from typing import Any
 from django.core.checks import ERROR, run_checks
 from django.core.management.base import BaseCommand, CommandError
 
-from htmx_live.conf import is_debug
-from htmx_live.doctor.findings import Finding, bad, doubtful, good
-from htmx_live.doctor.reading import Address
-from htmx_live.doctor.services import examine_redis, examine_workers
-from htmx_live.doctor.site import examine_site
+from htmx_live.contrib.doctor.probe import Address
+from htmx_live.contrib.doctor.report import Finding, bad, doubtful, examine_redis, examine_site, examine_workers, good
+from htmx_live.core.conf import is_debug
 
 
 class Command(BaseCommand):

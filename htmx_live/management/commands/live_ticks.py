@@ -10,12 +10,12 @@ from django.core.management.base import BaseCommand, CommandError
 from django.urls import get_resolver
 from django.utils.module_loading import autodiscover_modules
 
-from htmx_live.conf import settings
-from htmx_live.exceptions import StoreUnavailable
-from htmx_live.outages import log_unavailable
-from htmx_live.runtime.parts import parts
+from htmx_live.backends.memory.store import MemoryStore
+from htmx_live.core.conf import settings
+from htmx_live.core.exceptions import StoreUnavailable
+from htmx_live.core.text import log_unavailable
+from htmx_live.runtime.services import parts
 from htmx_live.runtime.ticks import let_go, ticking_views, watch_shown
-from htmx_live.stores.memory import MemoryStore
 
 logger = logging.getLogger("htmx_live.ticks")
 

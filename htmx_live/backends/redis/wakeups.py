@@ -1,0 +1,69 @@
+"""Wake-ups: tell the turns of this process that wait for a lease in Redis when they were handed it.
+
+All of them share one connection, on which a thread reads wake:<process> while any of them waits.  A wake-up that is
+lost costs a second: a waiting turn asks again by itself.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from htmx_live.backends.redis.client import MAX_WAIT, PAUSE, RedisConnection
+from htmx_live.core.exceptions import StoreUnavailable
+from htmx_live.core.signing import random_id
+
+__all__ = ["Wakeups"]
+
+
+class Wakeups:
+    """Used by many threads at once.  ``process`` is the name under which others wake this process."""
+
+    _thread: threading.Thread | None
+
+    def __init__(self, connection: RedisConnection) -> None:
+        self._connection = connection
+        self._begin()
+
+    @contextmanager
+    def expect(self, token: str) -> Iterator[threading.Event]:
+        """The event that is set when ``token`` is handed its lease, once ``listen()`` was called."""
+        if self._pid != os.getpid():  # forked: the thread and those that wait are the parent's
+            self._begin()
+        event = self._expected[token] = threading.Event()
+        try:
+            yield event
+        finally:
+            del self._expected[token]
+
+    def listen(self) -> None:
+        """Read wake-ups for as long as any is expected."""
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="htmx-live-wakeups", daemon=True)
+                self._thread.start()
+
+    def _begin(self) -> None:
+        self._pid, self.process = os.getpid(), random_id()[:16]
+        self._lock = threading.Lock()
+        self._expected: dict[str, threading.Event] = {}  # by token
+        self._thread = None
+
+    def _is_needed(self) -> bool:
+        with self._lock:
+            if not self._expected:
+                self._thread = None
+            return self._thread is not None
+
+    def _run(self) -> None:
+        name = self._connection.key("wake", self.process)
+        while self._is_needed():
+            try:
+                found = self._connection.call("BLPOP", name, MAX_WAIT, pool="blocking")
+            except StoreUnavailable:  # the turns that wait learn it when they ask again
+                time.sleep(PAUSE)
+                continue
+            event = self._expected.get(found[1]) if found else None
+            if event is not None:
+                event.set()

@@ -1,1 +1,0 @@
-"""The doctor: opens a real stream through the address that browsers use, and says what it finds; see live_doctor."""

@@ -1,1 +1,0 @@
-"""Runners: where background jobs run."""

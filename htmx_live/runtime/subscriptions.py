@@ -1,0 +1,68 @@
+"""Listening: what a page hears beside its own channel, decided while it is rendered.
+
+The server grants a channel by rendering what stands for it.  It also signs a *word*, which the page hands back when it
+asks what it has missed, so that a page keeps its channels when the store has lost them.  A word says nothing new: it
+holds for the one to whom that was rendered.
+"""
+
+from django.http import HttpRequest
+
+from htmx_live.core.conf import settings
+from htmx_live.core.exceptions import GrantError, TurnError
+from htmx_live.core.records import Owner
+from htmx_live.core.signing import sign_channel, unsign_channel
+from htmx_live.events.context import current_rendering
+from htmx_live.runtime.owners import owner_of, owners_of
+from htmx_live.runtime.pages import Page, page_of
+from htmx_live.runtime.services import parts
+
+__all__ = ["listen", "listen_again"]
+
+
+def listen(request: HttpRequest | None, channel: str = "") -> str:
+    """The page that is being rendered is live, and hears ``channel`` from where it stands; returns the word for that.
+
+    ``TurnError`` without a request, and in a shared view, which does not know its pages.
+    """
+    around = current_rendering.get()
+    if around is not None:
+        record = around.live._live.record
+        if record.shared:
+            raise TurnError(
+                f"{record.view} is a shared view, which does not know the pages that show it. Put the region beside "
+                "it, into the page's template; or push_to_view() the shared view itself."
+            )
+        for page in record.pages:
+            _subscribe(page, channel, since="")
+        return sign_channel(channel, record.owner) if channel else ""
+    if request is None:
+        raise TurnError(
+            "{% region %} needs the request in the template's context. Render with a request, or add "
+            "'django.template.context_processors.request' to the context processors."
+        )
+    page = page_of(request)
+    page.is_live = True
+    if channel and channel not in page.words:
+        _subscribe(page.id, channel, since=page.position)
+        page.words[channel] = sign_channel(channel, owner_of(page.request))
+    return page.words.get(channel, "")
+
+
+def listen_again(page: Page, word: str, *, since: str) -> None:
+    """Give back a channel that the store has lost; ``since`` is where the page stands.  What is no word is ignored."""
+    try:
+        channel, owner = unsign_channel(word, max_age=settings().GRANT_MAX_AGE)
+    except GrantError:
+        return
+    if owner in (*owners_of(page.request), Owner()):
+        _subscribe(page.id, channel, since=since)
+
+
+def _subscribe(page: str, channel: str, *, since: str) -> None:
+    """Join once only: who joined reads the channel from that moment on, and what came before is sent by joining."""
+    here = parts()
+    if channel:
+        is_new = channel not in here.store.channels(page)
+        here.store.subscribe(page, channel)
+        if is_new:
+            here.bus.join(page, [channel], since=since)

@@ -1,0 +1,229 @@
+"""A store, a bus or both that are away: what is answered, and what is made good when they are back."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from asgiref.sync import async_to_sync
+from django.http import HttpResponse
+from django.test import AsyncClient, Client
+from django.urls import include, path
+from django.utils.translation import override as language
+
+from htmx_live import LiveView
+from htmx_live.core.exceptions import StoreUnavailable
+from htmx_live.runtime.dispatch import look_after
+from htmx_live.runtime.services import override, parts
+from htmx_live.testing import LiveClient
+from tests.working_views import HOOKS, Work
+
+Live = Callable[..., LiveClient]
+
+
+class Page(LiveView):
+    template_name = "views/plain.html"
+
+    def mount(self, request: Any, **kwargs: Any) -> None:
+        self.count = 1
+
+
+urlpatterns = [
+    path("live/", include("htmx_live.urls")),
+    path("plain/", lambda request: HttpResponse("plain")),
+    path("page/", Page.as_view()),
+]
+
+
+@pytest.fixture(autouse=True)
+def without_database(settings: Any) -> Iterator[None]:
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
+    HOOKS.clear()
+    yield
+    HOOKS.clear()
+
+
+@pytest.fixture
+def page(live: Live) -> LiveClient:
+    return live(Work, raise_errors=False)
+
+
+@contextmanager
+def away(part: object, *names: str) -> Iterator[None]:
+    """These methods of a part raise what they do when Redis does not answer."""
+
+    def fail(*args: Any, **kwargs: Any) -> Any:
+        raise StoreUnavailable("Redis does not answer.")
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in names:
+            patch.setattr(part, name, fail)
+        yield
+
+
+# Answers
+
+
+@pytest.mark.urls(__name__)
+def test_a_page_without_live_views_does_not_notice(live: Live) -> None:
+    with away(parts().bus, "position"):
+        response = Client().get("/plain/")
+    assert (response.status_code, response.content) == (200, b"plain")
+
+
+@pytest.mark.urls(__name__)
+def test_a_page_with_a_live_view_says_in_words_that_it_is_not_available(live: Live) -> None:
+    with away(parts().bus, "position"), away(parts().store, "create", "load"), language("en"):
+        response = Client().get("/page/")
+    assert (response.status_code, response["Retry-After"]) == (503, "5")
+    assert b"Not available at the moment" in response.content
+    assert b"Redis" not in response.content
+
+
+@pytest.mark.urls(__name__)
+def test_an_async_site_answers_the_same(live: Live, settings: Any) -> None:
+    async def ask() -> list[Any]:
+        return [await AsyncClient().get(f"/{name}/") for name in ("plain", "page")]
+
+    with away(parts().bus, "position"), away(parts().store, "create", "load"):
+        responses = async_to_sync(ask)()
+    assert [response.status_code for response in responses] == [200, 503]
+
+
+@pytest.mark.parametrize("method", ["acquire", "load", "save"])
+def test_a_click_is_a_503_and_changes_nothing(page: LiveClient, method: str) -> None:
+    with away(parts().store, method):
+        page.click("click")
+    assert (page.status, page.state["clicks"]) == (503, 0)
+    page.click("click")
+    assert (page.status, page.state["clicks"]) == (200, 1)
+
+
+def test_a_start_that_cannot_be_watched_over_is_a_503_and_starts_nothing(page: LiveClient) -> None:
+    with away(parts().store, "set_deadline"):
+        page.send("start", {"job": "set_a"})
+    assert (page.status, page.pending, page.run_jobs()) == (503, [], 0)
+
+
+def test_a_sync_is_a_503(page: LiveClient) -> None:
+    with away(parts().store, "load"):
+        page.sync()
+    assert page.status == 503
+
+
+# What is saved stands
+
+
+@pytest.mark.parametrize("method", ["publish", "append"])
+def test_a_click_that_is_saved_is_answered_though_nobody_else_can_be_told(page: LiveClient, method: str) -> None:
+    with away(parts().bus, method):
+        page.send("write", {"text": "hello"})
+        assert (page.status, page.state["b"]) == (200, "hello")
+        page.advance(5)
+    before, sent = page.rev, len(page.fragments)
+    page.advance(5)
+    assert (page.rev > before, len(page.fragments) > sent) == (True, True)
+    assert parts().bus.text(f"live-{page.instance}-s-log").text == "hello"  # type: ignore[union-attr]
+
+
+def test_a_lease_that_cannot_be_released_does_not_undo_the_click(page: LiveClient) -> None:
+    with away(parts().store, "release"):
+        page.click("click")
+    assert (page.status, page.state["clicks"]) == (200, 1)
+
+
+def test_a_push_to_others_is_made_good(page: LiveClient, live: Live) -> None:
+    other = live(Work)
+    page.send("start", {"job": "set_a"})
+    with away(parts().store, "post"):
+        look_after(other.instance)
+        page.send("tell_others", {})
+    page.advance(1)
+    assert (page.status, other.state["a"]) == (200, 70)
+
+
+# Jobs
+
+
+def test_a_job_that_ends_while_the_store_is_away_ends_when_it_is_back(page: LiveClient) -> None:
+    """The hand-over waits on the job's own thread, for as long as it takes."""
+    page.send("start", {"job": "set_b", "name": "job"})
+    tried = threading.Semaphore(0)
+    post = parts().store.post
+    is_away = True
+
+    def posting(*args: Any, **kwargs: Any) -> int:
+        tried.release()
+        if is_away:
+            raise StoreUnavailable("Redis does not answer.")
+        return post(*args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parts().store, "post", posting)
+        thread = threading.Thread(target=page.run_jobs)
+        thread.start()
+        for _ in range(3):
+            assert tried.acquire(timeout=30)
+        is_away = False
+        thread.join(30)
+    assert (page.state["b"], page.state["ended"], page.pending) == (1, ["job: 42"], [])
+
+
+def test_what_a_job_writes_waits_for_the_bus(page: LiveClient) -> None:
+    calls: list[str] = []
+    append = parts().bus.append
+
+    def appending(channels: Any, target: str, text: str, **kwargs: Any) -> int:
+        calls.append(text)
+        if len(calls) <= 2:
+            raise StoreUnavailable("Redis does not answer.")
+        return append(channels, target, text, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parts().bus, "append", appending)
+        page.send("start", {"job": "tell", "name": "job"})
+        page.run_jobs()
+    assert parts().bus.text(f"live-{page.instance}-s-log").text == "one <two> three"  # type: ignore[union-attr]
+    assert page.state["ended"] == ["job: None"]
+
+
+def test_a_store_that_is_away_says_nothing_about_a_cancel(page: LiveClient) -> None:
+    page.send("start", {"job": "check_between", "name": "job"})
+    patch = pytest.MonkeyPatch()
+
+    def fail(*args: Any) -> Any:
+        raise StoreUnavailable("Redis does not answer.")
+
+    HOOKS["between"] = lambda: patch.setattr(parts().store, "load", fail)
+    HOOKS["after"] = patch.undo
+    page.run_jobs()
+    assert (page.state["a"], page.state["b"]) == (1, 1)
+
+
+# This process's parts
+
+
+def test_parts_first_built_for_one_test_are_not_those_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("htmx_live.runtime.services._parts", None)
+    with override() as chosen:
+        assert parts() is chosen
+    assert parts().store is not chosen.store
+
+
+# Forked processes
+
+
+@pytest.mark.processes
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_process_builds_its_own_parts() -> None:
+    before = parts()
+    child = os.fork()
+    if not child:
+        done = threading.Event()
+        parts().turns.submit(done.set)
+        parts().timer.at(0, done.set)
+        os._exit(0 if done.wait(30) and parts() is not before else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert parts() is before
