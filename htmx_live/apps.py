@@ -1,9 +1,11 @@
 """The Django app: wires the parts together once all apps are loaded."""
 
+from typing import Any
+
 from django.apps import AppConfig
 from django.core.exceptions import ImproperlyConfigured
 
-from htmx_live.core.conf import project_setting
+from htmx_live.core.conf import moved_path, project_setting
 
 __all__ = ["HtmxLiveConfig"]
 
@@ -11,6 +13,13 @@ __all__ = ["HtmxLiveConfig"]
 class HtmxLiveConfig(AppConfig):
     name = "htmx_live"
     verbose_name = "htmx live"
+
+    def __init__(self, *args: Any) -> None:
+        # As early as this, and no system check: Django imports all apps before it checks any.
+        for app in project_setting("INSTALLED_APPS"):
+            if new := moved_path(app):
+                raise ImproperlyConfigured(f"INSTALLED_APPS names {app!r}, which has moved. Use {new!r}.")
+        super().__init__(*args)
 
     def import_models(self) -> None:
         # As early as this, and no system check: django-components, whose ready() may come before ours, reads it.

@@ -36,7 +36,15 @@ from django.urls import NoReverseMatch, URLResolver, get_resolver, reverse
 from django.utils.module_loading import import_string
 
 from htmx_live.backends.memory.store import MemoryStore
-from htmx_live.core.conf import Settings, installed_middleware, is_debug, project_setting, session_engine, settings
+from htmx_live.core.conf import (
+    Settings,
+    installed_middleware,
+    is_debug,
+    moved_path,
+    project_setting,
+    session_engine,
+    settings,
+)
 from htmx_live.http import eventstream
 from htmx_live.runtime.view import Live
 
@@ -134,14 +142,19 @@ def _unknown_words(chosen: Settings) -> Iterator[Error]:
     for key in _PATHS:
         path = getattr(chosen, key)
         if path and not imports(path):
-            hint = f"Give HTMX_LIVE[{key!r}] the dotted path of something that can be imported."
+            hint = _moved_hint(path) or f"Give HTMX_LIVE[{key!r}] the dotted path of something that can be imported."
             yield Error(f"HTMX_LIVE[{key!r}] is {path!r}, which cannot be imported.", hint=hint, id="htmx_live.E002")
     if chosen.RUNNER not in _RUNNERS and not imports(chosen.RUNNER):
-        hint = "Use 'thread', 'celery', 'tasks', or the dotted path of a runner."
+        hint = _moved_hint(chosen.RUNNER) or "Use 'thread', 'celery', 'tasks', or the dotted path of a runner."
         yield Error(f"HTMX_LIVE['RUNNER'] is {chosen.RUNNER!r}.", hint=hint, id="htmx_live.E003")
     if chosen.TICKS not in ("web", "command"):
         hint = "Use 'web', or 'command' and run manage.py live_ticks."
         yield Error(f"HTMX_LIVE['TICKS'] is {chosen.TICKS!r}.", hint=hint, id="htmx_live.E004")
+
+
+def _moved_hint(path: str) -> str:
+    new = moved_path(path)
+    return f"It has moved. Use {new!r}." if new else ""
 
 
 Check = Callable[..., list[CheckMessage]]

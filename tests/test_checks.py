@@ -15,10 +15,13 @@ from celery import _state as celery_state
 from django.conf import settings as django_settings
 from django.contrib.auth.mixins import LoginRequiredMixin
 from django.core.checks import run_checks
+from django.core.exceptions import ImproperlyConfigured
 from django.urls import include, path
 from django_eventstream.channelmanager import DefaultChannelManager
 
+import htmx_live
 from htmx_live import LiveView, checks
+from htmx_live.apps import HtmxLiveConfig
 
 LIVE = "htmx_live.middleware.LiveMiddleware"
 REDIS = "redis://127.0.0.1:1/0"  # nobody asks it here
@@ -72,6 +75,27 @@ def test_a_setting_like_no_other_is_found_with_all_that_there_are(settings: Any)
 def test_a_path_that_cannot_be_imported_is_found(settings: Any, key: str) -> None:
     settings.HTMX_LIVE = {key: "no.such.thing", "REDIS_URL": REDIS}
     assert ours() == ["htmx_live.E002"]
+
+
+@pytest.mark.parametrize(
+    ("key", "old", "new"),
+    [
+        ("STORE", "htmx_live.stores.redis.RedisStore", "htmx_live.backends.redis.store.RedisStore"),
+        ("RUNNER", "htmx_live.runners.thread.ThreadRunner", "htmx_live.jobs.runners.thread.ThreadRunner"),
+    ],
+)
+def test_the_error_for_a_path_that_has_moved_names_the_new_one(settings: Any, key: str, old: str, new: str) -> None:
+    settings.HTMX_LIVE = {key: old}
+    [error] = checks.check_settings()
+    assert error.hint == f"It has moved. Use {new!r}."
+    assert checks.imports(new)
+
+
+def test_an_app_that_has_moved_is_named_at_start(monkeypatch: Any) -> None:
+    monkeypatch.setattr(django_settings, "INSTALLED_APPS", ["htmx_live", "htmx_live.tasks_db"])
+    message = r"INSTALLED_APPS names 'htmx_live\.tasks_db', which has moved\. Use 'htmx_live\.contrib\.task_history'\."
+    with pytest.raises(ImproperlyConfigured, match=message):
+        HtmxLiveConfig("htmx_live", htmx_live)
 
 
 @pytest.mark.parametrize(

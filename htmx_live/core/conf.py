@@ -120,6 +120,27 @@ def settings() -> Settings:
     return built
 
 
+# What has moved since 0.1, for errors that name the new path.
+_MOVED = {
+    "htmx_live.layouts.detection": "htmx_live.layouts.partials",
+    "htmx_live.runners.celery": "htmx_live.jobs.runners.celery",
+    "htmx_live.runners.immediate": "htmx_live.jobs.runners.immediate",
+    "htmx_live.runners.tasks": "htmx_live.jobs.runners.django_tasks",
+    "htmx_live.runners.thread": "htmx_live.jobs.runners.thread",
+    "htmx_live.stores.memory": "htmx_live.backends.memory.store",
+    "htmx_live.stores.redis": "htmx_live.backends.redis.store",
+    "htmx_live.tasks_db": "htmx_live.contrib.task_history",
+}
+
+
+def moved_path(path: str) -> str:
+    """Return the present dotted path of something that has moved, or ""."""
+    for old, new in _MOVED.items():
+        if path == old or path.startswith(f"{old}."):
+            return new + path.removeprefix(old)
+    return ""
+
+
 def installed_middleware() -> Sequence[str]:
     """Django's ``MIDDLEWARE``."""
     return tuple(django_settings.MIDDLEWARE)

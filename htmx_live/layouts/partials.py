@@ -17,6 +17,7 @@ from django.http import HttpRequest, HttpResponseBase
 from django.utils.cache import patch_vary_headers
 from django.utils.module_loading import import_string
 
+from htmx_live.core.conf import moved_path
 from htmx_live.layouts.conf import LayoutSettings, layout_settings
 
 __all__ = ["htmx_detector", "never_detector", "query_param_detector"]
@@ -83,7 +84,8 @@ def detector(path: str) -> Detector:
     try:
         found: Detector = import_string(path)
     except ImportError as error:
-        raise ImproperlyConfigured(f'HTMX_LIVE["LAYOUTS"]["PARTIAL_DETECTORS"]: {path!r}: {error}') from error
+        reason = f"it has moved, use {new!r}." if (new := moved_path(path)) else error
+        raise ImproperlyConfigured(f'HTMX_LIVE["LAYOUTS"]["PARTIAL_DETECTORS"]: {path!r}: {reason}') from error
     return found
 
 
