@@ -61,7 +61,7 @@ class Wakeups:
         while self._is_needed():
             try:
                 found = self._connection.call("BLPOP", name, MAX_WAIT, pool="blocking")
-            except StoreUnavailable:  # the turns that wait learn it when they ask again
+            except (StoreUnavailable, ValueError):  # ValueError: the connection was closed while redis-py read from it
                 time.sleep(PAUSE)
                 continue
             event = self._expected.get(found[1]) if found else None
