@@ -19,6 +19,7 @@ export class TestBrowser {
   now = () => this.time;
   random = () => this.randomNumber;
   randomBytes = (count) => new Uint8Array(count).fill(++this.#lastByte);
+  abortAfter = (ms) => `abort after ${ms} ms`;
   isHidden = () => this.hidden;
   isOnline = () => this.online;
   navigate = (url) => this.visited.push(url);
@@ -35,7 +36,7 @@ export class TestBrowser {
     const answer = this.answers.shift();
     if (answer instanceof Error) throw answer;
     return (
-      answer ?? new Promise((_, reject) => init.signal?.addEventListener("abort", () => reject(new Error("aborted"))))
+      answer ?? new Promise((_, reject) => init.signal.addEventListener?.("abort", () => reject(new Error("aborted"))))
     );
   };
 

@@ -157,6 +157,7 @@ class Element extends Node {
   }
 
   matches(selector) {
+    if (!selector) throw new SyntaxError("The selector is empty.");
     return selector.split(/,(?![^(]*\))/).some((one) => matchesCompound(this, one));
   }
 

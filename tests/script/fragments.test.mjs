@@ -59,10 +59,20 @@ test("stale partials are taken out of the plan", () => {
   assert.deepEqual(filter(EVENT, plan(target, root("live-a", 4)), plan(target, root("live-a", 6))).left, ["6"]);
 });
 
+test("what is applied is not deferred as well, and what is kept stays kept", () => {
+  const { target, fragments, filter, inserted, browser } = scene();
+  const kept = element("div", { "data-live-keep": "" });
+  target.append(kept);
+  filter(PUSH, plan(target, root("live-a", 6)));
+  fragments.flushDeferred();
+  assert.deepEqual([inserted(), browser.waits, kept.dataset.liveKeep], [[], [], ""]);
+});
+
 test("what renders no view is left alone, and what goes to none", () => {
   const { target, fragments } = scene();
   const plain = element("p");
   const tasks = [plan(target, plain), plan(plain, root("live-a", 1)), { target }, plan(undefined, root("live-a", 1))];
+  tasks.push({ target, fragment: { firstElementChild: {} } }, plan({}, root("live-a", 1))); // nodes without a dataset
   const before = [...tasks];
   fragments.filterStale({ live: EVENT }, tasks);
   assert.deepEqual(tasks, before);

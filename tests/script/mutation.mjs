@@ -93,7 +93,7 @@ function* replacements(node, source) {
       yield whole(";");
       break;
     case "ReturnStatement":
-      if (node.argument) yield whole("return;");
+      if (node.argument && text(node.argument) !== "undefined") yield whole("return;");
       break;
     case "CallExpression":
     case "MemberExpression":

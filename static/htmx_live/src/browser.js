@@ -13,6 +13,8 @@ export const browser = {
   setTimeout: (run, ms) => setTimeout(run, ms),
   /** @param {any} id */
   clearTimeout: (id) => clearTimeout(id),
+  /** Return a signal that ends a request after `ms`. @param {number} ms */
+  abortAfter: (ms) => AbortSignal.timeout(ms),
   /** @param {string} url @param {any} init */
   fetch: (url, init) => fetch(url, init),
   /** Load a module that only some pages need. @param {string} url @returns {Promise<any>} */

@@ -98,12 +98,12 @@ export class Sync {
 
   /** @param {boolean} everything @returns {Promise<boolean | undefined>} */
   async #ask(everything) {
-    const { connection, page, polling } = this.#client;
+    const { browser, connection, page, polling } = this.#client;
     if (connection.isStopped || !page.page) return undefined;
     this.isAnswered = false;
-    const response = await this.#client.browser.fetch(page.url + "sync/", {
+    const response = await browser.fetch(page.url + "sync/", {
       method: "POST",
-      signal: AbortSignal.timeout(TIME_LIMIT),
+      signal: browser.abortAfter(TIME_LIMIT),
       headers: { "Content-Type": "application/json", "X-Live-Page": page.page, "X-CSRFToken": csrfToken(page) },
       body: JSON.stringify(this.#question(everything)),
     });
