@@ -84,6 +84,17 @@ test("a keystroke supersedes neither a click, nor another control's, nor one tha
   );
 });
 
+test("a keystroke that has waited for its turn is on its way, too", async () => {
+  const { queue, add } = scene();
+  const trigger = {};
+  const first = add("first", "live-a");
+  const sent = add("sent", "live-a", { trigger, isTyping: true });
+  queue.settle(first);
+  await settled();
+  add("newer", "live-a", { trigger, isTyping: true });
+  assert.equal(sent.isSuperseded, undefined);
+});
+
 test("a click supersedes no keystroke", async () => {
   const { add } = scene();
   const trigger = {};

@@ -56,6 +56,12 @@ test("a request knows its handler, its view with the grant of now, and a nonce",
   assert.deepEqual([...body], [["_args", '{"a": 1}']]);
 });
 
+test("a trigger without arguments sends none", () => {
+  const body = new FormData();
+  scene().create("click", body);
+  assert.deepEqual([...body], []);
+});
+
 test("a trigger outside of a view has none", () => {
   const { create, trigger } = scene();
   show(trigger);
