@@ -87,22 +87,58 @@ test("a value attribute of the answer clears what was sent", () => {
   assert.equal(field.value, "");
 });
 
-test("a box takes the answer to what it sent", () => {
-  const box = Object.assign(element("input"), {
-    name: "c",
-    type: "checkbox",
-    value: "red",
-    checked: true,
-    defaultChecked: false,
-  });
-  const { swap } = scene(box);
-  const next = element("input");
-  swap({ body: body({ c: ["red"] }) }, next);
-  assert.equal(box.checked, true);
-  box.checked = false;
-  box.defaultChecked = true;
-  swap({ body: body({ c: ["red"] }) }, next);
-  assert.equal(box.checked, false);
+/** Swap the answer to an event that sent `sent`; `change` is what the morph does to the fields. */
+function answerTo(sent, change, ...fields) {
+  const { target, morph } = scene(...fields);
+  morph.begin({ handler: "save", body: body(sent) });
+  morph.beforeNode(target, root());
+  change();
+  morph.afterSwap(target);
+}
+
+test("a box is as the user left it, or as the answer changes it", () => {
+  const box = (checked, defaultChecked) =>
+    Object.assign(element("input"), { name: "c", type: "checkbox", value: "red", checked, defaultChecked });
+  const [ticked, unticked, untouched] = [box(true, false), box(false, true), box(false, false)];
+  answerTo({ c: ["red"] }, () => (untouched.defaultChecked = true), ticked, unticked, untouched);
+  assert.deepEqual([ticked.checked, unticked.checked, untouched.checked], [true, false, true]);
+});
+
+test("a select takes the answer to the option that it sent, also if the morph has chosen another", () => {
+  const options = ["a", "b", "c"].map((value) => ({ value, selected: value === "b", defaultSelected: value === "a" }));
+  const select = Object.assign(element("select"), { name: "s", type: "select-one", options, value: "b" });
+  const morph = () => {
+    for (const one of options) one.selected = one.defaultSelected = one.value === "c";
+    select.value = "c";
+  };
+  answerTo({ s: ["b"] }, morph, select);
+  assert.deepEqual(
+    options.map(({ selected }) => selected),
+    [false, false, true],
+  );
+});
+
+test("a select keeps what the user chose since, also if the morph has chosen what was sent", () => {
+  const options = ["a", "b", "c"].map((value) => ({ value, selected: value === "b", defaultSelected: value === "a" }));
+  const select = Object.assign(element("select"), { name: "s", type: "select-one", options, value: "b" });
+  const morph = () => {
+    for (const one of options) one.selected = one.defaultSelected = one.value === "c";
+    select.value = "c";
+  };
+  answerTo({ s: ["c"] }, morph, select);
+  assert.deepEqual(
+    options.map(({ selected }) => selected),
+    [false, true, false],
+  );
+});
+
+test("a field that the user left alone is htmx's to change", () => {
+  const field = input("q", "old");
+  const { target, morph } = scene(field);
+  morph.begin({});
+  morph.beforeNode(target, root());
+  morph.beforeNode(field, Object.assign(input("q", "new"), { parentElement: target }));
+  assert.equal(field.defaultValue, "old");
 });
 
 test("forms that the answer resets lose what was typed, and their files", () => {
@@ -169,7 +205,10 @@ test("a swap of ours is told to the page", () => {
 test("texts and comments are morphed", () => {
   const { morph } = scene();
   morph.begin({});
-  assert.deepEqual([morph.beforeNode({}, element("p")), morph.beforeNode(element("p"), {})], [true, true]);
+  assert.deepEqual(
+    [morph.beforeNode({}, element("p")), morph.beforeNode(element("p", { "data-live": "g" }), {})],
+    [true, true],
+  );
 });
 
 test("what is marked, another view's root, a CSRF field and a longer text are kept", () => {

@@ -40,17 +40,16 @@ export function writeValue(field, value) {
 /** Return whether a field takes what the server now renders, rather than keep what the user typed or chose.
  *
  * It does where the user changed nothing. Otherwise only while the answer to an event is applied: if that resets the
- * form, or if the field still holds just what the event sent and the answer has a value for it.
+ * form, or if the field still holds just what the event sent and the answer has a value for it. A box has nothing to
+ * decide: a tick that the user and then the server changed is the same for both.
  * @param {object} field
  * @param {string | boolean} field.value before the morph
  * @param {string | boolean} field.rendered before the morph
  * @param {string | boolean} field.newlyRendered
- * @param {string} field.submitted what it sends: its value, or a box's value attribute
  * @param {boolean} field.hasValueAttribute
- * @param {string[]} sent the values that the event sent under the field's name
+ * @param {(string | boolean)[]} sent the values that the event sent under the field's name
  * @param {boolean} [resetsForms] */
-export function takesRendered({ value, rendered, newlyRendered, submitted, hasValueAttribute }, sent, resetsForms) {
+export function takesRendered({ value, rendered, newlyRendered, hasValueAttribute }, sent, resetsForms) {
   if (value === rendered || resetsForms) return true;
-  const hasNewValue = newlyRendered !== rendered || (typeof value === "string" && hasValueAttribute);
-  return hasNewValue && sent.includes(submitted);
+  return (newlyRendered !== rendered || hasValueAttribute) && sent.includes(value);
 }

@@ -40,7 +40,7 @@ export class Morph {
     this.#client.directives.beforeMorph(old, next);
     const field = this.#fields.get(old);
     // Where the user typed, htmx is to see no difference: it then leaves the value, the caret and the composition.
-    if (field && field.value !== field.rendered && typeof field.value === "string" && !old.options)
+    if (field && field.value !== field.rendered && typeof field.value === "string")
       old.defaultValue = next.defaultValue;
     if (old.matches(OPENABLE)) this.#morphOpenable(old, next);
     return true;
@@ -82,9 +82,8 @@ export class Morph {
       field.removeAttribute("autofocus"); // it had the focus when it was new; htmx would give it again
       const newlyRendered = readRendered(field);
       const hasValueAttribute = field.matches("input[value]");
-      const submitted = typeof value === "string" ? value : field.value;
       const sent = body?.getAll(field.name || (field === trigger ? "value" : "")) || [];
-      const facts = { value, rendered, newlyRendered, submitted, hasValueAttribute };
+      const facts = { value, rendered, newlyRendered, hasValueAttribute };
       if (takesRendered(facts, sent, resetsForms)) writeValue(field, newlyRendered);
       else typed.push([field, value]);
     }
