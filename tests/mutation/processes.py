@@ -17,8 +17,6 @@ import pytest
 from _pytest.runner import runtestprotocol
 from django.db import connections
 
-from htmx_live.backends import siblings
-
 PROCESSES = 2
 HANG = 15  # seconds, beyond ten times what the test took, after which it hangs
 PASSED, FAILED, BROKEN, HUNG = 0, 1, 2, -signal.SIGALRM
@@ -148,6 +146,8 @@ class Tests:
 
     def _hide_siblings(self, slot: int) -> None:
         """The process of the other slot is no other process of this one's site."""
+        from htmx_live.backends import siblings  # pytest wants to import it first
+
         folder = self.folder / f"siblings-{slot}"
         folder.mkdir(exist_ok=True)
         pytest.MonkeyPatch().setattr(siblings, "gettempdir", lambda: str(folder))
