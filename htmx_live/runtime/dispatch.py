@@ -370,7 +370,7 @@ def _note_failure(lease: Lease, record: Record, error: Exception) -> None:
 def _apply(record: Record, event: Call | Adopt | None, letters: Iterable[str]) -> _Saved:
     """The turn itself: nothing is stored or sent yet."""
     record = granted(replace(record, **event.facts) if isinstance(event, Adopt) else record)
-    is_repeated = isinstance(event, Call) and event.nonce != "" and event.nonce in record.nonces
+    is_repeated = isinstance(event, Call) and event.nonce in record.nonces
     with around(record), atomic_where_asked():
         turn = revive(record, request=event.request if event else None)
         with current(turn):

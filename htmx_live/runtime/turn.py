@@ -235,7 +235,6 @@ class Turn:
         take_state(self.view, changes)
         for name in removed:
             self.view.__dict__.pop(name, None)
-        self.keep()
 
     def _note_skip(self) -> None:
         """Each event says for itself whether it wants to be seen; one that does is enough."""
@@ -260,10 +259,6 @@ class Turn:
             self.view = self.revive(None if self.record.shared else self.stand_in)
             self.view._live.page, self.view._live.starter = inner.page, inner.starter
 
-    def end_event(self) -> None:
-        """From here on the view sees what it sees in every render, whatever event there was."""
-        self.view._live.request = None if self.record.shared else self.stand_in
-
     def revive(self, request: HttpRequest | None) -> Live:
         record = self.record
         inner = Inner(record=record, kwargs=decode(record.kwargs), request=request, outlet=self)
@@ -271,17 +266,12 @@ class Turn:
         take_state(view, self.state)
         return view
 
-    @contextmanager
-    def rendering(self, record: Record) -> Iterator[None]:
-        """The view as its template sees it: with the stand-in of ``record``, and nothing to ask for."""
+    def begin_rendering(self, record: Record) -> None:
+        """From here on the view is as its template sees it: with the stand-in of ``record``, and nothing to ask for."""
         self.stand_in = stand_in(record)
         self.view._live.record = record
         self.view._live.request = None if record.shared else self.stand_in
         self._is_rendering = True
-        try:
-            yield
-        finally:
-            self._is_rendering = False
 
     # Events
 
@@ -314,7 +304,6 @@ class Turn:
 
     def adopt(self, event: Adopt) -> None:
         """Show the instance on another page."""
-        self.view._live.request = event.request
         self.allow()
         if self.record.shared:
             return  # linked to the page when it is shown there

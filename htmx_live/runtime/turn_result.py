@@ -84,11 +84,9 @@ def rendered(turn: Turn, *, is_background: bool) -> tuple[Record, Shown]:
     )
     is_changed = turn.renders or record.jobs != turn.record.jobs
     if record.shared:
-        turn.end_event()
         return _in_variants(turn, record, is_changed=is_changed, is_background=is_background)
     if not is_changed:
         return record, {}
-    turn.end_event()
     inner, children, digest = _attempt(turn, record, is_background=is_background)
     is_sent = digest == record.digest and not turn.resends
     record = replace(record, children=children, digest=digest)
@@ -140,7 +138,8 @@ def without_view(record: Record, inner: SafeString) -> tuple[Record, Shown]:
 
 def _render(turn: Turn, record: Record) -> tuple[SafeString, Children, str]:
     """In a savepoint, for a query of the template that fails must not take the turn's own changes with it."""
-    with atomic_where_asked(), turn.rendering(record):
+    with atomic_where_asked():
+        turn.begin_rendering(record)
         inner = rendering.render(turn.view, record, turn.stand_in)
     return inner, dict(turn.children), rendering.digest(record, inner)
 

@@ -331,8 +331,7 @@ class MemoryStore(Holds, Deadlines):
     def _is_gone(self, page: _Page) -> bool:
         """Whether a page was closed long ago, or was never opened by a browser that runs the script."""
         limits = settings()
-        was_shown = page.present_until or page.kept_until
-        silence = limits.HIDDEN_TTL if was_shown else limits.STATE_TTL
+        silence = limits.HIDDEN_TTL if page.kept_until else limits.STATE_TTL
         return self._clock() > max(page.heard + silence, page.present_until, page.kept_until)
 
     def _forget_page(self, page: str, shown: _Page) -> None:
