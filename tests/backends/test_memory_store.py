@@ -19,6 +19,28 @@ def test_beyond_the_cap_of_all_records_the_one_used_longest_ago_goes(settings: A
     assert [number for number in range(10) if store.load(str(number))] == [7, 8, 9]
 
 
+def test_a_record_that_is_loaded_is_not_the_first_to_go(settings: Any) -> None:
+    settings.HTMX_LIVE = {"MAX_RECORDS": 2}
+    store = MemoryStore()
+    for number in (0, 1):
+        store.create(record(number))
+    store.load("0")
+    store.create(record(2))
+    assert [store.load(str(number)) is None for number in range(3)] == [False, True, False]
+
+
+def test_what_is_kept_until_a_moment_has_gone_at_it(settings: Any) -> None:
+    settings.HTMX_LIVE = {"STATE_TTL": 5}
+    clock = ManualClock()
+    store = MemoryStore(clock=clock)
+    store.create(record(1))
+    store.show("p1", present=10, kept=20)
+    clock.advance(10)
+    assert (store.is_shown("1"), store.of_view("app.View") == ()) == (False, False)
+    clock.advance(10)
+    assert store.of_view("app.View") == ()
+
+
 def test_beyond_the_cap_the_page_heard_of_longest_ago_loses_its_channels(settings: Any) -> None:
     settings.HTMX_LIVE = {"MAX_RECORDS": 2}
     store = MemoryStore()

@@ -125,6 +125,40 @@ def test_saving_takes_the_letters_that_were_read_and_leaves_those_that_came_sinc
     assert store.load("one").mail == ("c",)
 
 
+def test_a_save_that_names_no_letter_takes_none(store: Any) -> None:
+    store.create(record())
+    store.post("one", "one")
+    lease = store.acquire("one", wait=0)
+    assert store.save(record(rev=2), lease=lease)
+    assert store.load("one").mail == ("one",)
+
+
+def test_of_letters_that_follow_each_other_the_newest_of_a_kind_is_kept(store: Any) -> None:
+    store.create(record())
+    posted = [("a", "tick"), ("b", "tick"), ("c", ""), ("d", ""), ("e", "tick"), ("f", "tock"), ("g", "tick")]
+    assert [store.post("one", letter, fold=fold) for letter, fold in posted] == [1, 1, 2, 3, 4, 5, 6]
+    assert store.load("one").mail == ("b", "c", "d", "e", "f", "g")
+
+
+def test_what_is_created_once_stays_until_it_expires(store: Any, clock: ManualClock) -> None:
+    first, second = record(), record(key="second")
+    assert [store.create(first, once=True), store.create(second, once=True)] == [True, False]
+    assert store.load("one").record == first
+    clock.advance(100_000)
+    assert store.create(second, once=True)
+    assert store.load("one").record == second
+
+
+def test_a_save_is_a_use(store: Any, clock: ManualClock, settings: Any) -> None:
+    settings.HTMX_LIVE = {"STATE_TTL": 100}
+    store.create(record())
+    lease = store.acquire("one", wait=0)
+    clock.advance(90)
+    assert store.save(record(rev=2), lease=lease)
+    clock.advance(90)
+    assert store.load("one") is not None
+
+
 def test_a_save_that_fails_takes_no_mail(store: Any) -> None:
     store.create(record())
     store.post("one", "a")

@@ -15,10 +15,12 @@ from django.test import AsyncClient, Client
 from django.urls import include, path
 
 from htmx_live.backends.redis.client import RedisConnection
+from htmx_live.core.exceptions import GrantError
 from htmx_live.core.records import Owner
 from htmx_live.jobs.runners.immediate import ImmediateRunner
 from htmx_live.progress import ProgressSession, accepted, current_task
 from htmx_live.progress import publisher as showing
+from htmx_live.progress.cards import ProgressGrant, is_owner, sign_control, sign_read, unsign
 from htmx_live.progress.redis_store import RedisKeeping
 from htmx_live.progress.reporter import running
 from htmx_live.progress.store import override_keeping
@@ -301,6 +303,21 @@ def test_a_visitor_who_makes_a_session_owns_it_and_one_who_looks_gets_no_cookie(
     assert ProgressSession.get(session.session_id, owner=visitor) is not None
     assert ProgressSession.get(session.session_id, owner=other) is None
     assert owners_of(other) == (Owner(),)
+
+
+def test_a_grant_to_read_expires_and_one_to_control_says_so(staged: Stage, rf: Any, settings: Any) -> None:
+    settings.HTMX_LIVE = {"GRANT_MAX_AGE": 100}
+    session, request = ProgressSession.create({"a": "Import"}).session, rf.get("/")
+    read = sign_read(session, Owner(), now=1000)
+    assert unsign(read, request, now=1100) == ProgressGrant(session=session.id, may_control=False)
+    with pytest.raises(GrantError, match="expired"):
+        unsign(read, request, now=1101)
+    assert unsign(sign_control(session), request) == ProgressGrant(session=session.id, may_control=True)
+
+
+def test_nobody_owns_what_has_no_owner() -> None:
+    asking = [Owner(), Owner(token="a")]
+    assert [is_owner(owner, asking) for owner in (Owner(), Owner(token="b"), Owner(token="a"))] == [False, False, True]
 
 
 # The status page, accepted()

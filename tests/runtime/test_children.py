@@ -9,7 +9,8 @@ import pytest
 from htmx_live import LiveView, event_handler
 from htmx_live.core.exceptions import TurnError
 from htmx_live.runtime.services import parts
-from tests.sample_views import Rows
+from tests.sample_views import Row, Rows
+from tests.working_views import shout
 
 pytestmark = pytest.mark.django_db
 ROOT = re.compile(r'<li id="live-(\w+)" data-live="([^"]*)" data-live-rev="(\d+)"[^>]*>(?:(\d+): (\d+))?')
@@ -88,6 +89,43 @@ def test_a_reload_shows_the_children_as_they_are(live: Any) -> None:
     client.send("bump", {}, root=f"live-{child}")
     client.reload()
     assert roots(client.html)[0] == (child, "1", "1")
+
+
+def test_a_child_that_has_expired_comes_back_with_a_reload(live: Any) -> None:
+    client = live(Rows)
+    show(client, 1)
+    [(child, _, _)] = roots(client.html)
+    parts().store.delete(child)
+    client.reload()
+    [(again, pk, bumps)] = roots(client.html)
+    assert (again != child, pk, bumps) == (True, "1", "0")
+
+
+def test_a_childs_jobs_belong_to_the_page_that_brought_it(live: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def mount(self: Any, request: Any, pk: int = 0, **kwargs: Any) -> None:
+        self.pk, self.bumps = pk, 0
+        self.start_async(shout, "text")
+
+    monkeypatch.setattr(Row, "mount", mount)
+    client = live(Rows)
+    show(client, 1, 2, 3)
+    records = [parts().store.load(child).record for child, _, _ in roots(client.html)]
+    page = parts().store.load(client.instance).record.pages[0]
+    assert [row.page for record in records for row in record.jobs] == [page] * 3
+
+
+def test_a_child_born_in_a_turn_that_is_not_saved_ends(live: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    born: list[str] = []
+
+    def mount(self: Any, request: Any, pk: int = 0, **kwargs: Any) -> None:
+        self.pk, self.bumps = pk, 0
+        born.append(self._live.record.instance)
+        parts().store.delete(client.instance)
+
+    client = live(Rows)
+    monkeypatch.setattr(Row, "mount", mount)
+    show(client, 3)
+    assert parts().store.load(born[0]) is None
 
 
 def test_a_page_that_missed_a_childs_arrival_asks_for_its_parent_again(live: Any) -> None:

@@ -91,3 +91,20 @@ def test_mail_that_comes_when_a_drain_has_just_found_none_is_looked_after(page: 
     store.load = overtaken
     drain(page.instance)
     until(lambda: page.state["count"] == 7)
+
+
+def test_who_posts_waits_for_a_turn_only_where_the_mailbox_is_full(page: LiveClient, settings: Any) -> None:
+    settings.HTMX_LIVE = {"MAX_MAIL": 2, "BUSY_TIMEOUT": 0.01}
+    store: Any = parts().store
+    lease, acquire, waits = store.acquire(page.instance, wait=0), store.acquire, []
+
+    def note(instance: str, *, wait: float, **kwargs: Any) -> Any:
+        waits.append(wait)
+        return acquire(instance, wait=wait, **kwargs)
+
+    store.acquire = note
+    for number in range(3):
+        dispatch(page.instance, Push(state={"count": str(number)}, handler="click"))
+    drain(page.instance)
+    assert waits == [0, 0, 0.01, 0]
+    store.release(lease)

@@ -15,7 +15,9 @@ from django.utils.translation import override as language
 
 from htmx_live import LiveView
 from htmx_live.core.exceptions import StoreUnavailable
-from htmx_live.runtime.dispatch import look_after
+from htmx_live.core.text import Outage
+from htmx_live.runtime.dispatch import dispatch, look_after
+from htmx_live.runtime.inbox_messages import Push
 from htmx_live.runtime.services import override, parts
 from htmx_live.testing import LiveClient
 from tests.working_views import HOOKS, Work
@@ -132,6 +134,54 @@ def test_a_lease_that_cannot_be_released_does_not_undo_the_click(page: LiveClien
     with away(parts().store, "release"):
         page.click("click")
     assert (page.status, page.state["clicks"]) == (200, 1)
+
+
+@contextmanager
+def an_answer_lost(part: object, name: str, **facts: Any) -> Iterator[None]:
+    """The first call of this method of a part is heard, and its answer is lost."""
+    method = getattr(part, name)
+
+    def lose(*args: Any, **kwargs: Any) -> None:
+        patch.undo()
+        method(*args, **kwargs)
+        raise StoreUnavailable("Redis does not answer.", **facts)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(part, name, lose)
+        yield
+
+
+def test_mail_that_comes_during_a_click_is_read_though_the_lease_seems_not_released(
+    page: LiveClient, caplog: Any
+) -> None:
+    HOOKS["click"] = lambda: dispatch(page.instance, Push(state={"a": "70"}))
+    with an_answer_lost(parts().store, "release"):
+        page.click("click")
+    assert (page.state["clicks"], page.state["a"]) == (1, 70)
+    said = f"The lease of instance {page.instance} is released later: Redis does not answer."
+    assert [one.getMessage() for one in caplog.records if one.name == "htmx_live.runtime"] == [said]
+
+
+def test_an_outage_counts_the_leases_that_were_not_released(page: LiveClient) -> None:
+    outage = Outage()
+    with an_answer_lost(parts().store, "release", outage=outage):
+        page.click("click")
+    assert outage.summary().endswith("failed meanwhile: 1 releases of leases")
+
+
+def test_a_letter_that_is_posted_is_read_when_the_store_is_back(page: LiveClient) -> None:
+    with away(parts().store, "acquire"):
+        dispatch(page.instance, Push(state={"a": "70"}))
+    page.advance(5)
+    assert page.state["a"] == 70
+
+
+def test_a_job_whose_start_was_saved_though_the_answer_was_lost_ends(page: LiveClient) -> None:
+    with an_answer_lost(parts().store, "save"):
+        page.send("start", {"job": "set_a"})
+    assert (page.status, len(parts().store.load(page.instance).record.jobs)) == (503, 1)  # type: ignore[union-attr]
+    page.advance(5)
+    assert (page.run_jobs(), page.pending, page.state["a"]) == (0, [], 0)
 
 
 def test_a_push_to_others_is_made_good(page: LiveClient, live: Live) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from htmx_live import LiveView, event_handler
 from htmx_live.backends.wire import page_channel
 from htmx_live.core.exceptions import TurnError
 from htmx_live.runtime.inbox_messages import WriteText
@@ -171,6 +172,24 @@ def test_a_handler_ends_a_stream(page: LiveClient) -> None:
     assert page.state["b"] == ["a", False]
     page.reload()
     assert shown(page) == ""
+
+
+class Telling(LiveView):
+    template_name = "views/plain.html"
+
+    def mount(self, request: Any, **kwargs: Any) -> None:
+        self.count = ""
+
+    @event_handler
+    def tell(self) -> None:
+        for name in ("one", "other"):
+            self.stream_text(name, name)
+        self.streams.pop("other")
+        self.count = self.streams["one"]
+
+
+def test_the_end_of_a_stream_is_not_that_of_another(live: Live) -> None:
+    assert live(Telling).send("tell", {}).state["count"] == "one"
 
 
 @pytest.mark.parametrize(

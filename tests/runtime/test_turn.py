@@ -4,6 +4,7 @@ Threads meet at events and barriers: ``HOOKS`` hold a handler or a job where the
 """
 
 import logging
+import re
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,14 +13,16 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import PermissionDenied
 from django.test import RequestFactory
 
+from htmx_live import LiveView, event_handler
 from htmx_live.core.concurrency import DaemonPool
 from htmx_live.core.exceptions import Busy, InstanceGone, TurnError
 from htmx_live.core.records import Record
 from htmx_live.jobs.runners.thread import ThreadRunner
 from htmx_live.runtime.dispatch import dispatch, drain
-from htmx_live.runtime.inbox_messages import Call
+from htmx_live.runtime.inbox_messages import Adopt, Call, Push
 from htmx_live.runtime.services import override, parts
 from htmx_live.runtime.state import decode_state
 from htmx_live.runtime.view import import_view
@@ -463,3 +466,82 @@ def test_a_state_that_grows_too_large_is_413_and_changes_nothing(live: Any, sett
     settings.HTMX_LIVE = {"MAX_RECORD_SIZE": 500}
     client.send("update_content", {"value": "x" * 1000})
     assert (client.status, client.state["content"]) == (413, "first")
+
+
+def test_a_state_may_be_as_large_as_the_setting_says(live: Live, settings: Any) -> None:
+    page = live(Counter)
+    size = sum(map(len, record(page).state.values()))
+    settings.HTMX_LIVE = {"MAX_RECORD_SIZE": size}
+    assert page.send("nothing", {}).status == 204
+    settings.HTMX_LIVE = {"MAX_RECORD_SIZE": size - 1}
+    assert page.send("nothing", {}).status == 413
+
+
+class Seeing(LiveView):
+    """Notes what its code sees."""
+
+    template_name = "views/plain.html"
+
+    def mount(self, request: Any, **kwargs: Any) -> None:
+        self.count = int(request.headers.get("X-Count", 0))
+        self.seen: list[Any] = []
+
+    @event_handler
+    def spoil(self) -> None:
+        self.count = 5
+        raise RuntimeError("secret detail")
+
+    @event_handler
+    def look(self) -> None:
+        self.check_cancelled()
+        self.seen = [self.cancelled, self.request is None]
+
+
+def test_a_background_event_that_fails_leaves_nothing_to_the_next_one(live: Live, caplog: Any) -> None:
+    page = live(Seeing)
+    lease = parts().store.acquire(page.instance, wait=0)
+    assert lease is not None
+    for handler in ("spoil", "look"):
+        dispatch(page.instance, Push(handler=handler))
+    parts().store.release(lease)
+    drain(page.instance)
+    assert (page.text, page.state) == ("0", {"count": 0, "seen": [False, False]})
+    [line] = [one.getMessage() for one in caplog.records if one.name == "htmx_live.runtime"]
+    assert re.fullmatch(r"spoil of tests\.runtime\.test_turn\.Seeing failed \(error [0-9a-f]{8}\)", line)
+
+
+def test_mount_sees_the_request_of_the_user(live: Live) -> None:
+    page = live(Seeing)
+    assert b"<p>7</p>" in page.http.get("/", headers={"X-Count": "7"}).content
+
+
+def test_a_handler_of_a_user_is_not_cancelled(live: Live) -> None:
+    assert live(Seeing).send("look", {}).state["seen"] == [False, False]
+
+
+def test_a_permission_that_is_lost_ends_events_and_reloads(live: Live, monkeypatch: Any) -> None:
+    page = live(Counter)
+    monkeypatch.setattr(Counter, "has_permission", lambda self: False)
+    with pytest.raises(PermissionDenied):
+        call(page.instance, "add")
+    request = RequestFactory().get("/")
+    request.user = AnonymousUser()
+    with pytest.raises(PermissionDenied):
+        dispatch(page.instance, Adopt(page="another", request=request))
+    assert (page.state["count"], len(record(page).pages)) == (0, 1)
+
+
+def test_a_value_that_is_refused_names_the_handler(live: Live, caplog: Any) -> None:
+    page = live(Work).send("go", {"to": "https://elsewhere.example/"})
+    assert page.status == 422
+    assert "answered 422: tests.working_views.Work.go(): redirect() got an address" in caplog.text
+
+
+def test_mount_returns_nothing_or_a_redirect(live: Live, monkeypatch: Any) -> None:
+    monkeypatch.setattr(Seeing, "mount", lambda self, request, **kwargs: "text")
+    with pytest.raises(TypeError, match=r"Seeing\.mount\(\) returned str"):
+        live(Seeing)
+
+
+def test_a_job_of_mount_is_named_after_it(live: Live) -> None:
+    assert live(Work, start="set_a").pending == [("mount", "first")]

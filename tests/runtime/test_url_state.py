@@ -47,7 +47,10 @@ def test_a_bool_and_a_list_stand_in_the_address(live: Any) -> None:
 
 
 def test_an_event_that_changes_nothing_leaves_the_address_alone(live: Any) -> None:
-    assert live(Listing, path="/list/?q=oil").send("search", {"value": "oil"}).address == ""
+    client = live(Listing, path="/list/?q=oil").send("search", {"value": "oil"})
+    assert client.address == ""
+    assert client.send("search", {"value": "tea"}).address == "replace /list/?q=tea"
+    assert client.send("search", {"value": "tea"}).address == ""
 
 
 def test_a_view_that_is_mounted_again_reads_the_address(live: Any) -> None:
