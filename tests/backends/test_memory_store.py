@@ -2,6 +2,9 @@
 
 from typing import Any
 
+import pytest
+
+from htmx_live.backends.memory import store as memory
 from htmx_live.backends.memory.store import MemoryStore
 from htmx_live.core.records import Owner, Record
 from htmx_live.testing import ManualClock
@@ -163,6 +166,34 @@ def test_nothing_is_left_of_expired_records_though_no_other_is_created() -> None
     assert [len(table) for table in (store._entries, store._owners, store._views, store._pages)] == [0, 0, 0, 0]
     sweep_for(store, clock, 90_000)
     assert len(store._subscriptions._pages) == 0
+
+
+def test_a_sweep_goes_on_behind_what_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "_SWEEP_SIZE", 2)
+    clock = ManualClock()
+    store = MemoryStore(clock=clock)
+    for number in range(4):
+        store.create(record(number))
+    store.create(SHARED)
+    for number in range(3):
+        store.show(f"p{number}", present=0, kept=90_000)
+    store.link("unopened", "shared")
+    sweep_for(store, clock, 2000)
+    assert ([*sorted(store._entries)], sorted(store._pages)) == (["0", "1", "2"], ["p0", "p1", "p2"])
+
+
+def test_a_sweep_leaves_the_order_of_use(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.HTMX_LIVE = {"MAX_RECORDS": 2}
+    monkeypatch.setattr(memory, "_SWEEP_SIZE", 1)
+    clock = ManualClock()
+    store = MemoryStore(clock=clock)
+    for number in range(2):
+        store.create(record(number))
+    store.load("0")
+    clock.advance(10)
+    store.sweep()
+    store.create(record(2))
+    assert [store.load(str(number)) is None for number in range(3)] == [False, True, False]
 
 
 def test_a_page_that_no_browser_showed_is_forgotten_like_a_record() -> None:
