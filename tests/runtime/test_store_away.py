@@ -180,8 +180,9 @@ def test_a_job_whose_start_was_saved_though_the_answer_was_lost_ends(page: LiveC
     with an_answer_lost(parts().store, "save"):
         page.send("start", {"job": "set_a"})
     assert (page.status, len(parts().store.load(page.instance).record.jobs)) == (503, 1)  # type: ignore[union-attr]
-    page.advance(5)
+    page.advance(2)
     assert (page.run_jobs(), page.pending, page.state["a"]) == (0, [], 0)
+    assert [end.split()[1] for end in page.state["ended"]] == ["refused"]
 
 
 def test_a_push_to_others_is_made_good(page: LiveClient, live: Live) -> None:
