@@ -43,11 +43,19 @@ test("a page with a banner of its own gets none", () => {
   assert.equal(banners(), 1);
 });
 
-test("a project that left the banner out has none", () => {
-  const { reachability, banners } = scene();
-  show();
+test("a project that left the banner out has none, nor anything in its place", () => {
+  const { reachability } = scene();
+  const body = show();
   reachability.miss();
-  assert.deepEqual([reachability.isOffline, banners()], [true, 0]);
+  assert.deepEqual([reachability.isOffline, body.children, body.textContent], [true, [], ""]);
+});
+
+test("a banner that a script of the page removed comes back with the next loss only", () => {
+  const { reachability, banners } = scene();
+  reachability.miss();
+  document.querySelector(".live-banner").remove();
+  reachability.confirm();
+  assert.equal(banners(), 0);
 });
 
 test("nothing is said once an answer has come, of a hidden page, and of a refused one", () => {

@@ -93,7 +93,7 @@ export function applyDirective(element, state) {
     state.removedClasses.push(...present);
     classList.remove(...present);
   } else classList.add(...state.removedClasses.splice(0));
-  if (liveDisable == null || (!isOn && state.wasDisabled == null)) return;
+  if (liveDisable == null) return;
   state.wasDisabled ??= element.hasAttribute("disabled");
   state.hadFocus ||= element === document.activeElement;
   element.toggleAttribute("disabled", isOn || state.wasDisabled);
