@@ -25,7 +25,7 @@ function scene(...children) {
     document.body.append(...nodes);
     added(...nodes);
   };
-  return { client, changes, add, browser: client.browser };
+  return { client, changes, add, added, browser: client.browser };
 }
 
 test("a region that a script adds is subscribed by a sync, once", () => {
@@ -37,6 +37,12 @@ test("a region that a script adds is subscribed by a sync, once", () => {
   assert.deepEqual(client.calls, [["fragments.applyEarly"], ["refresh"]]);
 });
 
+test("a region that the server has rendered is subscribed already", () => {
+  const { client, add } = scene(region("known"));
+  add(region("known"));
+  assert.deepEqual(client.called("sync"), []);
+});
+
 test("one that htmx adds is subscribed by the request that brought it", (t) => {
   const { client, add } = scene();
   globalThis.htmx = {};
@@ -46,8 +52,9 @@ test("one that htmx adds is subscribed by the request that brought it", (t) => {
 });
 
 test("a card of progress brings the page up to date, other elements and texts do not", () => {
-  const { client, add } = scene();
+  const { client, add, added } = scene();
   add(element("p"));
+  added({}); // a text
   assert.deepEqual(client.called("refresh"), []);
   add(element("div", { "data-live-progress": "s" }));
   assert.deepEqual(client.called("refresh"), [["refresh"]]);

@@ -9,7 +9,7 @@ const PAGE = { page: "grant", csrf: "token", csrfCookie: "csrftoken" };
 
 test("the token is that of the cookie, or that of the page where scripts cannot read the cookie", () => {
   assert.equal(csrfToken(PAGE, "a=1; csrftoken=now; b=2"), "now");
-  assert.equal(csrfToken(PAGE, "xcsrftoken=other"), "token");
+  assert.equal(csrfToken(PAGE, "xcsrftoken=other; csrftoken2=other"), "token");
   assert.equal(csrfToken({ csrf: "token" }, "csrftoken=now"), "token");
   assert.equal(csrfToken({}, ""), "");
 });

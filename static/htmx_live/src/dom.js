@@ -12,7 +12,7 @@ export const CSRF_FIELD = "csrfmiddlewaretoken";
 /** @param {string} selector @param {any} [from] @returns {any[]} */
 export const queryAll = (selector, from = document) => [...from.querySelectorAll(selector)];
 
-/** @param {string} [text] words with white space between them */
+/** @param {string | null} [text] words with white space between them */
 export const splitWords = (text) => (text || "").split(/\s+/).filter(Boolean);
 
 /** Return the id of the live view that `element` is in. @param {any} element @returns {string | undefined} */

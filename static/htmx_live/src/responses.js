@@ -46,7 +46,7 @@ export class Responses {
     const refused = this.readHeaders(header, request);
     if (!request?.handler) return;
     const { toasts } = this.#client;
-    const [how, url] = splitWords(header("Url") || "");
+    const [how, url] = splitWords(header("Url"));
     if (url) hx[how + "url"] = url;
     request.isAnswered = true;
     request.resetsForms = !!header("Reset-Forms");
