@@ -3,7 +3,7 @@
 //   make mutate-script MODULE="sync connection" SAMPLE=100 SEED=1
 //
 // A mutant is killed by a failing test, or by tests that hang. The tests that import its module run first, then all. The
-// mutants in equivalent.json behave like the original: they do not count. It ends with 1 if a module has less than 90 %.
+// mutants in equivalent.json behave like the original: they do not count ("in" names the line, where others are equal). It ends with 1 if a module has less than 90 %.
 
 import { spawn } from "node:child_process";
 import { cpSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
@@ -119,6 +119,7 @@ function mutants(parse, name) {
         name,
         mutated: source.slice(0, start) + text + source.slice(end),
         line: source.slice(0, start).split("\n").length,
+        text: source.slice(source.lastIndexOf("\n", start) + 1).split("\n")[0],
         before: source.slice(start, end).replace(/\s+/g, " "),
         after: text.replace(/\s+/g, " "),
       });
@@ -183,13 +184,13 @@ const { values } = parseArgs({
 const { parse } = await import(join(values.acorn, "dist/acorn.mjs"));
 const equivalent = JSON.parse(readFileSync(join(TESTS, "equivalent.json"), "utf8"));
 const isEquivalent = (mutant) =>
-  equivalent[mutant.name]?.some(({ before, after }) => before === mutant.before && after === mutant.after);
+  equivalent[mutant.name]?.some(
+    (one) => one.before === mutant.before && one.after === mutant.after && mutant.text.includes(one.in ?? ""),
+  );
 
 let isEnough = true;
-for (const name of values.modules
-  .split(/\s+/)
-  .filter(Boolean)
-  .concat(values.modules.trim() ? [] : DECIDING)) {
+const wanted = values.modules.trim() ? values.modules.trim().split(/\s+/) : DECIDING;
+for (const name of wanted) {
   const all = mutants(parse, name);
   const counted = all.filter((mutant) => !isEquivalent(mutant));
   const survivors = [];

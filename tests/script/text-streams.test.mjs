@@ -68,6 +68,15 @@ test("text for an element that is not on the page is passed over", () => {
   assert.deepEqual([calls, events], [[], []]);
 });
 
+test("text goes into the text node that is there, so that a selection in it stays", () => {
+  const stream = element("span", { id: "log", "data-live-at": "a1.0" });
+  const grown = [];
+  Object.defineProperty(stream, "lastChild", { value: { appendData: (text) => grown.push(text) } });
+  show(stream);
+  new TextStreams(testClient()).append(message(0, "a"));
+  assert.deepEqual([grown, stream.textContent], [["a"], ""]);
+});
+
 test("an empty element gets text, and a message without new text adds none", () => {
   assert.equal(append("a1.0", "", message(0, "a")).text, "a");
   assert.equal(append("a1.1", "a", message(0, "a")).text, "a");

@@ -26,9 +26,9 @@ export function covers(mine, theirs) {
  * @returns {{clears: boolean, tail: string, at: string} | null} */
 export function extend(at, { generation, offset, text }) {
   const [mine, length] = position(at);
-  const clears = generation !== mine && offset === 0;
+  const clears = generation !== mine;
   const known = clears ? 0 : length;
-  if ((generation !== mine && !clears) || offset > known) return null;
+  if (offset > known) return null;
   const characters = [...text];
   const tail = characters.slice(known - offset).join("");
   return { clears, tail, at: `${generation}.${Math.max(known, offset + characters.length)}` };
