@@ -202,6 +202,13 @@ test("410 refuses it for half a minute", async () => {
   assert.deepEqual([connection.isStopped, browser.requests.length], [false, 2]);
 });
 
+test("a refusal closes a stream that is open", async () => {
+  const { connection, browser } = await open(stream().response);
+  connection.welcome(15);
+  connection.refuse(403);
+  assert.deepEqual([connection.isConnected, browser.requests[0].init.signal.aborted], [false, true]);
+});
+
 test("a refusal forgets that there were no streams", async () => {
   const { connection } = await open(answer(204));
   connection.refuse(410, 1000);

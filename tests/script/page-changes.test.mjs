@@ -14,7 +14,9 @@ function scene(...children) {
     constructor(run) {
       added = (...nodes) => run([{ addedNodes: nodes }]);
     }
-    observe() {}
+    observe(target, options) {
+      assert.deepEqual([target, options], [document, { childList: true, subtree: true }]);
+    }
   };
   show(...children);
   const client = testClient();

@@ -154,6 +154,18 @@ test("a reset that arrives during a request asks for everything after it", async
   );
 });
 
+test("a reset that arrives during a request that fails is not forgotten", async () => {
+  const first = later();
+  const { sync, questions } = scene(first.promise, answer(204));
+  sync.request();
+  sync.requestEverything();
+  await first.come(answer(503));
+  assert.deepEqual(
+    questions().map(({ number }) => number),
+    ["e.1", ""],
+  );
+});
+
 test("a failed request for everything is asked again together with what came meanwhile", async () => {
   const first = later();
   const { sync, questions } = scene(first.promise, answer(204));
@@ -197,6 +209,13 @@ test("an answer that cannot be applied is asked for again by nothing but the nex
   client.connection.isConnected = true;
   assert.equal(await sync.request(), false);
   assert.equal(browser.waits.length, 1);
+});
+
+test("a page that may not ask does not try again", async () => {
+  const { client, sync, browser } = scene();
+  Object.assign(client.connection, { isConnected: true, isStopped: true });
+  await sync.request();
+  assert.deepEqual(browser.waits, []);
 });
 
 test("a redirect, to a login page for example, is no answer", async () => {
