@@ -5,20 +5,20 @@ from pkgutil import iter_modules
 
 from django_components import registry
 
-__all__ = ["classes", "register"]
+__all__ = ["load_component_classes", "register_all"]
 
 
-def classes() -> dict[str, type]:
+def load_component_classes() -> dict[str, type]:
     """Every component by the name under which templates know it."""
-    found = {}
+    classes_by_name = {}
     for module in sorted(iter_modules(__path__), key=lambda module: module.name):
         component = import_module(f"{__name__}.{module.name}")
-        found[module.name] = getattr(component, component.__all__[0])
-    return found
+        classes_by_name[module.name] = getattr(component, component.__all__[0])
+    return classes_by_name
 
 
-def register() -> None:
+def register_all() -> None:
     """Make the components known to `{% component %}`; one that the project has registered itself stays."""
-    for name, component in classes().items():
+    for name, component in load_component_classes().items():
         if not registry.has(name):
             registry.register(name, component)

@@ -4,8 +4,15 @@ from typing import Any, Literal
 
 from django.utils.translation import gettext_lazy as _
 
-from htmx_live.events.attributes import flatten
-from htmx_live.views.component import LiveComponent, Options, loading_attributes, merged, option, trigger_attributes
+from htmx_live.events.attributes import render_attributes
+from htmx_live.views.component import (
+    LiveComponent,
+    Options,
+    build_loading_attributes,
+    build_on_attributes,
+    merge_given_attributes,
+    option,
+)
 
 __all__ = ["LiveButton"]
 
@@ -14,8 +21,8 @@ class LiveButton(LiveComponent):
     """Calls a handler of the live view, or submits the form that it stands in."""
 
     template_file = "htmx_live/live_button.html"
-    positional = ("handler",)
-    slot_help = {
+    positional_options = ("handler",)
+    slot_descriptions = {
         "label": "the label; also what is between the tags",
         "icon": "stands before the label, and gives way to the spinner",
         "busy": "the label while it works, in place of busy=",
@@ -34,21 +41,21 @@ class LiveButton(LiveComponent):
         min: int | str = option(0, "Milliseconds for which it looks busy at least.")
         type: Literal["", "button", "submit", "reset"] = option("", "HTML's type; submit without a handler.")
 
-    def show(self, given: Kwargs) -> dict[str, Any]:
+    def build_context(self, options: Kwargs) -> dict[str, Any]:
         own: dict[str, Any] = {
-            "type": given.type or ("button" if given.handler else "submit"),
-            "class": "" if given.attrs.get("class") else "live-button",
+            "type": options.type or ("button" if options.handler else "submit"),
+            "class": "" if options.attrs.get("class") else "live-button",
         }
-        if given.handler:
-            own |= trigger_attributes(given.on, given.handler, given.args)
-        if given.disable:
-            own |= loading_attributes("disable", given=Options())
+        if options.handler:
+            own |= build_on_attributes(options.on, options.handler, options.args)
+        if options.disable:
+            own |= build_loading_attributes("disable", options=Options())
         key = own.get("data-live-key", "")
-        swap = loading_attributes(given=given, **{"class": "live-swapped"}, **({"key": key} if key else {}))
+        swap = build_loading_attributes(options=options, **{"class": "live-swapped"}, **({"key": key} if key else {}))
         return {
-            "attrs": merged(own, given.attrs),
-            "swap": flatten(swap),
-            "label": given.label,
-            "busy": given.busy,
-            "spinner": given.spinner,
+            "attrs": merge_given_attributes(own, options.attrs),
+            "swap": render_attributes(swap),
+            "label": options.label,
+            "busy": options.busy,
+            "spinner": options.spinner,
         }

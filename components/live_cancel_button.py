@@ -4,7 +4,7 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
-from htmx_live.views.component import LiveComponent, Options, merged, option, progress_addresses
+from htmx_live.views.component import LiveComponent, Options, get_progress_urls, merge_given_attributes, option
 
 __all__ = ["LiveCancelButton"]
 
@@ -16,14 +16,14 @@ class LiveCancelButton(LiveComponent):
     """
 
     template_file = "htmx_live/live_cancel_button.html"
-    positional = ("session",)
-    slot_help = {"label": "the label; also what is between the tags"}
+    positional_options = ("session",)
+    slot_descriptions = {"label": "the label; also what is between the tags"}
 
     class Kwargs(Options):
         session: Any = option("", "A ProgressSession or its id.")
         label: str = option(_("Cancel"), "The label, if it is not between the tags.")
 
-    def show(self, given: Kwargs) -> dict[str, Any]:
-        addresses = progress_addresses(given.session, self.request or self.context.get("request"))
-        own = {"type": "submit", "class": "" if given.attrs.get("class") else "live-button"}
-        return {"attrs": merged(own, given.attrs), "url": addresses["cancel"], "label": given.label}
+    def build_context(self, options: Kwargs) -> dict[str, Any]:
+        addresses = get_progress_urls(options.session, self.request or self.context.get("request"))
+        own = {"type": "submit", "class": "" if options.attrs.get("class") else "live-button"}
+        return {"attrs": merge_given_attributes(own, options.attrs), "url": addresses["cancel"], "label": options.label}

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
-from htmx_live.views.component import LiveComponent, Options, merged, option
+from htmx_live.views.component import LiveComponent, Options, merge_given_attributes, option
 
 __all__ = ["LiveConnection"]
 
@@ -13,7 +13,7 @@ class LiveConnection(LiveComponent):
     """Stands in for the page's own banner.  Nothing is seen of it while all is well."""
 
     template_file = "htmx_live/live_connection.html"
-    slot_help = {
+    slot_descriptions = {
         "lost": "what is said while the connection is lost; also what is between the tags",
         "back": "what is said for a moment when it is back",
     }
@@ -22,6 +22,6 @@ class LiveConnection(LiveComponent):
         lost: str = option(_("Connection lost. Reconnecting…"), "What it says while the connection is lost.")
         back: str = option(_("Connected again"), "What it says for a moment when it is back.")
 
-    def show(self, given: Kwargs) -> dict[str, Any]:
+    def build_context(self, options: Kwargs) -> dict[str, Any]:
         own = {"class": "live-banner", "role": "status"}
-        return {"attrs": merged(own, given.attrs), "lost": given.lost, "back": given.back}
+        return {"attrs": merge_given_attributes(own, options.attrs), "lost": options.lost, "back": options.back}

@@ -4,8 +4,15 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
-from htmx_live.events.attributes import flatten
-from htmx_live.views.component import LiveComponent, Options, loading_attributes, merged, option, trigger_attributes
+from htmx_live.events.attributes import render_attributes
+from htmx_live.views.component import (
+    LiveComponent,
+    Options,
+    build_loading_attributes,
+    build_on_attributes,
+    merge_given_attributes,
+    option,
+)
 
 __all__ = ["LiveForm"]
 
@@ -14,8 +21,8 @@ class LiveForm(LiveComponent):
     """A form of the live view.  CSRF token, hidden fields, method, action and enctype are its own business."""
 
     template_file = "htmx_live/live_form.html"
-    positional = ("handler",)
-    slot_help = {
+    positional_options = ("handler",)
+    slot_descriptions = {
         "fields": "the fields, in place of form=; also what is between the tags",
         "error": "what stands above the fields, in place of error=",
         "actions": "the buttons, in place of submit=",
@@ -32,17 +39,17 @@ class LiveForm(LiveComponent):
         busy: str = option(_("Saving…"), "The button's label while it works.")
         button: str = option("", "Classes of the button: “btn btn-primary”.")
 
-    def show(self, given: Kwargs) -> dict[str, Any]:
-        own: dict[str, Any] = {"class": "live-form", **trigger_attributes(given.on, given.handler, given.args)}
-        if given.form is not None and given.form.is_multipart():
+    def build_context(self, options: Kwargs) -> dict[str, Any]:
+        own: dict[str, Any] = {"class": "live-form", **build_on_attributes(options.on, options.handler, options.args)}
+        if options.form is not None and options.form.is_multipart():
             own["enctype"] = "multipart/form-data"
         return {
-            "attrs": merged(own, given.attrs),
-            "form": given.form,
-            "error": given.error,
-            "submit": given.submit,
-            "busy": given.busy,
-            "button": {"type": "submit", "class": given.button or "live-button"},
-            "disable": flatten(loading_attributes("disable", given=Options())),
-            "swap": flatten(loading_attributes(given=Options(), **{"class": "live-swapped"})),
+            "attrs": merge_given_attributes(own, options.attrs),
+            "form": options.form,
+            "error": options.error,
+            "submit": options.submit,
+            "busy": options.busy,
+            "button": {"type": "submit", "class": options.button or "live-button"},
+            "disable": render_attributes(build_loading_attributes("disable", options=Options())),
+            "swap": render_attributes(build_loading_attributes(options=Options(), **{"class": "live-swapped"})),
         }

@@ -4,20 +4,20 @@ from typing import Any, Literal
 
 from django.utils.translation import gettext_lazy as _
 
-from htmx_live.events.attributes import flatten
-from htmx_live.views.component import LiveComponent, Options, is_pushed, merged, option
+from htmx_live.events.attributes import render_attributes
+from htmx_live.views.component import LiveComponent, Options, is_rendered_as_fragment, merge_given_attributes, option
 
 __all__ = ["LiveLazyPanel"]
 
-_TRIGGERS = {"load": "load", "visible": "revealed"}
+_HX_TRIGGERS = {"load": "load", "visible": "revealed"}
 
 
 class LiveLazyPanel(LiveComponent):
     """Loads ``url`` into its place, with a button to try again if that fails and a link without JavaScript."""
 
     template_file = "htmx_live/live_lazy_panel.html"
-    positional = ("url",)
-    slot_help = {
+    positional_options = ("url",)
+    slot_descriptions = {
         "placeholder": "what is shown until it comes; also what is between the tags",
         "error": "what is said when it did not come, before the button to try again",
     }
@@ -27,20 +27,24 @@ class LiveLazyPanel(LiveComponent):
         when: Literal["load", "visible", "click"] = option("load", "When it is asked for.")
         label: str = option(_("Loading…"), "What is said until it comes, if nothing is between the tags.")
 
-    def show(self, given: Kwargs) -> dict[str, Any]:
+    def build_context(self, options: Kwargs) -> dict[str, Any]:
         own = {
             "class": "layout-panel live-panel",
-            "data-layout-panel": given.url,
+            "data-layout-panel": options.url,
         }
-        ask = {"hx-get": given.url, "hx-swap": "outerHTML", "hx-push-url": "false"}
-        if given.when == "click":
-            ask["hx-target"] = "closest [data-layout-panel]"
+        load_attributes = {"hx-get": options.url, "hx-swap": "outerHTML", "hx-push-url": "false"}
+        if options.when == "click":
+            load_attributes["hx-target"] = "closest [data-layout-panel]"
         else:
-            own |= ask | {"hx-trigger": _TRIGGERS[given.when], "hx-target": "this", "aria-busy": "true"}
+            own |= load_attributes | {
+                "hx-trigger": _HX_TRIGGERS[options.when],
+                "hx-target": "this",
+                "aria-busy": "true",
+            }
         return {
-            "attrs": merged(own, given.attrs),
-            "url": given.url,
-            "label": given.label,
-            "button": flatten(ask) if given.when == "click" else "",
-            "script": not is_pushed(),
+            "attrs": merge_given_attributes(own, options.attrs),
+            "url": options.url,
+            "label": options.label,
+            "button": render_attributes(load_attributes) if options.when == "click" else "",
+            "script": not is_rendered_as_fragment(),
         }

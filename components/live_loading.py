@@ -4,8 +4,8 @@ from typing import Any, Literal
 
 from django.utils.translation import gettext_lazy as _
 
-from htmx_live.events.attributes import flatten
-from htmx_live.views.component import LiveComponent, Options, loading_attributes, merged, option
+from htmx_live.events.attributes import render_attributes
+from htmx_live.views.component import LiveComponent, Options, build_loading_attributes, merge_given_attributes, option
 
 __all__ = ["LiveLoading"]
 
@@ -14,8 +14,8 @@ class LiveLoading(LiveComponent):
     """What is between its tags while it loads; the slot ``idle`` otherwise."""
 
     template_file = "htmx_live/live_loading.html"
-    positional = ("for_",)
-    slot_help = {
+    positional_options = ("for_",)
+    slot_descriptions = {
         "busy": "what is shown while it loads; also what is between the tags",
         "idle": "what is shown while it does not",
     }
@@ -29,12 +29,12 @@ class LiveLoading(LiveComponent):
         tag: Literal["div", "span", "p"] = option("div", "Its element.")
         announce: bool = option(False, "Whether a screen reader is told; for what takes long, not for every row.")
 
-    def show(self, given: Kwargs) -> dict[str, Any]:
-        own = {"class": "live-wait", **({"role": "status"} if given.announce else {})}
+    def build_context(self, options: Kwargs) -> dict[str, Any]:
+        own = {"class": "live-wait", **({"role": "status"} if options.announce else {})}
         return {
-            "attrs": merged(own, given.attrs),
-            "busy": flatten(loading_attributes("show", given=given)),
-            "idle": flatten(loading_attributes("hide", given=given)),
-            "label": given.label,
-            "tag": given.tag,
+            "attrs": merge_given_attributes(own, options.attrs),
+            "busy": render_attributes(build_loading_attributes("show", options=options)),
+            "idle": render_attributes(build_loading_attributes("hide", options=options)),
+            "label": options.label,
+            "tag": options.tag,
         }

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
-from htmx_live.views.component import LiveComponent, Options, loading_attributes, merged, option
+from htmx_live.views.component import LiveComponent, Options, build_loading_attributes, merge_given_attributes, option
 
 __all__ = ["LiveOverlay"]
 
@@ -13,8 +13,8 @@ class LiveOverlay(LiveComponent):
     """A veil with a spinner over the element around it, or over the whole page."""
 
     template_file = "htmx_live/live_overlay.html"
-    positional = ("for_",)
-    slot_help = {"label": "what the veil says, in place of label=; also what is between the tags"}
+    positional_options = ("for_",)
+    slot_descriptions = {"label": "what the veil says, in place of label=; also what is between the tags"}
 
     class Kwargs(Options):
         for_: str = option("", "Handlers or jobs, “*:” before a name for any view; else the trigger around it.")
@@ -24,7 +24,7 @@ class LiveOverlay(LiveComponent):
         label: str = option(_("Loading…"), "What it says.")
         page: bool = option(False, "Whether it covers the whole page.")
 
-    def show(self, given: Kwargs) -> dict[str, Any]:
-        own = {"class": f"live-overlay{' live-page' if given.page else ''}", "role": "status"}
-        own |= loading_attributes("show", given=given, display="grid")
-        return {"attrs": merged(own, given.attrs), "label": given.label}
+    def build_context(self, options: Kwargs) -> dict[str, Any]:
+        own = {"class": f"live-overlay{' live-page' if options.page else ''}", "role": "status"}
+        own |= build_loading_attributes("show", options=options, display="grid")
+        return {"attrs": merge_given_attributes(own, options.attrs), "label": options.label}

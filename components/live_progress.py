@@ -3,7 +3,7 @@
 from typing import Any
 
 from htmx_live.progress.fragments import progress_card
-from htmx_live.views.component import LiveComponent, Options, merged, option
+from htmx_live.views.component import LiveComponent, Options, merge_given_attributes, option
 
 __all__ = ["LiveProgress"]
 
@@ -12,8 +12,8 @@ class LiveProgress(LiveComponent):
     """Shows a ProgressSession and keeps what it shows up to date, with buttons to cancel and to try again."""
 
     template_file = "htmx_live/live_progress.html"
-    positional = ("session",)
-    slot_help = {"empty": "what is shown when the session is gone; also what is between the tags"}
+    positional_options = ("session",)
+    slot_descriptions = {"empty": "what is shown when the session is gone; also what is between the tags"}
 
     class Kwargs(Options):
         session: Any = option("", "A ProgressSession or its id.")
@@ -22,14 +22,14 @@ class LiveProgress(LiveComponent):
         event: str = option("", "The DOM event that is fired at the end.")
         cancel: Any = option(None, "True lets anybody who sees a session without an owner cancel it.")
 
-    def show(self, given: Kwargs) -> dict[str, Any]:
-        tasks = given.tasks.split() if isinstance(given.tasks, str) else given.tasks
+    def build_context(self, options: Kwargs) -> dict[str, Any]:
+        tasks = options.tasks.split() if isinstance(options.tasks, str) else options.tasks
         card = progress_card(
-            given.session,
+            options.session,
             [str(task) for task in tasks],
             request=self.request or self.context.get("request"),
-            redirect=given.redirect,
-            event=given.event,
-            may_cancel=given.cancel,
+            redirect=options.redirect,
+            event=options.event,
+            may_cancel=options.cancel,
         )
-        return {"attrs": merged({"class": "live-work"}, given.attrs), "card": card}
+        return {"attrs": merge_given_attributes({"class": "live-work"}, options.attrs), "card": card}

@@ -3,7 +3,7 @@
 from typing import Any
 
 from htmx_live.progress.fragments import progress_list
-from htmx_live.views.component import LiveComponent, Options, merged, option
+from htmx_live.views.component import LiveComponent, Options, merge_given_attributes, option
 
 __all__ = ["LiveProgressList"]
 
@@ -12,11 +12,15 @@ class LiveProgressList(LiveComponent):
     """Lists the running sessions of whose page this is; what starts later appears by itself."""
 
     template_file = "htmx_live/live_progress_list.html"
-    slot_help = {"empty": "what is shown while nothing runs, in place of empty="}
+    slot_descriptions = {"empty": "what is shown while nothing runs, in place of empty="}
 
     class Kwargs(Options):
         empty: str = option("", "What is shown while nothing runs.")
 
-    def show(self, given: Kwargs) -> dict[str, Any]:
+    def build_context(self, options: Kwargs) -> dict[str, Any]:
         rows = progress_list(request=self.request or self.context.get("request"))
-        return {"attrs": merged({"class": "live-work"}, given.attrs), "list": rows, "empty": given.empty}
+        return {
+            "attrs": merge_given_attributes({"class": "live-work"}, options.attrs),
+            "list": rows,
+            "empty": options.empty,
+        }

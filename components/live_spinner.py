@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from htmx_live.views.component import LiveComponent, Options, loading_attributes, merged, option
+from htmx_live.views.component import LiveComponent, Options, build_loading_attributes, merge_given_attributes, option
 
 __all__ = ["LiveSpinner"]
 
@@ -11,7 +11,7 @@ class LiveSpinner(LiveComponent):
     """Turns while its trigger works, or what ``for`` names; ``always`` turns without end."""
 
     template_file = "htmx_live/live_spinner.html"
-    positional = ("label",)
+    positional_options = ("label",)
 
     class Kwargs(Options):
         label: str = option(
@@ -24,18 +24,18 @@ class LiveSpinner(LiveComponent):
         size: Literal["", "small", "medium", "large"] = option("", "Empty: as high as the text around it.")
         always: bool = option(False, "Whether it turns without waiting for anything.")
 
-    def show(self, given: Kwargs) -> dict[str, Any]:
-        return self.shown(given)
+    def build_context(self, options: Kwargs) -> dict[str, Any]:
+        return self._build_context(options)
 
     @classmethod
-    def show_for(cls, **given: Any) -> dict[str, Any]:
+    def build_tag_context(cls, **given: Any) -> dict[str, Any]:
         """What the template is given, without a component around it: for the tag."""
-        return cls.shown(cls.Kwargs(**given))
+        return cls._build_context(cls.Kwargs(**given))
 
     @staticmethod
-    def shown(given: Any) -> dict[str, Any]:
-        own = {"class": f"live-spinner {given.size and f'live-{given.size}'}".strip()}
-        own |= {"role": "img", "aria-label": str(given.label)} if given.label else {"aria-hidden": "true"}
-        if not given.always:
-            own |= loading_attributes("show", given=given)
-        return {"attrs": merged(own, given.attrs)}
+    def _build_context(options: Any) -> dict[str, Any]:
+        own = {"class": f"live-spinner {options.size and f'live-{options.size}'}".strip()}
+        own |= {"role": "img", "aria-label": str(options.label)} if options.label else {"aria-hidden": "true"}
+        if not options.always:
+            own |= build_loading_attributes("show", options=options)
+        return {"attrs": merge_given_attributes(own, options.attrs)}

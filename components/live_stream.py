@@ -2,8 +2,8 @@
 
 from typing import Any, Literal
 
-from htmx_live.events.attributes import flatten
-from htmx_live.views.component import LiveComponent, Options, loading_attributes, merged, option
+from htmx_live.events.attributes import render_attributes
+from htmx_live.views.component import LiveComponent, Options, build_loading_attributes, merge_given_attributes, option
 
 __all__ = ["LiveStream"]
 
@@ -12,8 +12,8 @@ class LiveStream(LiveComponent):
     """Shows what ``self.stream_text(name, …)`` writes.  A screen reader is not interrupted by each word."""
 
     template_file = "htmx_live/live_stream.html"
-    positional = ("name",)
-    slot_help = {"empty": "what is shown before the first word, in place of empty="}
+    positional_options = ("name",)
+    slot_descriptions = {"empty": "what is shown before the first word, in place of empty="}
 
     class Kwargs(Options):
         name: str = option("", "The stream's name.")
@@ -22,15 +22,15 @@ class LiveStream(LiveComponent):
         for_: str = option("", "Handlers or jobs that write it: a caret blinks meanwhile.")
         tag: Literal["span", "div", "pre", "p"] = option("span", "The element of the text itself.")
 
-    def show(self, given: Kwargs) -> dict[str, Any]:
+    def build_context(self, options: Kwargs) -> dict[str, Any]:
         own = {"class": "live-text", "role": "log", "aria-live": "off"}
-        if given.label:
-            own["aria-label"] = str(given.label)
-        caret = flatten(loading_attributes("show", given=given)) if given.for_ else ""
+        if options.label:
+            own["aria-label"] = str(options.label)
+        caret = render_attributes(build_loading_attributes("show", options=options)) if options.for_ else ""
         return {
-            "attrs": merged(own, given.attrs),
-            "name": given.name,
-            "tag": given.tag,
-            "empty": given.empty,
+            "attrs": merge_given_attributes(own, options.attrs),
+            "name": options.name,
+            "tag": options.tag,
+            "empty": options.empty,
             "caret": caret,
         }

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from htmx_live.views.component import LiveComponent, Options, merged, option, toasts_html
+from htmx_live.views.component import LiveComponent, Options, merge_given_attributes, option, render_toasts
 
 __all__ = ["LiveToasts"]
 
@@ -18,6 +18,6 @@ class LiveToasts(LiveComponent):
         )
         messages: bool = option(False, "Whether messages of django.contrib.messages stand here too.")
 
-    def show(self, given: Kwargs) -> dict[str, Any]:
-        toasts = toasts_html(self.request or self.context.get("request"), messages=given.messages)
-        return {"attrs": merged({"data-at": given.position}, given.attrs), "toasts": toasts}
+    def build_context(self, options: Kwargs) -> dict[str, Any]:
+        toasts = render_toasts(self.request or self.context.get("request"), messages=options.messages)
+        return {"attrs": merge_given_attributes({"data-at": options.position}, options.attrs), "toasts": toasts}

@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from htmx_live.views.component import LiveComponent, Options, option, view_html
+from htmx_live.views.component import LiveComponent, Options, option, render_live_view
 
 __all__ = ["LiveViewPlace"]
 
@@ -11,11 +11,11 @@ class LiveViewPlace(LiveComponent):
     """Mounts a live view here.  What is no argument of the component goes to the view's ``mount()``."""
 
     template_file = "htmx_live/live_view.html"
-    positional = ("view",)
-    slot_help = {"denied": "what is between the tags: what a user without permission sees in its place"}
+    positional_options = ("view",)
+    slot_descriptions = {"denied": "what is between the tags: what a user without permission sees in its place"}
 
     class Kwargs(Options):
-        takes_rest: ClassVar[bool] = True
+        accepts_any_attribute: ClassVar[bool] = True
 
         view: Any = option("", "The dotted path of the class, or the class.")
         key: Any = option(None, "What tells it from others of its class; needed in a loop.")
@@ -23,9 +23,9 @@ class LiveViewPlace(LiveComponent):
         class_: str = option("", "Classes of the root.")
 
     @classmethod
-    def registered_as(cls) -> str:
+    def get_registered_name(cls) -> str:
         return "live_view"
 
-    def show(self, given: Kwargs) -> dict[str, Any]:
-        options = {"key": given.key, "tag": given.tag, "class": given.class_, **given.attrs}
-        return {"html": view_html(self.context, self.request, given.view, options)}
+    def build_context(self, options: Kwargs) -> dict[str, Any]:
+        view_options = {"key": options.key, "tag": options.tag, "class": options.class_, **options.attrs}
+        return {"html": render_live_view(self.context, self.request, options.view, view_options)}

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from htmx_live.messaging.model_updates import push_on_save
     from htmx_live.messaging.notifications import anotify, notify
     from htmx_live.messaging.push import apush_to_view, push_to_view
-    from htmx_live.messaging.regions import Topic, asend_fragment, send_fragment
+    from htmx_live.messaging.regions import Topic, asend_fragment, region, send_fragment
     from htmx_live.runtime.view import AsyncWorkMixin, StreamingMixin
     from htmx_live.views.form_view import LiveFormView
     from htmx_live.views.live_view import LiveView
@@ -40,6 +40,7 @@ __all__ = [
     "notify",
     "push_on_save",
     "push_to_view",
+    "region",
     "send_fragment",
     "throttle",
 ]
@@ -64,6 +65,7 @@ _HOMES = {
     "notify": "messaging.notifications",
     "push_on_save": "messaging.model_updates",
     "push_to_view": "messaging.push",
+    "region": "messaging.regions",
     "send_fragment": "messaging.regions",
     "throttle": "events.handlers",
 }

@@ -39,9 +39,9 @@ class HtmxLiveConfig(AppConfig):
         from htmx_live.runtime import job_control, ticks
 
         assert job_control and worker and ticks  # imported: they register what runs jobs and ticks
-        checks.register()
-        layouts.register()
+        checks.register_checks()
+        layouts.register_layout_checks()
         layouts.autodiscover()
-        components.register()
-        stream_endpoint.connect()
+        components.register_all()
+        stream_endpoint.connect_auth_signals()
         eventstream.install()

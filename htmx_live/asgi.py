@@ -18,28 +18,28 @@ from typing import Any
 from django.core.handlers.asgi import get_script_prefix
 from django.urls import Resolver404, ResolverMatch, resolve
 
-from htmx_live.backends.siblings import withdraw
-from htmx_live.core.concurrency import courtesy
+from htmx_live.backends.siblings import unregister_process
+from htmx_live.core.concurrency import request_priority
 from htmx_live.http.capacity import Application, limit_requests
-from htmx_live.http.stream_connection import Body, stream
-from htmx_live.http.stream_endpoint import Receive, Scope, Send, serve
-from htmx_live.http.stream_hub import Gate, Hub, current_hub
-from htmx_live.runtime.processes import announce
+from htmx_live.http.stream_connection import StreamBody, generate_stream
+from htmx_live.http.stream_endpoint import Receive, Scope, Send, serve_stream
+from htmx_live.http.stream_hub import Hub, StreamAuthorizer, current_hub
+from htmx_live.runtime.processes import announce_process
 
 __all__ = ["live_asgi"]
 
 
-def live_asgi(app: Application, *, gate: Gate | None = None) -> Application:
+def live_asgi(app: Application, *, authorizer: StreamAuthorizer | None = None) -> Application:
     """``app`` with streams.  ``gate`` decides who may have a page's; by default the package's own."""
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await _Lifespan(app, scope).run(receive, send)
-        elif (body := _body(scope, gate)) is not None:
+        elif (stream_body := _stream_body(scope, authorizer)) is not None:
             _end_streams_on_signals()  # for servers without lifespan
-            await serve(scope, receive, send, body=body)
+            await serve_stream(scope, receive, send, body=stream_body)
         else:
-            with courtesy.request():
+            with request_priority.track_request():
                 if _is_event_or_sync(scope):
                     await limit_requests(app, scope, receive, send)
                 else:
@@ -49,35 +49,35 @@ def live_asgi(app: Application, *, gate: Gate | None = None) -> Application:
 
 
 @cache
-def _default_gate() -> Gate:
+def _default_authorizer() -> StreamAuthorizer:
     # Looked up at the first stream: the gate needs models, and this module is imported before apps are ready.
-    from htmx_live.http.stream_endpoint import StreamGate
+    from htmx_live.http.stream_endpoint import PageStreamAuthorizer
 
-    return StreamGate()
+    return PageStreamAuthorizer()
 
 
-def _body(scope: Scope, gate: Gate | None) -> Body | None:
+def _stream_body(scope: Scope, authorizer: StreamAuthorizer | None) -> StreamBody | None:
     """What makes the stream that is asked for; None if none is."""
     if scope["type"] != "http" or scope["method"] != "GET":
         return None
     if not any(name == b"accept" and b"text/event-stream" in value for name, value in scope["headers"]):
         return None
-    match = _resolve(scope)
+    match = _resolve_endpoint(scope)
     if match is None:
         return None
     if match.url_name == "stream":
-        return partial(stream, gate or _default_gate())
-    return partial(_progress_body(), match.kwargs["grant"]) if match.url_name == "progress" else None
+        return partial(generate_stream, authorizer or _default_authorizer())
+    return partial(_progress_stream_body(), match.kwargs["grant"]) if match.url_name == "progress" else None
 
 
 def _is_event_or_sync(scope: Scope) -> bool:
     if scope["type"] != "http" or scope["method"] != "POST":
         return False
-    match = _resolve(scope)
+    match = _resolve_endpoint(scope)
     return match is not None and match.url_name in ("event", "sync")
 
 
-def _resolve(scope: Scope) -> ResolverMatch | None:
+def _resolve_endpoint(scope: Scope) -> ResolverMatch | None:
     """What the request's path leads to, if that is one of the package's endpoints."""
     try:
         match = resolve(scope["path"].removeprefix(get_script_prefix(scope)) or "/")
@@ -87,41 +87,41 @@ def _resolve(scope: Scope) -> ResolverMatch | None:
 
 
 @cache
-def _progress_body() -> Callable[..., AsyncGenerator[bytes, None]]:
-    from htmx_live.progress.views import events
+def _progress_stream_body() -> Callable[..., AsyncGenerator[bytes, None]]:
+    from htmx_live.progress.views import stream_events
 
-    return events
+    return stream_events
 
 
 def _end_streams_on_signals() -> None:
     """Put a handler that ends this loop's streams before the server's own; once, and only in the main thread."""
     hub = current_hub()
-    for number in _signals_of_server():
-        before = signal.getsignal(number)
-        if not callable(before) or before is signal.default_int_handler:
+    for number in _shutdown_signals():
+        previous_handler = signal.getsignal(number)
+        if not callable(previous_handler) or previous_handler is signal.default_int_handler:
             continue  # no server shuts down gracefully here
-        if getattr(before, "hub", None) is not hub:
-            handler = _ending(hub, before)
+        if getattr(previous_handler, "hub", None) is not hub:
+            handler = _shutdown_handler(hub, previous_handler)
             try:
                 signal.signal(number, handler)
             except ValueError:  # not the main thread, and no signals here
                 return
 
 
-def _signals_of_server() -> list[signal.Signals]:
+def _shutdown_signals() -> list[signal.Signals]:
     """The signals that stop the server; at SIGINT gunicorn's main process sends SIGQUIT to its workers."""
     is_gunicorn = "gunicorn.arbiter" in sys.modules
     return [signal.SIGTERM, signal.SIGINT, *([signal.SIGQUIT] if is_gunicorn else [])]
 
 
-def _ending(hub: Hub, before: Callable[..., Any]) -> Callable[[int, FrameType | None], None]:
+def _shutdown_handler(hub: Hub, previous_handler: Callable[..., Any]) -> Callable[[int, FrameType | None], None]:
     """A signal handler that ends the hub's streams and goes on to the one that was there ``before``."""
 
     def handler(number: int, frame: FrameType | None) -> None:
-        withdraw()
+        unregister_process()
         if not hub.loop.is_closed():
             hub.loop.call_soon_threadsafe(hub.close)
-        before(number, frame)
+        previous_handler(number, frame)
         if number not in (signal.SIGTERM, signal.SIGINT):
             signal.raise_signal(signal.SIGTERM)  # uvicorn's worker for gunicorn notes SIGQUIT and serves on
 
@@ -142,24 +142,24 @@ class _Lifespan:
 
     async def run(self, receive: Receive, send: Send) -> None:
         try:
-            answer = await self._answer_of_app(await receive())
-            if not answer["type"].endswith(".failed"):
+            reply = await self._exchange_with_app(await receive())
+            if not reply["type"].endswith(".failed"):
                 _end_streams_on_signals()
-                announce()
-            await send(answer)
-            ending = await receive()
-            withdraw()
+                announce_process()
+            await send(reply)
+            shutdown_message = await receive()
+            unregister_process()
             current_hub().close()
-            await send(await self._answer_of_app(ending))
+            await send(await self._exchange_with_app(shutdown_message))
         finally:
             self._app.cancel()
             await asyncio.gather(self._app, return_exceptions=True)
 
-    async def _answer_of_app(self, message: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    async def _exchange_with_app(self, message: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         self._to_app.put_nowait(message)
-        answer = asyncio.ensure_future(self._from_app.get())
-        await asyncio.wait((answer, self._app), return_when=asyncio.FIRST_COMPLETED)
-        if answer.done() or not self._from_app.empty():
-            return await answer
-        answer.cancel()
+        reply = asyncio.ensure_future(self._from_app.get())
+        await asyncio.wait((reply, self._app), return_when=asyncio.FIRST_COMPLETED)
+        if reply.done() or not self._from_app.empty():
+            return await reply
+        reply.cancel()
         return {"type": f"{message['type']}.complete"}

@@ -50,6 +50,7 @@ from htmx_live.runtime.view import Live
 
 __all__ = [
     "Check",
+    "can_import",
     "check_apps",
     "check_asgi",
     "check_celery",
@@ -69,25 +70,24 @@ __all__ = [
     "check_stores",
     "check_urls",
     "check_views",
-    "given_settings",
-    "imports",
-    "mistaken",
-    "register",
+    "find_invalid_values",
+    "register_checks",
+    "settings_check",
     "uses_live_asgi",
 ]
 
 
 _RUNNERS = ("thread", "immediate", "celery", "tasks")
-_PATHS = ("STORE", "AROUND", "REDIS_CLIENT")
+_DOTTED_PATH_KEYS = ("STORE", "TURN_CONTEXT", "REDIS_CLIENT")
 # Of these nothing is an amount, too: no pause, no wait, none of that kind.
 _MAY_BE_ZERO = {
     "BUSY_TIMEOUT",
-    "HIDDEN_CLOSE",
+    "HIDDEN_DISCONNECT_AFTER",
     "MAX_QUEUED_JOBS",
     "MAX_UPLOADS",
     "MAX_UPLOAD_SIZE",
     "SLOW_AFTER",
-    "STREAM_INTERVAL",
+    "TEXT_STREAM_INTERVAL",
     "WORKER_WAIT",
 }
 
@@ -97,18 +97,18 @@ def check_settings(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]
         chosen = settings()
     except ImproperlyConfigured as error:
         return [Error(str(error), hint="Correct the key in HTMX_LIVE.", id="htmx_live.E001")]
-    return [*mistaken(chosen)] or [*_unknown_words(chosen)]
+    return [*find_invalid_values(chosen)] or [*_find_unusable_values(chosen)]
 
 
-def mistaken(chosen: Settings) -> Iterator[Error]:
+def find_invalid_values(chosen: Settings) -> Iterator[Error]:
     """An error for each value of another kind than its setting's."""
     for field in fields(Settings):
         value = getattr(chosen, field.name)
-        if expected := _expected(field.name, field.default, value):
+        if expected := _expected_value(field.name, field.default, value):
             yield Error(f"HTMX_LIVE[{field.name!r}] is {value!r}.", hint=f"Give it {expected}.", id="htmx_live.E009")
 
 
-def imports(path: str) -> bool:
+def can_import(path: str) -> bool:
     """Whether a dotted path leads somewhere."""
     try:
         import_string(path)
@@ -117,7 +117,7 @@ def imports(path: str) -> bool:
     return True
 
 
-def _expected(name: str, default: Any, value: Any) -> str:
+def _expected_value(name: str, default: Any, value: Any) -> str:
     """What the value should be; "" when it can be used."""
     if isinstance(default, int | float):
         return _expected_number(name, value)
@@ -138,13 +138,13 @@ def _expected_number(name: str, value: Any) -> str:
     return "" if value > 0 else "a number above 0"
 
 
-def _unknown_words(chosen: Settings) -> Iterator[Error]:
-    for key in _PATHS:
+def _find_unusable_values(chosen: Settings) -> Iterator[Error]:
+    for key in _DOTTED_PATH_KEYS:
         path = getattr(chosen, key)
-        if path and not imports(path):
+        if path and not can_import(path):
             hint = _moved_hint(path) or f"Give HTMX_LIVE[{key!r}] the dotted path of something that can be imported."
             yield Error(f"HTMX_LIVE[{key!r}] is {path!r}, which cannot be imported.", hint=hint, id="htmx_live.E002")
-    if chosen.RUNNER not in _RUNNERS and not imports(chosen.RUNNER):
+    if chosen.RUNNER not in _RUNNERS and not can_import(chosen.RUNNER):
         hint = _moved_hint(chosen.RUNNER) or "Use 'thread', 'celery', 'tasks', or the dotted path of a runner."
         yield Error(f"HTMX_LIVE['RUNNER'] is {chosen.RUNNER!r}.", hint=hint, id="htmx_live.E003")
     if chosen.TICKS not in ("web", "command"):
@@ -160,19 +160,19 @@ def _moved_hint(path: str) -> str:
 Check = Callable[..., list[CheckMessage]]
 
 
-def given_settings(check: Callable[[Settings], Iterable[CheckMessage]]) -> Check:
+def settings_check(check: Callable[[Settings], Iterable[CheckMessage]]) -> Check:
     """A system check out of one that is given the settings.  It finds nothing where they cannot be compared."""
 
-    def checking(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
+    def wrapper(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
         try:
             chosen = settings()
         except ImproperlyConfigured:
             return []
-        return [] if any(mistaken(chosen)) else [*check(chosen)]
+        return [] if any(find_invalid_values(chosen)) else [*check(chosen)]
 
     # Not functools.wraps: Django looks at the signature, which would be that of ``check``.
-    checking.__name__, checking.__module__, checking.__doc__ = check.__name__, check.__module__, check.__doc__
-    return checking
+    wrapper.__name__, wrapper.__module__, wrapper.__doc__ = check.__name__, check.__module__, check.__doc__
+    return wrapper
 
 
 _STOCK_MANAGER = "django_eventstream.channelmanager.DefaultChannelManager"
@@ -192,8 +192,8 @@ def check_views(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
 
 def check_cors(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
     """django-cors-headers answers ``*`` with the asker's own origin where credentials are allowed: all may read all."""
-    anybody = project_setting("CORS_ALLOW_ALL_ORIGINS") or project_setting("CORS_ORIGIN_ALLOW_ALL")
-    if not (anybody and project_setting("CORS_ALLOW_CREDENTIALS")):
+    allows_all_origins = project_setting("CORS_ALLOW_ALL_ORIGINS") or project_setting("CORS_ORIGIN_ALLOW_ALL")
+    if not (allows_all_origins and project_setting("CORS_ALLOW_CREDENTIALS")):
         return []
     text = "CORS_ALLOW_ALL_ORIGINS with CORS_ALLOW_CREDENTIALS: any site may read pages as their user."
     hint = "Name the origins in CORS_ALLOWED_ORIGINS, or switch CORS_ALLOW_CREDENTIALS off."
@@ -206,7 +206,7 @@ def check_channel_manager(app_configs: Any = None, **kwargs: Any) -> list[CheckM
     They are warnings: the project had them before it added htmx_live, and no channel of a live page is among them.
     """
     path = project_setting("EVENTSTREAM_CHANNELMANAGER_CLASS") or _STOCK_MANAGER
-    if not isinstance(path, str) or not imports(path):
+    if not isinstance(path, str) or not can_import(path):
         hint = "Give it the dotted path of a channel manager, or leave it out."
         text = f"EVENTSTREAM_CHANNELMANAGER_CLASS is {path!r}, which cannot be imported."
         return [Error(text, hint=hint, id="htmx_live.E023")]
@@ -252,7 +252,7 @@ def check_csrf(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
     return [Error("Without CsrfViewMiddleware any site may post a user's events.", hint=hint, id="htmx_live.E024")]
 
 
-@given_settings
+@settings_check
 def check_sessions(chosen: Settings) -> Iterable[CheckMessage]:
     if not any(path.endswith(".SessionMiddleware") for path in installed_middleware()):
         text = "Without SessionMiddleware a live view belongs to whoever has its grant."
@@ -262,7 +262,7 @@ def check_sessions(chosen: Settings) -> Iterable[CheckMessage]:
         text = "Sessions live in cookies (signed_cookies): one that was copied works on after its user has logged out."
         hint = "Use another SESSION_ENGINE, such as 'django.contrib.sessions.backends.cached_db'."
         yield Warning(text, hint=hint, id="htmx_live.W026")
-    elif chosen.REDIS_URL and session_engine().endswith(".cache") and _is_private(_session_cache()):
+    elif chosen.REDIS_URL and session_engine().endswith(".cache") and _is_process_local(_session_cache()):
         text = "Sessions live in the memory of one process, while HTMX_LIVE['REDIS_URL'] says that there are several."
         hint = "Point SESSION_CACHE_ALIAS at a cache that all processes share, or use another SESSION_ENGINE."
         yield Error(text, hint=hint, id="htmx_live.E027")
@@ -274,7 +274,7 @@ def _session_cache() -> str:
     return str(caches.get(alias, {}).get("BACKEND", ""))
 
 
-def _is_private(backend: str) -> bool:
+def _is_process_local(backend: str) -> bool:
     """Whether a cache is another one in each process, or keeps nothing."""
     return backend.endswith((".LocMemCache", ".DummyCache"))
 
@@ -290,67 +290,67 @@ def _subclasses(cls: type) -> Iterator[type]:
 class _Conflict:
     """``text`` and ``hint`` may name settings in braces, which become their values."""
 
-    is_there: Callable[[Settings], bool]
+    applies: Callable[[Settings], bool]
     text: str
     hint: str
 
 
-_FATAL = (
+_FATAL_CONFLICTS = (
     _Conflict(
-        is_there=lambda one: one.LOG_TTL <= 2 * one.HEARTBEAT,
-        text="Messages are kept for LOG_TTL ({LOG_TTL} s), and pages read them again after HEARTBEAT ({HEARTBEAT} s).",
-        hint="Make LOG_TTL several times HEARTBEAT: pages would lose what they have not read yet.",
+        applies=lambda one: one.REPLAY_TTL <= 2 * one.HEARTBEAT,
+        text="Messages are kept for REPLAY_TTL ({REPLAY_TTL} s), and pages read them after HEARTBEAT ({HEARTBEAT} s).",
+        hint="Make REPLAY_TTL several times HEARTBEAT: pages would lose what they have not read yet.",
     ),
     _Conflict(
-        is_there=lambda one: one.STREAM_LIFETIME <= one.HEARTBEAT,
+        applies=lambda one: one.STREAM_LIFETIME <= one.HEARTBEAT,
         text="A stream ends after STREAM_LIFETIME ({STREAM_LIFETIME} s), before its first HEARTBEAT ({HEARTBEAT} s).",
         hint="Make STREAM_LIFETIME many times HEARTBEAT, or leave it out.",
     ),
     _Conflict(
-        is_there=lambda one: one.GRANT_MAX_AGE <= one.STREAM_LIFETIME,
+        applies=lambda one: one.GRANT_MAX_AGE <= one.STREAM_LIFETIME,
         text="A page is good for GRANT_MAX_AGE ({GRANT_MAX_AGE} s), and its stream lasts STREAM_LIFETIME "
         "({STREAM_LIFETIME} s): the second one would be refused.",
         hint="Make GRANT_MAX_AGE as long as a page may stay open; a day is the default.",
     ),
 )
-_DOUBTFUL = (
+_DOUBTFUL_CONFLICTS = (
     _Conflict(
-        is_there=lambda one: max(one.HIDDEN_TTL, one.STATE_TTL) > one.GRANT_MAX_AGE,
+        applies=lambda one: max(one.HIDDEN_TTL, one.STATE_TTL) > one.GRANT_MAX_AGE,
         text="What a page shows is kept for up to {HIDDEN_TTL} s (HIDDEN_TTL, STATE_TTL), but its grant is good for "
         "GRANT_MAX_AGE ({GRANT_MAX_AGE} s) only.",
         hint="Lower HIDDEN_TTL and STATE_TTL to GRANT_MAX_AGE, or raise that.",
     ),
     _Conflict(
-        is_there=lambda one: one.HEARTBEAT >= 60,
+        applies=lambda one: one.HEARTBEAT >= 60,
         text="HEARTBEAT is {HEARTBEAT} s: many proxies cut a connection that is silent for 60 s.",
         hint="Keep HEARTBEAT below the time after which the proxy in front cuts; 15 s is the default.",
     ),
     _Conflict(
-        is_there=lambda one: one.MAX_STREAMS_PER_OWNER >= one.MAX_STREAMS,
+        applies=lambda one: one.MAX_STREAMS_PER_OWNER >= one.MAX_STREAMS,
         text="One visitor may have MAX_STREAMS_PER_OWNER ({MAX_STREAMS_PER_OWNER}) streams, which are all MAX_STREAMS.",
         hint="Lower MAX_STREAMS_PER_OWNER.",
     ),
     _Conflict(
-        is_there=lambda one: not one.REDIS_PREFIX,
+        applies=lambda one: not one.REDIS_PREFIX,
         text="REDIS_PREFIX is empty: keys in Redis would have names like 'epoch'.",
         hint="Give each site that uses this Redis a prefix of its own.",
     ),
     _Conflict(
-        is_there=lambda one: bool(one.REDIS_CLIENT and not one.REDIS_URL),
+        applies=lambda one: bool(one.REDIS_CLIENT and not one.REDIS_URL),
         text="REDIS_CLIENT is set, but not REDIS_URL: it is never used.",
         hint="Set REDIS_URL too; the factory is given it.",
     ),
 )
 
 
-@given_settings
+@settings_check
 def check_limits(chosen: Settings) -> Iterator[CheckMessage]:
     values = asdict(chosen)
-    for conflict in _FATAL:
-        if conflict.is_there(chosen):
+    for conflict in _FATAL_CONFLICTS:
+        if conflict.applies(chosen):
             yield Error(conflict.text.format(**values), hint=conflict.hint, id="htmx_live.E006")
-    for conflict in _DOUBTFUL:
-        if conflict.is_there(chosen):
+    for conflict in _DOUBTFUL_CONFLICTS:
+        if conflict.applies(chosen):
             yield Warning(conflict.text.format(**values), hint=conflict.hint, id="htmx_live.W007")
     for ours, theirs in (
         ("MAX_ARGUMENT_SIZE", "DATA_UPLOAD_MAX_MEMORY_SIZE"),
@@ -362,19 +362,19 @@ def check_limits(chosen: Settings) -> Iterator[CheckMessage]:
             yield Warning(text, hint=f"Raise {theirs}, or lower {ours}.", id="htmx_live.W008")
 
 
-_ELSEWHERE = ("celery", "tasks")  # runners whose jobs run in other processes
+_OUT_OF_PROCESS_RUNNERS = ("celery", "tasks")  # runners whose jobs run in other processes
 _SET_REDIS = "Set HTMX_LIVE['REDIS_URL'], and install htmx-live[redis]."
 
 
-@given_settings
+@settings_check
 def check_stores(chosen: Settings) -> Iterator[CheckMessage]:
-    is_private = _keeps_in_memory(chosen)
-    if is_private and chosen.RUNNER in _ELSEWHERE:
+    is_private = _uses_memory_store(chosen)
+    if is_private and chosen.RUNNER in _OUT_OF_PROCESS_RUNNERS:
         text = (
             f"RUNNER is {chosen.RUNNER!r}, but live views are kept in the memory of the web process: workers find none."
         )
         yield Error(text, hint=_SET_REDIS, id="htmx_live.E005")
-    elif not chosen.REDIS_URL and chosen.RUNNER in _ELSEWHERE:
+    elif not chosen.REDIS_URL and chosen.RUNNER in _OUT_OF_PROCESS_RUNNERS:
         text = f"RUNNER is {chosen.RUNNER!r}, but messages stay in each process: what workers do reaches no page."
         yield Error(text, hint=_SET_REDIS, id="htmx_live.E005")
     if is_private and chosen.TICKS == "command":
@@ -383,32 +383,32 @@ def check_stores(chosen: Settings) -> Iterator[CheckMessage]:
     if is_private and chosen.REDIS_URL:
         text = "STORE keeps live views in the memory of each process, though REDIS_URL says that there are several."
         yield Warning(text, hint="Leave STORE out: with REDIS_URL records live in Redis.", id="htmx_live.W042")
-    yield from _redis(chosen)
+    yield from _check_redis(chosen)
 
 
-def _redis(chosen: Settings) -> Iterator[CheckMessage]:
-    uses = chosen.STORE and chosen.STORE.endswith(".RedisStore")
+def _check_redis(chosen: Settings) -> Iterator[CheckMessage]:
+    is_redis_store = chosen.STORE and chosen.STORE.endswith(".RedisStore")
     if not chosen.REDIS_URL:
-        if uses:
+        if is_redis_store:
             yield Error("STORE is RedisStore, but there is no REDIS_URL.", hint=_SET_REDIS, id="htmx_live.E043")
     elif find_spec("redis") is None:
         hint = "Run: pip install 'htmx-live[redis]'."
         yield Error("REDIS_URL is set, but redis-py is not installed.", hint=hint, id="htmx_live.E043")
-    elif not chosen.REDIS_CLIENT and (reason := _unreadable(chosen.REDIS_URL)):
+    elif not chosen.REDIS_CLIENT and (reason := _url_error(chosen.REDIS_URL)):
         hint = "Write it as redis://127.0.0.1:6379/0, rediss://user:password@host:6379/0 or unix:///path?db=0."
         yield Error(f"REDIS_URL cannot be read: {reason}", hint=hint, id="htmx_live.E043")
 
 
-@given_settings
+@settings_check
 def check_runners(chosen: Settings) -> Iterable[CheckMessage]:
     if chosen.RUNNER == "celery" and find_spec("celery") is None:
         hint = "Run: pip install 'htmx-live[celery]'."
         yield Error("RUNNER is 'celery', which is not installed.", hint=hint, id="htmx_live.E044")
     if chosen.RUNNER == "tasks":
-        yield from _tasks()
+        yield from _check_tasks_runner()
 
 
-def _tasks() -> Iterator[CheckMessage]:
+def _check_tasks_runner() -> Iterator[CheckMessage]:
     if django.VERSION < (6, 0):
         text = f"RUNNER is 'tasks', but Django {django.get_version()} has no django.tasks."
         yield Error(text, hint="Use Django 6, or RUNNER = 'celery' or 'thread'.", id="htmx_live.E044")
@@ -422,17 +422,17 @@ def _tasks() -> Iterator[CheckMessage]:
 
 def check_runner_in_production(app_configs: object = None, **kwargs: object) -> list[CheckMessage]:
     """For `manage.py check --deploy`."""
-    return _in_production()
+    return _check_immediate_runner()
 
 
-@given_settings
-def _in_production(chosen: Settings) -> Iterator[CheckMessage]:
+@settings_check
+def _check_immediate_runner(chosen: Settings) -> Iterator[CheckMessage]:
     if chosen.RUNNER == "immediate" and not is_debug():
         text = "RUNNER is 'immediate', which is for tests: a click is answered when its background work is done."
         yield Warning(text, hint="Leave RUNNER out, or use 'celery'.", id="htmx_live.W046")
 
 
-@given_settings
+@settings_check
 def check_progress(chosen: Settings) -> Iterator[CheckMessage]:
     alias, caches = chosen.PROGRESS_CACHE, project_setting("CACHES", {})
     if alias is None:
@@ -442,14 +442,14 @@ def check_progress(chosen: Settings) -> Iterator[CheckMessage]:
         yield Error(f"PROGRESS_CACHE is {alias!r}, which is none of CACHES.", hint=hint, id="htmx_live.E047")
         return
     backend = str(caches[alias].get("BACKEND", ""))
-    is_shared = bool(chosen.REDIS_URL) or chosen.RUNNER in _ELSEWHERE
+    is_shared = bool(chosen.REDIS_URL) or chosen.RUNNER in _OUT_OF_PROCESS_RUNNERS
     if backend.endswith(".DummyCache") or (is_shared and backend.endswith(".LocMemCache")):
         hint = "Name a cache that all processes share, or leave PROGRESS_CACHE out: with REDIS_URL it is Redis."
         text = f"PROGRESS_CACHE is {alias!r}, a {backend.rpartition('.')[2]}: nobody else could follow the work."
         yield Error(text, hint=hint, id="htmx_live.E047")
 
 
-def _keeps_in_memory(chosen: Settings) -> bool:
+def _uses_memory_store(chosen: Settings) -> bool:
     if not chosen.STORE:
         return not chosen.REDIS_URL
     try:
@@ -459,7 +459,7 @@ def _keeps_in_memory(chosen: Settings) -> bool:
     return isinstance(store, type) and issubclass(store, MemoryStore)
 
 
-def _unreadable(url: str) -> str:
+def _url_error(url: str) -> str:
     """Why redis-py cannot read the URL, "" when it can; a password in it is not repeated."""
     from redis.connection import parse_url
 
@@ -473,7 +473,7 @@ def _unreadable(url: str) -> str:
 _MIDDLEWARE = "htmx_live.middleware.LiveMiddleware"
 
 
-@given_settings
+@settings_check
 def check_apps(chosen: Settings) -> Iterable[CheckMessage]:
     needed = {"django_components": "the components", "django_htmx": "htmx itself"}
     if chosen.HTMX_SRC:
@@ -530,7 +530,7 @@ def uses_live_asgi() -> bool:
 def _asgi_source() -> str:
     """The text of the project's ASGI module, "" without one: importing it would set Django up a second time."""
     module = _asgi_module()
-    return _source(module) if module else ""
+    return _module_source(module) if module else ""
 
 
 def check_eventstream(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
@@ -555,7 +555,7 @@ def _asgi_module() -> str:
     return f"{package}.asgi" if package else ""
 
 
-def _source(module: str) -> str:
+def _module_source(module: str) -> str:
     """The text of a module, "" when there is none to read."""
     try:
         spec = find_spec(module)
@@ -564,11 +564,16 @@ def _source(module: str) -> str:
         return ""
 
 
-_REDELIVERING = {"redis": 3600, "rediss": 3600, "sentinel": 3600, "sqs": 1800}  # visibility timeouts, kombu's defaults
-_JSON = {"json", "application/json"}
+_VISIBILITY_TIMEOUTS = {
+    "redis": 3600,
+    "rediss": 3600,
+    "sentinel": 3600,
+    "sqs": 1800,
+}  # visibility timeouts, kombu's defaults
+_JSON_TYPES = {"json", "application/json"}
 
 
-@given_settings
+@settings_check
 def check_celery(chosen: Settings) -> Iterator[CheckMessage]:
     if chosen.RUNNER != "celery" or find_spec("celery") is None:
         return
@@ -583,24 +588,24 @@ def check_celery(chosen: Settings) -> Iterator[CheckMessage]:
         )
         yield Error("RUNNER is 'celery', but no Celery app with a broker is loaded.", hint=hint, id="htmx_live.E050")
         return
-    yield from _broker(conf, broker, chosen)
+    yield from _check_broker(conf, broker, chosen)
     if conf.task_always_eager:
         text = "CELERY_TASK_ALWAYS_EAGER has no effect on jobs: they are sent to the broker, and wait for a worker."
         hint = "Use HTMX_LIVE['RUNNER'] = 'immediate' in tests and 'thread' without a worker."
         yield Warning(text, hint=hint, id="htmx_live.W053")
-    if not _JSON & set(conf.accept_content):
+    if not _JSON_TYPES & set(conf.accept_content):
         text = f"CELERY_ACCEPT_CONTENT is {list(conf.accept_content)!r}: workers refuse jobs, which are JSON."
         yield Error(text, hint="Add 'json' to CELERY_ACCEPT_CONTENT.", id="htmx_live.E054")
 
 
-def _broker(conf: Any, broker: str, chosen: Settings) -> Iterator[CheckMessage]:
+def _check_broker(conf: Any, broker: str, chosen: Settings) -> Iterator[CheckMessage]:
     scheme = broker.partition(":")[0]
     if scheme == "memory" and not is_debug():
         text = "Celery's broker is memory://: a job reaches no other process, and is lost with this one."
         yield Error(text, hint="Set CELERY_BROKER_URL to Redis or RabbitMQ.", id="htmx_live.E051")
-    if scheme not in _REDELIVERING:
+    if scheme not in _VISIBILITY_TIMEOUTS:
         return
-    timeout = (conf.broker_transport_options or {}).get("visibility_timeout", _REDELIVERING[scheme])
+    timeout = (conf.broker_transport_options or {}).get("visibility_timeout", _VISIBILITY_TIMEOUTS[scheme])
     if timeout < 2 * chosen.JOB_TIME_LIMIT:
         text = (
             f"The broker gives a message to another worker after {timeout} s (visibility_timeout), less than twice "
@@ -613,10 +618,10 @@ def _broker(conf: Any, broker: str, chosen: Settings) -> Iterator[CheckMessage]:
         yield Warning(text, hint=hint, id="htmx_live.W052")
 
 
-_SQLITE = (".sqlite3", ".spatialite")
+_SQLITE_ENGINES = (".sqlite3", ".spatialite")
 
 
-@given_settings
+@settings_check
 def check_sqlite(chosen: Settings) -> Iterable[CheckMessage]:
     """Find SQLite databases on which jobs and requests that write at the same time fail each other.
 
@@ -658,7 +663,7 @@ def _databases() -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _is_sqlite(database: dict[str, Any]) -> bool:
-    return str(database.get("ENGINE", "")).endswith(_SQLITE)
+    return str(database.get("ENGINE", "")).endswith(_SQLITE_ENGINES)
 
 
 _CHECKS = (
@@ -683,7 +688,7 @@ _CHECKS = (
 )
 
 
-def register() -> None:
+def register_checks() -> None:
     """Called when the apps are ready."""
     for check in _CHECKS:
         register_check(check, Tags.compatibility, "htmx_live")

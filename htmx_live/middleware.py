@@ -13,15 +13,15 @@ from django.http import HttpRequest, HttpResponseBase
 
 from htmx_live.core.conf import settings
 from htmx_live.core.exceptions import StoreUnavailable
-from htmx_live.http.responses import csrf_refusal, unavailable
-from htmx_live.runtime.files import watch
-from htmx_live.runtime.pages import finish
-from htmx_live.runtime.services import parts
+from htmx_live.http.responses import replace_csrf_failure, service_unavailable
+from htmx_live.runtime.files import limit_uploads
+from htmx_live.runtime.pages import finalize_response
+from htmx_live.runtime.services import services
 
 __all__ = ["LiveMiddleware"]
 
 
-Answer = HttpResponseBase | Awaitable[HttpResponseBase]
+Response = HttpResponseBase | Awaitable[HttpResponseBase]
 
 
 class LiveMiddleware:
@@ -36,36 +36,38 @@ class LiveMiddleware:
         if self._is_async:
             markcoroutinefunction(self)
 
-    def __call__(self, request: HttpRequest) -> Answer:
-        watch(request)
+    def __call__(self, request: HttpRequest) -> Response:
+        limit_uploads(request)
         if self._is_async:
             return self._acall(request)
-        request._htmx_live_position = _position()  # type: ignore[attr-defined]
-        response = csrf_refusal(request, self._get_response(request))
-        finish(request, response)
+        request._htmx_live_position = _read_position()  # type: ignore[attr-defined]
+        response = replace_csrf_failure(request, self._get_response(request))
+        finalize_response(request, response)
         return response
 
     async def _acall(self, request: HttpRequest) -> HttpResponseBase:
         # Not on the loop: the bus may be in another process.
-        position = await sync_to_async(_position, thread_sensitive=False)() if settings().REDIS_URL else _position()
+        position = (
+            await sync_to_async(_read_position, thread_sensitive=False)() if settings().REDIS_URL else _read_position()
+        )
         request._htmx_live_position = position  # type: ignore[attr-defined]
         response: HttpResponseBase = await self._get_response(request)
         if response.status_code == 403:  # an error page may read the user: in the request's own thread
-            response = await sync_to_async(csrf_refusal)(request, response)
+            response = await sync_to_async(replace_csrf_failure)(request, response)
         if getattr(request, "_htmx_live_page", None) is not None:
             # Reads the session and the user: in the request's own thread.
-            await sync_to_async(finish)(request, response)
+            await sync_to_async(finalize_response)(request, response)
         else:
-            finish(request, response)
+            finalize_response(request, response)
         return response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
-        return unavailable(request, exception) if isinstance(exception, StoreUnavailable) else None
+        return service_unavailable(request, exception) if isinstance(exception, StoreUnavailable) else None
 
 
-def _position() -> str:
+def _read_position() -> str:
     """ "" while the bus is away: a page that needs it asks again, and fails then."""
     try:
-        return parts().bus.position()
+        return services().bus.position()
     except StoreUnavailable:
         return ""

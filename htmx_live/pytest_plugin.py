@@ -1,4 +1,4 @@
-"""The pytest plugin: the fixture ``live``, a ``LiveClient`` factory on a stage of its own."""
+"""The pytest plugin: the fixture ``live``, a ``LiveClient`` factory in an environment of its own."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,7 +12,7 @@ __all__ = ["live"]
 def live() -> Iterator[Any]:
     """``live(ReportView, year=2026)`` mounts a view; see ``htmx_live.testing.LiveClient``."""
     from htmx_live.testing.client import LiveClient
-    from htmx_live.testing.environment import stage
+    from htmx_live.testing.environment import live_environment
 
-    with stage():
+    with live_environment():
         yield LiveClient

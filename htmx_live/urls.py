@@ -9,11 +9,11 @@ from htmx_live.progress import views as progress
 app_name = "htmx_live"
 
 urlpatterns = [
-    path("event/<str:handler>/", endpoints.event, name="event"),
-    path("stream/", endpoints.stream, name="stream"),
-    path("sync/", endpoints.sync, name="sync"),
+    path("event/<str:handler>/", endpoints.handle_event, name="event"),
+    path("stream/", endpoints.open_stream, name="stream"),
+    path("sync/", endpoints.handle_sync, name="sync"),
     path("health/", endpoints.health, name="health"),
-    path("notices/", endpoints.notices, name="notices"),
+    path("notices/", endpoints.acknowledge_notices, name="notices"),
     path("progress/<str:grant>/", progress.progress, name="progress"),
     path("progress/<str:grant>/cancel/", progress.cancel, name="progress_cancel"),
     path("progress/<str:grant>/retry/", progress.retry, name="progress_retry"),

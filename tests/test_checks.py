@@ -65,13 +65,19 @@ def test_a_misspelt_setting_is_found_with_the_right_one(settings: Any) -> None:
     )
 
 
+def test_the_error_for_a_setting_that_was_renamed_names_the_new_one(settings: Any) -> None:
+    settings.HTMX_LIVE = {"MAX_MAIL": 3}
+    [error] = checks.check_settings()
+    assert error.msg == "HTMX_LIVE has no setting 'MAX_MAIL' (it is called 'MAX_PENDING_MESSAGES' now)."
+
+
 def test_a_setting_like_no_other_is_found_with_all_that_there_are(settings: Any) -> None:
     settings.HTMX_LIVE = {"QQ": 1}
     [error] = checks.check_settings()
     assert error.msg.startswith("HTMX_LIVE has no setting 'QQ'. It knows: PAGE_TEMPLATE, ")
 
 
-@pytest.mark.parametrize("key", ["STORE", "AROUND", "REDIS_CLIENT"])
+@pytest.mark.parametrize("key", ["STORE", "TURN_CONTEXT", "REDIS_CLIENT"])
 def test_a_path_that_cannot_be_imported_is_found(settings: Any, key: str) -> None:
     settings.HTMX_LIVE = {key: "no.such.thing", "REDIS_URL": REDIS}
     assert ours() == ["htmx_live.E002"]
@@ -88,7 +94,7 @@ def test_the_error_for_a_path_that_has_moved_names_the_new_one(settings: Any, ke
     settings.HTMX_LIVE = {key: old}
     [error] = checks.check_settings()
     assert error.hint == f"It has moved. Use {new!r}."
-    assert checks.imports(new)
+    assert checks.can_import(new)
 
 
 def test_an_app_that_has_moved_is_named_at_start(monkeypatch: Any) -> None:
@@ -109,7 +115,7 @@ def test_an_app_that_has_moved_is_named_at_start(monkeypatch: Any) -> None:
         ("MAX_STREAMS", True, "Give it a whole number."),
         ("REDIRECT_HOSTS", "example.com", "Give it a list or tuple of texts."),
         ("REDIS_URL", None, "Give it a text."),
-        ("AROUND", print, "Give it a text."),
+        ("TURN_CONTEXT", print, "Give it a text."),
         ("LAYOUTS", ["x"], "Give it a dict."),
     ],
 )
@@ -125,7 +131,7 @@ def test_a_value_of_the_wrong_kind_is_found_with_the_right_kind(settings: Any, k
         ({"RUNNER": "threads"}, "E003"),
         ({"TICKS": "cron"}, "E004"),
         ({"RUNNER": "tasks", "STORE": "htmx_live.backends.memory.store.MemoryStore"}, "E005"),
-        ({"LOG_TTL": 20}, "E006"),
+        ({"REPLAY_TTL": 20}, "E006"),
         ({"STREAM_LIFETIME": 10}, "E006"),
         ({"GRANT_MAX_AGE": 600, "HIDDEN_TTL": 600, "STATE_TTL": 600}, "E006"),
         ({"GRANT_MAX_AGE": 3600}, "W007"),
@@ -463,7 +469,7 @@ def test_sessions_that_outlive_a_logout_or_stay_in_one_process_are_found(
 
 
 def test_every_message_has_a_hint(settings: Any) -> None:
-    settings.HTMX_LIVE = {"STORE": "no.such.thing", "RUNNER": "threads", "LOG_TTL": 1, "HEARTBEAT": 90}
+    settings.HTMX_LIVE = {"STORE": "no.such.thing", "RUNNER": "threads", "REPLAY_TTL": 1, "HEARTBEAT": 90}
     settings.MIDDLEWARE = []
     settings.CORS_ALLOW_ALL_ORIGINS = settings.CORS_ALLOW_CREDENTIALS = True
     found = run_checks(tags=["htmx_live"])

@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 
 from htmx_live import LiveView, event_handler
 from htmx_live.testing import LiveClient, ManualClock
-from htmx_live.testing.environment import current_stage
+from htmx_live.testing.environment import current_environment
 from htmx_live.testing.page import parse
 
 from .sample_views import Counter, Report
@@ -178,18 +178,18 @@ def test_of_fragments_in_any_order_the_newest_stays(live: Live) -> None:
     for _ in range(200):
         order = [*fragments, *shuffle.sample(fragments, 2)]
         shuffle.shuffle(order)
-        page._shown.html = start
+        page._synced_page.html = start
         for fragment in order:
-            page._shown.apply(fragment)
+            page._synced_page.apply(fragment)
         assert page.html == final
     assert first.text == "0 Add"
 
 
 def test_time_passes_for_store_messages_and_streams_together(live: Live) -> None:
     page = live(Counter)
-    before = current_stage().clock()
+    before = current_environment().clock()
     page.advance(5)
-    assert current_stage().clock() - before == 5
+    assert current_environment().clock() - before == 5
 
 
 # Its parts
@@ -201,13 +201,13 @@ def test_a_clock_never_runs_backwards() -> None:
 
 
 def test_a_stage_is_left_as_it_was_found(live: Live) -> None:
-    from htmx_live.runtime.services import parts
-    from htmx_live.testing.environment import stage
+    from htmx_live.runtime.services import services
+    from htmx_live.testing.environment import live_environment
 
-    before = parts()
-    with stage():
-        assert parts().store is not before.store
-    assert parts() is before
+    before = services()
+    with live_environment():
+        assert services().store is not before.store
+    assert services() is before
 
 
 def test_markup_is_read_as_browsers_read_it() -> None:

@@ -64,17 +64,17 @@ def arguments_of(component: str) -> list[Argument]:
     return [
         Argument(
             name=field.name.removesuffix("_"),
-            type=_type_of(kwargs.hints()[field.name]),
+            type=_type_of(kwargs.type_hints()[field.name]),
             default="" if field.default in ("", None) else str(field.default),
             help=field.metadata["help"],
         )
-        for field in kwargs.options()
+        for field in kwargs.option_fields()
     ]
 
 
 def slots_of(component: str) -> list[tuple[str, str]]:
     """The names of its slots, and what each is for."""
-    return list(registry.get(component).slot_help.items())  # type: ignore[attr-defined]
+    return list(registry.get(component).slot_descriptions.items())  # type: ignore[attr-defined]
 
 
 def _read(path: Path) -> Example:

@@ -16,14 +16,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from htmx_live.backends.base import Receiver
+from htmx_live.backends.base import Subscriber
 from htmx_live.backends.memory.bus import MemoryBus
 from htmx_live.backends.redis.bus import RedisBus
-from htmx_live.backends.wire import Catchup, Message, Text
+from htmx_live.backends.wire import BusMessage, Replay, TextSnapshot
 from htmx_live.core.concurrency import after_fork
 from htmx_live.core.conf import settings
 
-__all__ = ["Bus", "Catchup", "MemoryBus", "Message", "Receiver", "RedisBus", "Text", "bus", "override_bus"]
+__all__ = ["Bus", "BusMessage", "MemoryBus", "RedisBus", "Replay", "Subscriber", "TextSnapshot", "bus", "override_bus"]
 
 
 class Bus(Protocol):
@@ -50,34 +50,34 @@ class Bus(Protocol):
         Past ``MAX_STREAM_TEXT`` the older half is dropped, which begins a new generation.
         """
 
-    def text(self, target: str) -> Text | None:
+    def text(self, target: str) -> TextSnapshot | None:
         """The text so far."""
 
-    def end_texts(self, targets: Iterable[str]) -> None:
+    def clear_texts(self, targets: Iterable[str]) -> None:
         """Forget texts; what was sent of them stays on the pages."""
 
-    def end_texts_under(self, prefix: str) -> None:
+    def clear_texts_under(self, prefix: str) -> None:
         """Forget the texts whose targets begin with ``prefix``."""
 
-    def read(self, channels: Iterable[str], since: str) -> Catchup:
+    def read(self, channels: Iterable[str], since: str) -> Replay:
         """What a reader at ``since`` lacks of all these channels, in one step; it keeps the channels alive."""
 
-    def forget(self, channels: Iterable[str]) -> None:
+    def purge(self, channels: Iterable[str]) -> None:
         """Drop what is kept for channels that are not needed any more; a reader who comes all the same is reset."""
 
-    def join(self, page: str, channels: Iterable[str], *, since: str = "") -> None:
+    def add_channels(self, page: str, channels: Iterable[str], *, since: str = "") -> None:
         """From now on the page's streams carry these channels too, and reading its own channel reads them.
 
         ``since`` is the position at which that which the page shows of them was rendered; what came later is sent
         to the page again, as its own.  Without it nothing can have come later.
         """
 
-    def close_streams(self, session: str) -> None:
+    def close_streams(self, key: str) -> None:
         """End all streams, in every process, that were opened with this hash of a session cookie."""
 
-    def subscribe(self, receiver: Receiver) -> None: ...
+    def subscribe(self, subscriber: Subscriber) -> None: ...
 
-    def unsubscribe(self, receiver: Receiver) -> None: ...
+    def unsubscribe(self, subscriber: Subscriber) -> None: ...
 
 
 _lock = threading.Lock()
@@ -94,7 +94,7 @@ def bus() -> Bus:
 
 
 @after_fork
-def _forget() -> None:
+def _reset_after_fork() -> None:
     global _lock, _bus
     _lock, _bus = threading.Lock(), None
 

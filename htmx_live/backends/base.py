@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from htmx_live.backends.wire import Message
+from htmx_live.backends.wire import BusMessage
 from htmx_live.core.records import Owner, Record
 
-__all__ = ["Lease", "Loaded", "Receiver", "Store"]
+__all__ = ["Lease", "LoadedRecord", "Store", "Subscriber"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,15 +25,15 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Loaded:
+class LoadedRecord:
     """A record and what waits in its mailbox, oldest first, read in one step.
 
     ``mark`` is the number of the last letter; letters of one mailbox are numbered as they arrive.
     """
 
     record: Record
-    mail: tuple[str, ...]
-    mark: int = 0
+    messages: tuple[str, ...]
+    last_message_number: int = 0
 
 
 class Store(Protocol):
@@ -51,10 +51,10 @@ class Store(Protocol):
         Beyond the cap of its owner the one used longest ago goes; a store in memory has a cap of all records, too.
         """
 
-    def load(self, instance: str) -> Loaded | None:
+    def load(self, instance: str) -> LoadedRecord | None:
         """The record and its mail, or None when it is gone; counts as use."""
 
-    def save(self, record: Record, *, lease: Lease, taken: int = 0) -> bool:
+    def save(self, record: Record, *, lease: Lease, ack: int = 0) -> bool:
         """Replace the record and remove its mail up to the mark ``taken``, in one step.
 
         False, and nothing is changed, when the lease was lost, the record is gone or its rev is not ``record.rev - 1``.
@@ -63,13 +63,13 @@ class Store(Protocol):
     def delete(self, instance: str) -> None:
         """Remove a record with its mail; harmless when it is gone."""
 
-    def post(self, instance: str, letter: str, *, fold: str = "") -> int:
+    def enqueue(self, instance: str, message: str, *, coalesce_key: str = "") -> int:
         """Add to the mailbox; how many letters wait then, 0 when the record is gone.
 
         With ``fold``, a last letter that was posted with the same word is replaced: the newer one says all.
         """
 
-    def of_view(self, view: str, *, state: bool = True, user: str = "") -> Iterable[Record]:
+    def find_by_view(self, view: str, *, with_state: bool = True, user: str = "") -> Iterable[Record]:
         """The records of a view, by its dotted path; does not count as use.
 
         With ``user`` (a pk as text) only those of this user, without reading the others.  Without ``state`` a store may
@@ -86,38 +86,38 @@ class Store(Protocol):
     def release(self, lease: Lease) -> bool:
         """Hand the lease to whoever waits.  True when mail is left and nobody waits: somebody should look after it."""
 
-    def show(self, page: str, *, present: float, kept: float) -> None:
+    def touch_page(self, page: str, *, present_for: float, retain_for: float) -> None:
         """A page says that it is shown: present for so long, its records kept for so long beyond their TTL."""
 
-    def is_shown(self, instance: str) -> bool:
+    def is_viewed(self, instance: str) -> bool:
         """Whether somebody looks at a page that shows the instance, as far as ``show`` tells."""
 
-    def link(self, page: str, instance: str) -> None:
+    def add_viewer(self, page: str, instance: str) -> None:
         """From now on the page shows a shared instance, whose record names no pages."""
 
-    def members(self, page: str) -> Iterable[str]:
+    def instances_on(self, page: str) -> Iterable[str]:
         """The ids of the instances that the page shows."""
 
-    def subscribe(self, page: str, channel: str) -> None:
+    def add_subscription(self, page: str, channel: str) -> None:
         """From now on the page listens on this channel too; of very many the one that was subscribed longest ago goes.
 
         It lasts as long as the page says that it is shown, and ``HIDDEN_TTL`` beyond.  In memory, when there are too
         many pages, the one that said so longest ago loses its channels.
         """
 
-    def channels(self, page: str) -> Iterable[str]:
+    def subscribed_channels(self, page: str) -> Iterable[str]:
         """What the page has subscribed to."""
 
     def count(self, owner: Owner) -> int:
         """How many records an owner has."""
 
-    def hold(self, name: str, holder: str, *, ttl: float) -> bool:
+    def acquire_lock(self, name: str, holder: str, *, ttl: float) -> bool:
         """Take or renew a named lease for ``ttl`` seconds; whether ``holder`` has it now."""
 
-    def let_go(self, name: str, holder: str) -> None:
+    def release_lock(self, name: str, holder: str) -> None:
         """Give a named lease back before its time; harmless when somebody else has it."""
 
-    def set_deadline(self, name: str, note: str, *, within: float) -> None:
+    def set_deadline(self, name: str, payload: str, *, within: float) -> None:
         """Somebody shall look at ``note``, unless the name is set again or cleared within so many seconds.
 
         A note is JSON, an object whose ``kind`` says who understands it.
@@ -126,7 +126,7 @@ class Store(Protocol):
     def clear_deadline(self, name: str) -> bool:
         """Take a deadline back; whether it was there."""
 
-    def overdue(self, *, limit: int = 100) -> list[tuple[str, str]]:
+    def pop_due(self, *, limit: int = 100) -> list[tuple[str, str]]:
         """Names and notes of deadlines whose time is over, the earliest first, each to one caller only.
 
         One that is not cleared or set again within 5 s comes up once more, for that caller may have died; a day after
@@ -134,17 +134,17 @@ class Store(Protocol):
         """
 
 
-class Receiver(Protocol):
+class Subscriber(Protocol):
     """Called in the bus's order, from any thread, while the bus holds its lock: no method blocks or raises."""
 
-    def deliver(self, channels: tuple[str, ...], message: Message) -> None:
+    def deliver(self, channels: tuple[str, ...], message: BusMessage) -> None:
         """A message that was published to these channels, of which there is at least one."""
 
-    def join(self, page: str, channels: tuple[str, ...]) -> None:
+    def add_channels(self, page: str, channels: tuple[str, ...]) -> None:
         """The open streams of a page listen on these channels too."""
 
-    def close_streams(self, session: str) -> None:
+    def close_streams(self, key: str) -> None:
         """End the streams that were opened with this hash of a session cookie."""
 
-    def converge(self) -> None:
+    def resync(self) -> None:
         """Messages may have been lost, or the epoch is another one: every reader has to catch up."""

@@ -24,39 +24,39 @@ from django.utils.crypto import salted_hmac
 from htmx_live.core.concurrency import after_fork
 from htmx_live.core.conf import project_setting
 
-__all__ = ["announce", "count", "is_alive", "withdraw"]
+__all__ = ["count_siblings", "is_alive", "register_process", "unregister_process"]
 
 
 if sys.platform != "win32":
     import fcntl
 
 
-logger = logging.getLogger("htmx_live.runtime")
+logger = logging.getLogger("htmx_live.backends")
 
 _lock = threading.Lock()
-_held: tuple[int, Path] | None = None  # the descriptor that holds the lock, and its file
-_is_announced = False
+_lock_file: tuple[int, Path] | None = None  # the descriptor that holds the lock, and its file
+_is_registered = False
 
 
-def announce(*epochs: str) -> bool:
+def register_process(*epochs: str) -> bool:
     """Show other processes that this one serves pages of these epochs; False if it has done so before."""
-    global _held, _is_announced
+    global _lock_file, _is_registered
     with _lock:
-        if _is_announced:
+        if _is_registered:
             return False
-        _is_announced = True
+        _is_registered = True
         try:
-            _held = _locked_file("-".join((_project(), str(os.getppid()), *epochs)))
+            _lock_file = _create_locked_file("-".join((_project_digest(), str(os.getppid()), *epochs)))
         except OSError as error:
             logger.debug("Other processes cannot find this one: %s", error)
     return True
 
 
 @atexit.register
-def withdraw() -> None:
+def unregister_process() -> None:
     """Show that this process is about to end.  The next one may then take over its pages."""
-    global _held
-    held, _held = _held, None
+    global _lock_file
+    held, _lock_file = _lock_file, None
     if held is not None:
         with suppress(OSError):
             held[1].unlink()
@@ -65,43 +65,45 @@ def withdraw() -> None:
 
 def is_alive(epoch: str) -> bool:
     """Return whether another process is alive that serves pages of ``epoch``."""
-    return any(epoch in epochs for _, epochs in _others())
+    return any(epoch in epochs for _, epochs in _living_siblings())
 
 
-def count() -> int:
+def count_siblings() -> int:
     """Return how many other processes the parent of this one runs: the other workers of its server."""
-    return sum(parent == str(os.getppid()) for parent, _ in _others())
+    return sum(parent == str(os.getppid()) for parent, _ in _living_siblings())
 
 
-def _others() -> Iterator[tuple[str, list[str]]]:
+def _living_siblings() -> Iterator[tuple[str, list[str]]]:
     """Yield the parent's pid and the epochs of every other process of the project that is alive."""
     try:
-        files = list(_folder().glob("[!.]*"))
+        files = list(_lock_folder().glob("[!.]*"))
     except OSError:
         return
     for file in files:
-        if (_held is None or file != _held[1]) and _is_locked(file):  # which removes stale files of any project
+        if (_lock_file is None or file != _lock_file[1]) and _is_locked(
+            file
+        ):  # which removes stale files of any project
             project, parent, *epochs = file.name.split("-")
-            if project == _project():
+            if project == _project_digest():
                 yield parent, epochs
 
 
 if sys.platform == "win32":
 
-    def _locked_file(name: str) -> tuple[int, Path]:
+    def _create_locked_file(name: str) -> tuple[int, Path]:
         raise OSError("Windows has no flock().")
 
     def _is_locked(file: Path) -> bool:
         return False
 
-    def _folder() -> Path:
+    def _lock_folder() -> Path:
         raise OSError("Windows has no flock().")
 
 else:
 
-    def _locked_file(name: str) -> tuple[int, Path]:
+    def _create_locked_file(name: str) -> tuple[int, Path]:
         """Create the file and lock it; it gets its name when it is locked, so that nobody takes it for a stale one."""
-        folder = _folder()
+        folder = _lock_folder()
         hidden = folder / f".{name}"
         descriptor = os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         try:
@@ -129,7 +131,7 @@ else:
             os.close(descriptor)
         return False
 
-    def _folder() -> Path:
+    def _lock_folder() -> Path:
         """Return the folder of the files, which belongs to this user alone."""
         folder = Path(gettempdir()) / f"htmx_live-{os.getuid()}"
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -139,7 +141,7 @@ else:
         return folder
 
 
-def _project() -> str:
+def _project_digest() -> str:
     """Return a word for the project: two projects of one user must not find each other's processes."""
     return salted_hmac("htmx_live.backends.siblings", str(project_setting("BASE_DIR")), algorithm="sha256").hexdigest()[
         :16
@@ -147,9 +149,9 @@ def _project() -> str:
 
 
 @after_fork
-def _forget() -> None:
+def _reset_after_fork() -> None:
     """Close the parent's file: a child that outlives its parent must not keep the lock."""
-    global _lock, _held, _is_announced
-    if _held is not None:
-        os.close(_held[0])
-    _lock, _held, _is_announced = threading.Lock(), None, False
+    global _lock, _lock_file, _is_registered
+    if _lock_file is not None:
+        os.close(_lock_file[0])
+    _lock, _lock_file, _is_registered = threading.Lock(), None, False

@@ -38,24 +38,24 @@ from asgiref.sync import SyncToAsync, async_to_sync
 from django.db import close_old_connections, connections
 
 __all__ = [
-    "Courtesy",
     "DaemonExecutor",
     "DaemonPool",
     "Pool",
+    "RequestPriority",
     "after_fork",
-    "at_beat",
-    "at_door",
-    "courtesy",
-    "in_background",
+    "call_soon",
+    "request_priority",
     "run_coroutine",
-    "run_in",
-    "watched",
+    "run_in_pool",
+    "run_on_heartbeat",
+    "run_on_open",
+    "warn_if_blocking",
 ]
 
 
-logger = logging.getLogger("htmx_live.core.concurrency")
+logger = logging.getLogger("htmx_live.core")
 
-_POLL = 0.05  # seconds between two looks of who waits for the end
+_POLL_INTERVAL = 0.05  # seconds between two looks of who waits for the end
 
 Call = Callable[[], None]
 
@@ -65,7 +65,7 @@ class Pool(Protocol):
 
     def submit(self, call: Call) -> None: ...
 
-    def settle(self, patience: float) -> bool:
+    def join(self, timeout: float) -> bool:
         """Wait until every call has been made, up to ``patience`` seconds; whether it has."""
 
 
@@ -76,72 +76,72 @@ class DaemonPool:
     there is no thread at all and the system gives none.
     """
 
-    def __init__(self, name: str, size: Callable[[], int], *, after: Call = close_old_connections) -> None:
-        self._name, self._size, self._after = name, size, after
-        self._wake = threading.Condition()
-        self._waiting: deque[Call] = deque()
-        self._threads = 0
-        self._idle = 0
+    def __init__(self, name: str, size: Callable[[], int], *, after_each_call: Call = close_old_connections) -> None:
+        self._name, self._size, self._after_each_call = name, size, after_each_call
+        self._condition = threading.Condition()
+        self._queue: deque[Call] = deque()
+        self._thread_count = 0
+        self._idle_count = 0
         self._is_closed = False
 
     def submit(self, call: Call) -> None:
-        with self._wake:
-            self._waiting.append(call)
-            if self._idle >= len(self._waiting):
-                self._wake.notify()
-            elif self._threads < self._size():
+        with self._condition:
+            self._queue.append(call)
+            if self._idle_count >= len(self._queue):
+                self._condition.notify()
+            elif self._thread_count < self._size():
                 self._add_thread(call)
 
     def clear(self) -> None:
         """Drop the calls that have not started."""
-        with self._wake:
-            self._waiting.clear()
+        with self._condition:
+            self._queue.clear()
 
     def close(self) -> None:
         """Let each thread end when nothing waits any more."""
-        with self._wake:
+        with self._condition:
             self._is_closed = True
-            self._wake.notify_all()
+            self._condition.notify_all()
 
-    def settle(self, patience: float) -> bool:
-        give_up = time.monotonic() + patience
-        while self._is_busy() and time.monotonic() < give_up:
-            time.sleep(_POLL)  # waiting on the condition would take a notice from a thread
+    def join(self, timeout: float) -> bool:
+        deadline = time.monotonic() + timeout
+        while self._is_busy() and time.monotonic() < deadline:
+            time.sleep(_POLL_INTERVAL)  # waiting on the condition would take a notice from a thread
         return not self._is_busy()
 
     def _is_busy(self) -> bool:
-        with self._wake:
-            return bool(self._waiting) or self._idle < self._threads
+        with self._condition:
+            return bool(self._queue) or self._idle_count < self._thread_count
 
     def _add_thread(self, call: Call) -> None:
-        self._threads += 1
+        self._thread_count += 1
         try:
-            threading.Thread(target=self._work, name=f"{self._name}-{self._threads}", daemon=True).start()
+            threading.Thread(target=self._run, name=f"{self._name}-{self._thread_count}", daemon=True).start()
         except RuntimeError:  # the system gives no more threads
-            self._threads -= 1
-            if not self._threads:
-                self._waiting.remove(call)
+            self._thread_count -= 1
+            if not self._thread_count:
+                self._queue.remove(call)
                 raise
 
-    def _work(self) -> None:
-        while (call := self._next()) is not None:
+    def _run(self) -> None:
+        while (call := self._next_call()) is not None:
             try:
                 try:
                     call()
                 finally:
-                    self._after()
+                    self._after_each_call()
             except BaseException:  # a job boundary: the pool outlives whatever it runs
                 logger.exception("A call on %s ended with an error that was not handled", self._name)
 
-    def _next(self) -> Call | None:
-        with self._wake:
-            self._idle += 1
-            while not self._waiting and not self._is_closed:
-                self._wake.wait()
-            self._idle -= 1
-            if self._waiting:
-                return self._waiting.popleft()
-            self._threads -= 1
+    def _next_call(self) -> Call | None:
+        with self._condition:
+            self._idle_count += 1
+            while not self._queue and not self._is_closed:
+                self._condition.wait()
+            self._idle_count -= 1
+            if self._queue:
+                return self._queue.popleft()
+            self._thread_count -= 1
             return None
 
 
@@ -159,11 +159,11 @@ class DaemonExecutor(ThreadPoolExecutor):
             if not future.set_running_or_notify_cancel():
                 return
             try:
-                answer = call(*args, **kwargs)
+                result = call(*args, **kwargs)
             except BaseException as error:  # whoever waits for it gets it
                 future.set_exception(error)
             else:
-                future.set_result(answer)
+                future.set_result(result)
 
         self._pool.submit(run)
         return future
@@ -180,164 +180,164 @@ def after_fork(call: Callable[[], None]) -> Callable[[], None]:
     return call
 
 
-Result = TypeVar("Result")
+_T = TypeVar("_T")
 
-_THREADS = 4  # each
+_THREADS_PER_POOL = 4  # each
 
 # Two pools: a database that hangs stops streams from being opened, but not the beat of those that are open.
-_doors = DaemonPool("htmx-live-stream", lambda: _THREADS, after=connections.close_all)
-_beats = DaemonPool("htmx-live-beat", lambda: _THREADS, after=connections.close_all)
+_open_pool = DaemonPool("htmx-live-stream", lambda: _THREADS_PER_POOL, after_each_call=connections.close_all)
+_heartbeat_pool = DaemonPool("htmx-live-beat", lambda: _THREADS_PER_POOL, after_each_call=connections.close_all)
 
 
-async def at_door(call: Callable[[], Result]) -> Result:
+async def run_on_open(call: Callable[[], _T]) -> _T:
     """The result of a call that opening a stream takes, or what it raised."""
-    return await run_in(_doors, call)
+    return await run_in_pool(_open_pool, call)
 
 
-async def at_beat(call: Callable[[], Result]) -> Result:
+async def run_on_heartbeat(call: Callable[[], _T]) -> _T:
     """The result of a call that an open stream makes now and then, or what it raised."""
-    return await run_in(_beats, call)
+    return await run_in_pool(_heartbeat_pool, call)
 
 
-def in_background(call: Callable[[], None]) -> None:
+def call_soon(call: Callable[[], None]) -> None:
     """Run ``call()`` soon; what it raises is logged."""
-    _doors.submit(call)
+    _open_pool.submit(call)
 
 
-async def run_in(pool: DaemonPool, call: Callable[[], Result]) -> Result:
+async def run_in_pool(pool: DaemonPool, call: Callable[[], _T]) -> _T:
     """The result of a call on a thread of ``pool``, or what it raised; a cancelled wait does not stop the call."""
     loop = asyncio.get_running_loop()
-    outcome: asyncio.Future[Result] = loop.create_future()
+    future: asyncio.Future[_T] = loop.create_future()
 
-    def settle(result: Result | None, error: BaseException | None) -> None:
-        if outcome.done():
+    def set_outcome(result: _T | None, error: BaseException | None) -> None:
+        if future.done():
             return
         if error is None:
-            outcome.set_result(result)  # type: ignore[arg-type]
+            future.set_result(result)  # type: ignore[arg-type]
         else:
-            outcome.set_exception(error)
+            future.set_exception(error)
 
     def run() -> None:
-        result: Result | None = None
+        result: _T | None = None
         error: BaseException | None = None
         try:
             result = call()
         except BaseException as raised:  # handed to whoever waits
             error = raised
         with suppress(RuntimeError):  # what a closed loop raises: nobody is left to tell
-            loop.call_soon_threadsafe(settle, result, error)
+            loop.call_soon_threadsafe(set_outcome, result, error)
 
     pool.submit(run)
-    return await outcome
+    return await future
 
 
-_YOUNG = 0.25  # seconds; who has been answered for longer waits for something else than this process
-_PATIENCE = 0.008  # seconds that one turn waits at most
-_GLANCE = 0.0005  # seconds between two looks; also a rest, for threads that wait for their moment
-_PACE = 0.002  # seconds of background turns until they rest
+_MAX_REQUEST_AGE = 0.25  # seconds; who has been answered for longer waits for something else than this process
+_MAX_DELAY = 0.008  # seconds that one turn waits at most
+_SLEEP = 0.0005  # seconds between two looks; also a rest, for threads that wait for their moment
+_SLEEP_EVERY = 0.002  # seconds of background turns until they rest
 
 
-class Courtesy:
+class RequestPriority:
     """``request()`` is around the answer to a user; ``give_way()`` comes before a background turn."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._begun: dict[object, float] = {}  # when requests began
-        self._rested = float("-inf")  # when a background turn rested last; any of them will do
+        self._started_at: dict[object, float] = {}  # when requests began
+        self._last_sleep_at = float("-inf")  # when a background turn rested last; any of them will do
 
     @contextmanager
-    def request(self) -> Iterator[None]:
-        mark = object()
+    def track_request(self) -> Iterator[None]:
+        key = object()
         with self._lock:
-            self._begun[mark] = self._clock()
+            self._started_at[key] = self._clock()
         try:
             yield
         finally:
             with self._lock:
-                del self._begun[mark]
+                del self._started_at[key]
 
-    def give_way(self, *, patience: float = _PATIENCE) -> None:
+    def yield_to_requests(self, *, max_delay: float = _MAX_DELAY) -> None:
         now = self._clock()
-        give_up = now + patience
-        if now - self._rested > _PACE:
-            self._rested = now
-            time.sleep(_GLANCE)
-        while self._is_needed() and self._clock() < give_up:
-            time.sleep(_GLANCE)
+        deadline = now + max_delay
+        if now - self._last_sleep_at > _SLEEP_EVERY:
+            self._last_sleep_at = now
+            time.sleep(_SLEEP)
+        while self._is_request_running() and self._clock() < deadline:
+            time.sleep(_SLEEP)
 
-    def _is_needed(self) -> bool:
+    def _is_request_running(self) -> bool:
         with self._lock:
-            oldest = self._clock() - _YOUNG
-            return any(began > oldest for began in self._begun.values())
+            started_after = self._clock() - _MAX_REQUEST_AGE
+            return any(began > started_after for began in self._started_at.values())
 
 
-courtesy = Courtesy()
+request_priority = RequestPriority()
 
 
-runtime_logger = logging.getLogger("htmx_live.runtime")
+runtime_logger = logging.getLogger("htmx_live.core")
 
-_LONGEST = 0.2  # seconds that code may hold its loop between two awaits
+_MAX_STEP = 0.2  # seconds that code may hold its loop between two awaits
 
-_reported: set[str] = set()  # methods that have been named in the log of this process
+_reported_names: set[str] = set()  # methods that have been named in the log of this process
 
 
-def run_coroutine(method: Callable[..., Coroutine[Any, Any, Result]], /, *args: Any, **kwargs: Any) -> Result:
+def run_coroutine(method: Callable[..., Coroutine[Any, Any, _T]], /, *args: Any, **kwargs: Any) -> _T:
     """Return what an async method returns, once it has ended.  It also ends when the client has left."""
-    with _without_servers_loop():
-        return async_to_sync(watched(method), force_new_loop=True)(*args, **kwargs)
+    with _hide_server_loop():
+        return async_to_sync(warn_if_blocking(method), force_new_loop=True)(*args, **kwargs)
 
 
-def watched(function: Callable[..., Coroutine[Any, Any, Result]]) -> Callable[..., Coroutine[Any, Any, Result]]:
+def warn_if_blocking(function: Callable[..., Coroutine[Any, Any, _T]]) -> Callable[..., Coroutine[Any, Any, _T]]:
     """``function``, named in the log once when it holds its loop for longer than 0.2 s at a stretch."""
 
-    async def watch(*args: Any, **kwargs: Any) -> Result:
-        return await _Steps(_name_of(function), function(*args, **kwargs))
+    async def wrapper(*args: Any, **kwargs: Any) -> _T:
+        return await _TimedCoroutine(_dotted_path(function), function(*args, **kwargs))
 
-    return watch
+    return wrapper
 
 
 @contextmanager
-def _without_servers_loop() -> Iterator[None]:
+def _hide_server_loop() -> Iterator[None]:
     """Hide from asgiref, on this thread, the loop and the task of the request, and bring them back.
 
     A client that leaves would otherwise cancel, from the server's loop, a task of another loop.
     """
-    here = vars(SyncToAsync.threadlocal)
-    before = dict(here)
-    here.clear()
+    asgiref_state = vars(SyncToAsync.threadlocal)
+    saved_state = dict(asgiref_state)
+    asgiref_state.clear()
     try:
         yield
     finally:
-        here.clear()
-        here.update(before)
+        asgiref_state.clear()
+        asgiref_state.update(saved_state)
 
 
-class _Steps(Generic[Result]):
+class _TimedCoroutine(Generic[_T]):
     """Awaits a coroutine and measures each step, from one ``await`` to the next."""
 
-    def __init__(self, name: str, coroutine: Coroutine[Any, Any, Result]) -> None:
+    def __init__(self, name: str, coroutine: Coroutine[Any, Any, _T]) -> None:
         self._name, self._coroutine = name, coroutine
 
-    def __await__(self) -> Generator[Any, Any, Result]:
+    def __await__(self) -> Generator[Any, Any, _T]:
         step: Callable[[], Any] = partial(self._coroutine.send, None)
         while True:
-            began = time.monotonic()
+            started_at = time.monotonic()
             try:
                 awaited = step()
             except StopIteration as end:
-                result: Result = end.value
+                result: _T = end.value
                 return result
             finally:
-                self._check(time.monotonic() - began)
+                self._warn_if_slow(time.monotonic() - started_at)
             try:
                 step = partial(self._coroutine.send, (yield awaited))
             except BaseException as error:  # a cancel, above all: it is the coroutine's
                 step = partial(self._coroutine.throw, error)
 
-    def _check(self, seconds: float) -> None:
-        if seconds > _LONGEST and self._name not in _reported:
-            _reported.add(self._name)
+    def _warn_if_slow(self, seconds: float) -> None:
+        if seconds > _MAX_STEP and self._name not in _reported_names:
+            _reported_names.add(self._name)
             runtime_logger.warning(
                 "%s() blocked its event loop for %.1f s. Use an async library there, move the blocking call to "
                 "asyncio.to_thread(), or write the method with a plain def.",
@@ -346,7 +346,7 @@ class _Steps(Generic[Result]):
             )
 
 
-def _name_of(function: Callable[..., Any]) -> str:
+def _dotted_path(function: Callable[..., Any]) -> str:
     """The dotted path; of a method under the class of its view."""
     view = getattr(function, "__self__", None)
     if view is None:

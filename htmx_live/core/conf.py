@@ -21,8 +21,8 @@ __all__ = [
     "session_cookie_name",
     "session_engine",
     "settings",
-    "site_facts",
-    "unknown_keys",
+    "site_locale",
+    "unknown_keys_message",
 ]
 
 
@@ -33,7 +33,7 @@ class Settings:
     # Pages and rendering
     PAGE_TEMPLATE: str = "htmx_live/page.html"  # shell that LiveView.as_view() renders the view into
     HTMX_SRC: str | None = None  # URL or static path of the project's own htmx 4; None: django-htmx's copy
-    AROUND: str | None = None  # dotted path of a context manager factory; given the record, wraps every turn
+    TURN_CONTEXT: str | None = None  # dotted path of a context manager factory; given the record, wraps every turn
     LOADING_GROUPING_CLASSES: Sequence[str] = ()  # CSS classes whose elements group triggers and loading elements
 
     REDIRECT_HOSTS: Sequence[str] = ()  # hosts that redirect() may go to, beside the request's own
@@ -53,7 +53,7 @@ class Settings:
     MAX_ARGUMENT_DEPTH: int = 10  # nesting of one event's JSON arguments
     MAX_INSTANCES_PER_OWNER: int = 1000  # live views that one session or visitor may keep; the oldest goes
     MAX_RECORDS: int = 20_000  # records in the memory store, the least used goes; in Redis they expire
-    MAX_MAIL: int = 256  # background events that wait for one instance
+    MAX_PENDING_MESSAGES: int = 256  # background events that wait for one instance
     MAX_JOBS_PER_INSTANCE: int = 100  # running jobs of one instance
 
     # Uploads
@@ -76,7 +76,7 @@ class Settings:
     JOB_TIME_LIMIT: float = 1800.0  # a job that takes longer has failed; Celery's prefork pool kills it a minute later
     JOB_LEASE: float = 10.0  # a job whose process does not say for so long that it lives is lost
     WORKER_WAIT: float = 8.0  # a job that nobody has begun after this time waits for a worker, and the page says so
-    STREAM_INTERVAL: float = 0.05  # stream_text() sends at most one frame in this time
+    TEXT_STREAM_INTERVAL: float = 0.05  # stream_text() sends at most one frame in this time
     MAX_STREAM_TEXT: int = 262_144  # characters kept of one text stream; past it the oldest half goes
 
     # Streams
@@ -85,8 +85,8 @@ class Settings:
     MAX_STREAMS_PER_OWNER: int = 30
     MAX_STREAMS: int = 10_000  # in one process
     POLL_INTERVAL: float = 3.0  # how often a page without a stream asks while none of its jobs runs
-    LOG_TTL: float = 3600.0  # how long messages of a page without a stream are kept
-    HIDDEN_CLOSE: float = 60.0  # a hidden tab closes its stream after this time
+    REPLAY_TTL: float = 3600.0  # how long messages of a page without a stream are kept
+    HIDDEN_DISCONNECT_AFTER: float = 60.0  # a hidden tab closes its stream after this time
 
     # Notices
     MAX_NOTICES: int = 50  # unread notices of one user; the oldest goes
@@ -102,22 +102,22 @@ class Settings:
 
 
 # What was built last, and from what: a turn asks a dozen times.  A copy, for a test may change the dict itself.
-_built: tuple[dict[str, Any], Settings] = ({}, Settings())
+_cached: tuple[dict[str, Any], Settings] = ({}, Settings())
 
 
 def settings() -> Settings:
     """The project's ``HTMX_LIVE``.  A misspelt key raises ``ImproperlyConfigured`` that guesses the right one."""
-    global _built
+    global _cached
     given: dict[str, Any] = getattr(django_settings, "HTMX_LIVE", {})
-    known, built = _built
-    if given != known:
+    cached_source, cached_settings = _cached
+    if given != cached_source:
         try:
-            built = Settings(**given)
+            cached_settings = Settings(**given)
         except TypeError:
             known_keys = [field.name for field in fields(Settings)]
-            raise ImproperlyConfigured(unknown_keys("HTMX_LIVE", given, known_keys)) from None
-        _built = deepcopy(given), built
-    return built
+            raise ImproperlyConfigured(unknown_keys_message("HTMX_LIVE", given, known_keys)) from None
+        _cached = deepcopy(given), cached_settings
+    return cached_settings
 
 
 # What has moved since 0.1, for errors that name the new path.
@@ -146,7 +146,7 @@ def installed_middleware() -> Sequence[str]:
     return tuple(django_settings.MIDDLEWARE)
 
 
-def site_facts() -> dict[str, Any]:
+def site_locale() -> dict[str, Any]:
     """The site's own language and time zone, for what is shown to everybody."""
     return {"language": django_settings.LANGUAGE_CODE, "time_zone": django_settings.TIME_ZONE}
 
@@ -171,9 +171,26 @@ def session_cookie_name() -> str:
     return str(django_settings.SESSION_COOKIE_NAME)
 
 
-def unknown_keys(setting: str, given: Mapping[str, Any], known: Sequence[str]) -> str:
+# Keys of HTMX_LIVE that were renamed after 0.1.
+_RENAMED_KEYS = {
+    "AROUND": "TURN_CONTEXT",
+    "HIDDEN_CLOSE": "HIDDEN_DISCONNECT_AFTER",
+    "LOG_TTL": "REPLAY_TTL",
+    "MAX_MAIL": "MAX_PENDING_MESSAGES",
+    "STREAM_INTERVAL": "TEXT_STREAM_INTERVAL",
+}
+
+
+def unknown_keys_message(setting: str, given: Mapping[str, Any], known: Sequence[str]) -> str:
     """Name each unknown key with the nearest known one; list all of them only where a key is near to none."""
-    close = {key: get_close_matches(str(key), known, n=1) for key in given if key not in known}
-    named = [f"{key!r}" + (f" (did you mean {near[0]!r}?)" if near else "") for key, near in close.items()]
-    listed = "" if all(close.values()) else f" It knows: {', '.join(known)}."
+    hints = {key: _key_hint(str(key), known) for key in given if key not in known}
+    named = [f"{key!r}" + (f" ({hint})" if hint else "") for key, hint in hints.items()]
+    listed = "" if all(hints.values()) else f" It knows: {', '.join(known)}."
     return f"{setting} has no setting {', '.join(named)}.{listed}"
+
+
+def _key_hint(key: str, known: Sequence[str]) -> str:
+    if _RENAMED_KEYS.get(key) in known:
+        return f"it is called {_RENAMED_KEYS[key]!r} now"
+    near = get_close_matches(key, known, n=1)
+    return f"did you mean {near[0]!r}?" if near else ""

@@ -239,13 +239,13 @@ class JobTimeout(BaseException):
 def log_failure(logger: logging.Logger, error: BaseException, text: str, *args: object) -> None:
     """Log a failure of the project's code in the background: with the traceback, or an expected one in one line."""
     if isinstance(error, UserError):  # an answer to the user, who may have written part of it
-        logger.info(f"{text}: %s", *args, one_line(str(error)))
+        logger.info(f"{text}: %s", *args, escape_unprintable(str(error)))
     elif isinstance(error, RefusedValue):
         logger.warning(f"{text}: %s", *args, error)
     else:
         logger.error(text, *args, exc_info=error)
 
 
-def one_line(text: str) -> str:
+def escape_unprintable(text: str) -> str:
     """``text`` for a log: what a browser sent must not look like a line of its own."""
     return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)

@@ -15,7 +15,15 @@ from django.utils.crypto import salted_hmac
 from django.utils.html import escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
-__all__ = ["Fragment", "Swap", "fill", "join", "mark", "text_slot", "text_target"]
+__all__ = [
+    "Fragment",
+    "Swap",
+    "fill_text_placeholders",
+    "join_fragments",
+    "placeholder",
+    "text_placeholder",
+    "text_target",
+]
 
 
 Swap = Literal[
@@ -30,7 +38,7 @@ Swap = Literal[
     "delete",
 ]
 
-_CLOSE = "\x03"  # ends the id after a text stream's mark
+_END_OF_ID = "\x03"  # ends the id after a text stream's mark
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,13 +55,13 @@ class Fragment:
         )
 
 
-def join(fragments: Iterable[Fragment]) -> SafeString:
+def join_fragments(fragments: Iterable[Fragment]) -> SafeString:
     """One response body holding every fragment, in order."""
     return format_html_join("\n", "{}", ((fragment,) for fragment in fragments))
 
 
 @cache
-def mark(purpose: str) -> str:
+def placeholder(purpose: str) -> str:
     """What stands in HTML for something that is filled in only when the HTML is sent.
 
     It holds a digest of ``SECRET_KEY``: nothing that a user writes passes for one.
@@ -61,34 +69,34 @@ def mark(purpose: str) -> str:
     return f"\x02{salted_hmac('htmx_live.mark', purpose, algorithm='sha256').hexdigest()[:20]}"
 
 
-def text_slot(target: str, *, tag: str, name: str) -> SafeString:
+def text_placeholder(target: str, *, tag: str, name: str) -> SafeString:
     """The element of a text stream, to be completed by ``fill``; ``target`` is its id.
 
     Between render and send the text may have grown.
     """
-    opening = mark("text")
+    text_mark = placeholder("text")
     return format_html(
-        '<{} id="{}" data-live-stream="{}" data-live-at="{}">{}</{}>',
+        '<{} id="{}" data-live-stream="{}" data-live-offset="{}">{}</{}>',
         tag,
         target,
         name,
-        mark_safe(f"{opening}@{target}{_CLOSE}"),  # the position
-        mark_safe(f"{opening}={target}{_CLOSE}"),  # the text
+        mark_safe(f"{text_mark}@{target}{_END_OF_ID}"),  # the position
+        mark_safe(f"{text_mark}={target}{_END_OF_ID}"),  # the text
         tag,
     )
 
 
-def fill(html: str, text_of: Callable[[str], tuple[str, str]]) -> str:
+def fill_text_placeholders(html: str, get_text: Callable[[str], tuple[str, str]]) -> str:
     """``html`` with every text slot filled; ``text_of(target)`` gives its generation and its text."""
-    opening = mark("text")
-    if opening not in html:
+    text_mark = placeholder("text")
+    if text_mark not in html:
         return html
-    parts = html.split(opening)
+    parts = html.split(text_mark)
     filled = [parts[0]]
     for part in parts[1:]:
-        slot, rest = part.split(_CLOSE, 1)
-        generation, text = text_of(slot[1:])
-        filled.append(f"{generation}.{len(text)}" if slot[0] == "@" else escape(text))
+        placeholder_id, rest = part.split(_END_OF_ID, 1)
+        generation, text = get_text(placeholder_id[1:])
+        filled.append(f"{generation}.{len(text)}" if placeholder_id[0] == "@" else escape(text))
         filled.append(rest)
     return "".join(filled)
 

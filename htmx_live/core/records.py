@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-__all__ = ["SHARED", "JobRow", "Owner", "Record"]
+__all__ = ["SHARED_DIGEST", "JobRow", "Owner", "Record"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,7 @@ class JobRow:
     notify: str = ""
 
 
-SHARED = "shared"  # stands for a child's digest when the child is a shared instance
+SHARED_DIGEST = "shared"  # stands for a child's digest when the child is a shared instance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,4 +97,4 @@ class Record:
 
     def own_children(self) -> set[str]:
         """The ids of its children but for shared ones, which are not its to end or to adopt."""
-        return {instance for instance, digest in self.children.values() if digest != SHARED}
+        return {instance for instance, digest in self.children.values() if digest != SHARED_DIGEST}

@@ -57,8 +57,8 @@ class ViewGrant:
     epoch: str
     key: str = ""
     tag: str = ""
-    css: str = ""
-    earlier: tuple[str, ...] = ()
+    css_class: str = ""
+    earlier_epochs: tuple[str, ...] = ()
 
 
 def random_id() -> str:
@@ -87,15 +87,17 @@ def sign_view(grant: ViewGrant) -> str:
         grant.epoch,
         grant.key,
         grant.tag,
-        grant.css,
-        grant.earlier,
+        grant.css_class,
+        grant.earlier_epochs,
     ]
     return signing.dumps(values, salt=_VIEW_SALT, compress=True)
 
 
 def unsign_view(text: str, *, max_age: int) -> ViewGrant:
     """The view grant in ``text``; ``GrantError`` when it is forged, expired or of another kind."""
-    instance, view, kwargs, token, user, epoch, key, tag, css, earlier = _unsign(text, _VIEW_SALT, max_age, length=10)
+    instance, view, kwargs, token, user, epoch, key, tag, css_class, earlier_epochs = _unsign(
+        text, _VIEW_SALT, max_age, length=10
+    )
     return ViewGrant(
         instance=instance,
         view=view,
@@ -104,8 +106,8 @@ def unsign_view(text: str, *, max_age: int) -> ViewGrant:
         epoch=epoch,
         key=key,
         tag=tag,
-        css=css,
-        earlier=tuple(earlier),
+        css_class=css_class,
+        earlier_epochs=tuple(earlier_epochs),
     )
 
 

@@ -28,31 +28,41 @@ from django.utils.translation import gettext_lazy as _
 from htmx_live.core.conf import settings
 from htmx_live.core.exceptions import RefusedValue, StoreUnavailable
 
-__all__ = ["TAG_NAME", "WORDS", "Outage", "log_unavailable", "milliseconds", "safe_url", "words"]
+__all__ = [
+    "ERROR_TEXTS",
+    "TAG_NAME",
+    "Outage",
+    "error_text",
+    "log_unavailable",
+    "parse_milliseconds",
+    "validate_redirect_url",
+]
 
 
 TAG_NAME = re.compile(r"[a-z][a-z0-9-]*")  # of an HTML element
 
-_WRITTEN = re.compile(r"\s*(\d+(?:\.\d+)?|\.\d+)\s*(ms|s|)\s*", re.ASCII)
-_FACTOR = {"ms": 1, "s": 1000}
+_INTERVAL = re.compile(r"\s*(\d+(?:\.\d+)?|\.\d+)\s*(ms|s|)\s*", re.ASCII)
+_MILLISECONDS_PER_UNIT = {"ms": 1, "s": 1000}
 
 
-def milliseconds(value: object, *, unit: Literal["ms", "s"] = "ms") -> int:
+def parse_milliseconds(value: object, *, unit: Literal["ms", "s"] = "ms") -> int:
     """``value`` in milliseconds: ``"200ms"``, ``"0.5s"``, or a number of ``unit``; ``ValueError`` for anything else."""
     number, written = value, unit
-    if isinstance(value, str) and (match := _WRITTEN.fullmatch(value)):
+    if isinstance(value, str) and (match := _INTERVAL.fullmatch(value)):
         number, written = float(match[1]), match[2] or unit  # type: ignore[assignment]
     if isinstance(number, int | float) and not isinstance(number, bool) and math.isfinite(number) and number >= 0:
-        return round(number * _FACTOR[written])
-    word = {"ms": "milliseconds", "s": "seconds"}[unit]
-    raise ValueError(f"{value!r} is no interval. Write a number of {word} that is not negative, '200ms' or '0.5s'.")
+        return round(number * _MILLISECONDS_PER_UNIT[written])
+    unit_name = {"ms": "milliseconds", "s": "seconds"}[unit]
+    raise ValueError(
+        f"{value!r} is no interval. Write a number of {unit_name} that is not negative, '200ms' or '0.5s'."
+    )
 
 
-Text = str | Promise
+LazyText = str | Promise
 
 _EXPIRED = _("This page has expired"), _("This page has expired. Reload it to go on.")
 
-WORDS: dict[int | str, tuple[Text, Text]] = {
+ERROR_TEXTS: dict[int | str, tuple[LazyText, LazyText]] = {
     400: (_("That did not work"), _("That did not work.")),
     401: _EXPIRED,
     403: (_("Not allowed"), _("You are signed out, or not allowed to do this.")),
@@ -72,18 +82,18 @@ WORDS: dict[int | str, tuple[Text, Text]] = {
 }
 
 
-def words(status: int | str, what: str = "") -> tuple[str, str]:
+def error_text(status: int | str, detail: str = "") -> tuple[str, str]:
     """Title and text for ``status``, translated, with ``what`` in its place."""
-    title, text = WORDS.get(status, WORDS[500])
-    return str(title), str(text).replace("{}", what).rstrip(": ")
+    title, text = ERROR_TEXTS.get(status, ERROR_TEXTS[500])
+    return str(title), str(text).replace("{}", detail).rstrip(": ")
 
 
-def safe_url(url: str, request: HttpRequest) -> str:
+def validate_redirect_url(url: str, request: HttpRequest) -> str:
     """``url`` when it stays on this host or one of ``REDIRECT_HOSTS``; otherwise ``RefusedValue``."""
-    odd = "\\" in url or any(ord(character) < 33 or ord(character) == 127 for character in url)
-    odd = odd or (url.startswith("//") and url[2:3] in ("", "?", "#"))  # a host that is empty
+    is_malformed = "\\" in url or any(ord(character) < 33 or ord(character) == 127 for character in url)
+    is_malformed = is_malformed or (url.startswith("//") and url[2:3] in ("", "?", "#"))  # a host that is empty
     hosts = {request.get_host(), *settings().REDIRECT_HOSTS}
-    if odd or not url_has_allowed_host_and_scheme(url, allowed_hosts=hosts, require_https=request.is_secure()):
+    if is_malformed or not url_has_allowed_host_and_scheme(url, allowed_hosts=hosts, require_https=request.is_secure()):
         raise RefusedValue(
             "redirect() got an address that leaves this site. Add its host to HTMX_LIVE['REDIRECT_HOSTS'] to allow it."
         )
@@ -94,24 +104,24 @@ class Outage:
     """One time during which the store is away.  It has been logged."""
 
     def __init__(self) -> None:
-        self._began = time.monotonic()
+        self._started_at = time.monotonic()
         self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()
 
-    def count(self, what: str) -> None:
+    def count_failure(self, kind: str) -> None:
         with self._lock:
-            self._counts[what] += 1
+            self._counts[kind] += 1
 
     def summary(self) -> str:
         """How long it lasted, and what failed how often, the most frequent first."""
         with self._lock:
             counts = ", ".join(f"{number} {what}" for what, number in self._counts.most_common())
-        return f"after {time.monotonic() - self._began:.1f} s; failed meanwhile: {counts or 'nothing'}"
+        return f"after {time.monotonic() - self._started_at:.1f} s; failed meanwhile: {counts or 'nothing'}"
 
 
-def log_unavailable(logger: logging.Logger, error: StoreUnavailable, what: str, message: str, *args: object) -> None:
+def log_unavailable(logger: logging.Logger, error: StoreUnavailable, kind: str, message: str, *args: object) -> None:
     """Log a warning that something failed because of ``error``; in an outage only count it, as one of ``what``."""
     if isinstance(error.outage, Outage):
-        error.outage.count(what)
+        error.outage.count_failure(kind)
     level = logging.DEBUG if error.outage else logging.WARNING
     logger.log(level, f"{message}: %s", *args, error)

@@ -27,7 +27,7 @@ from django.utils.dateparse import parse_date, parse_datetime, parse_time
 
 from htmx_live.core.exceptions import ArgumentsTooLarge, MalformedArguments
 
-__all__ = ["Reader", "Rejected", "check", "parse_arguments", "reader"]
+__all__ = ["ConversionError", "Converter", "check_storable", "converter_for", "parse_arguments"]
 
 
 _MAX_INT_TEXT = 41  # a sign and 40 digits, as in coercion
@@ -88,25 +88,25 @@ def _json_constant(text: str) -> Never:
 _MAX_DIGITS = 40
 _MAX_NUMBER_TEXT = 100
 
-_WHOLE = re.compile(rf"[+-]?\d{{1,{_MAX_DIGITS}}}", re.ASCII)
-_REAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,9})?", re.ASCII)
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_INTEGER = re.compile(rf"[+-]?\d{{1,{_MAX_DIGITS}}}", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,9})?", re.ASCII)
+_UNSTORABLE_CHARACTERS = re.compile("[\x00\ud800-\udfff]")
 
 _TRUE = frozenset({"", "1", "on", "true", "yes", "t", "y"})  # "": a button or box without a value was sent at all
 _FALSE = frozenset({"0", "off", "false", "no", "f", "n"})
 
-_ALLOWED = (
+_ALLOWED_ANNOTATIONS = (
     "str, int, float, bool, Decimal, date, datetime, time, UUID, an Enum, Literal[...], UploadedFile, dict, Any, "
     "list[...] of these, or one of these with None"
 )
 
 
-class Rejected(ValueError):
+class ConversionError(ValueError):
     """What was sent does not fit; the text says what was expected."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reader:
+class Converter:
     """How a parameter reads what was sent for it.
 
     ``convert`` takes one text, one JSON value, one uploaded file, or a list of them where ``many``.
@@ -116,84 +116,86 @@ class Reader:
 
     convert: Callable[[Any], Any]
     many: bool = False
-    from_files: bool = False
-    from_form: bool = True
+    accepts_files: bool = False
+    accepts_form: bool = True
     absent: Callable[[], Any] | None = None
 
 
-def check(value: Any, *, limit: int) -> None:
+def check_storable(value: Any, *, limit: int) -> None:
     """Raise ``Rejected`` if ``value`` holds what no database keeps: NUL, surrogates, NaN, huge integers, long text.
 
     ``value`` is a text, a JSON value or a list of texts; ``limit`` is the length of all its texts, in characters.
     """
-    waiting = [value]
-    while waiting:
-        item = waiting.pop()
+    pending = [value]
+    while pending:
+        item = pending.pop()
         if isinstance(item, str):
             limit -= len(item)
             if limit < 0:
-                raise Rejected("is too long")
-            if _UNSTORABLE.search(item):
-                raise Rejected("contains a NUL character or half of a surrogate pair")
+                raise ConversionError("is too long")
+            if _UNSTORABLE_CHARACTERS.search(item):
+                raise ConversionError("contains a NUL character or half of a surrogate pair")
         elif isinstance(item, dict):
-            waiting += [*item, *item.values()]
+            pending += [*item, *item.values()]
         elif isinstance(item, list | tuple):
-            waiting += item
+            pending += item
         elif isinstance(item, float) and not math.isfinite(item):
-            raise Rejected("is not a finite number")
+            raise ConversionError("is not a finite number")
         elif isinstance(item, int) and abs(item) >= 10**_MAX_DIGITS:
-            raise Rejected(f"has more than {_MAX_DIGITS} digits")
+            raise ConversionError(f"has more than {_MAX_DIGITS} digits")
 
 
-def reader(annotation: Any) -> Reader:
+def converter_for(annotation: Any) -> Converter:
     """The reader for one annotation; ``TypeError`` names what is allowed."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if annotation in (Any, object, Parameter.empty):
-        return Reader(convert=lambda value: value, from_files=True)
+        return Converter(convert=lambda value: value, accepts_files=True)
     if origin in (Union, types.UnionType):
-        return _optional(annotation, [kind for kind in arguments if kind is not type(None)])
+        return _optional_converter(annotation, [kind for kind in arguments if kind is not type(None)])
     if annotation is list or origin is list:
-        item = reader(arguments[0] if arguments else Any)
-        files_only = not item.from_form
-        return Reader(convert=_list_of(item), many=True, from_files=files_only, from_form=not files_only, absent=list)
+        item = converter_for(arguments[0] if arguments else Any)
+        files_only = not item.accepts_form
+        return Converter(
+            convert=_list_converter(item), many=True, accepts_files=files_only, accepts_form=not files_only, absent=list
+        )
     if origin is Literal:
-        return _literal(arguments)
+        return _literal_converter(arguments)
     if annotation is dict or origin is dict:
-        return Reader(convert=_dict)
+        return Converter(convert=_to_dict)
     if isinstance(annotation, type):
         if annotation in _SCALARS:
-            return Reader(convert=_SCALARS[annotation], absent=bool if annotation is bool else None)
+            return Converter(convert=_SCALARS[annotation], absent=bool if annotation is bool else None)
         if issubclass(annotation, Enum):
-            return Reader(convert=_enum(annotation))
+            return Converter(convert=_enum_converter(annotation))
         if issubclass(annotation, UploadedFile):
-            return Reader(convert=_file(annotation), from_files=True, from_form=False)
-    raise TypeError(f"{annotation!r} cannot be read from a browser. Annotate with {_ALLOWED}.")
+            return Converter(convert=_file_converter(annotation), accepts_files=True, accepts_form=False)
+    raise TypeError(f"{annotation!r} cannot be read from a browser. Annotate with {_ALLOWED_ANNOTATIONS}.")
 
 
-def optional(read: Reader) -> Reader:
+def make_optional(converter: Converter) -> Converter:
     """``read``, which also takes None and empty text, as None."""
     return replace(
-        read,
-        convert=lambda value: None if value is None or value == "" else read.convert(value),
-        absent=read.absent if read.from_form else lambda: None,
+        converter,
+        convert=lambda value: None if value is None or value == "" else converter.convert(value),
+        absent=converter.absent if converter.accepts_form else lambda: None,
     )
 
 
-def _optional(annotation: Any, kinds: list[Any]) -> Reader:
+def _optional_converter(annotation: Any, kinds: list[Any]) -> Converter:
     if len(kinds) != 1:
-        raise TypeError(f"{annotation!r} leaves open which type is meant. Annotate with {_ALLOWED}.")
-    return optional(reader(kinds[0]))
+        raise TypeError(f"{annotation!r} leaves open which type is meant. Annotate with {_ALLOWED_ANNOTATIONS}.")
+    return make_optional(converter_for(kinds[0]))
 
 
-def _list_of(item: Reader) -> Callable[[Any], list[Any]]:
+def _list_converter(item: Converter) -> Callable[[Any], list[Any]]:
     def convert(value: Any) -> list[Any]:
         if not isinstance(value, list | tuple):
-            raise Rejected("expected a list")
+            raise ConversionError("expected a list")
         items = []
         for part in value:
             try:
                 items.append(item.convert(part))
-            except Rejected:
+            except ConversionError:
                 if part != "":  # the empty choice of a select
                     raise
         return items
@@ -201,7 +203,7 @@ def _list_of(item: Reader) -> Callable[[Any], list[Any]]:
     return convert
 
 
-def _literal(choices: tuple[Any, ...]) -> Reader:
+def _literal_converter(choices: tuple[Any, ...]) -> Converter:
     if not all(
         choice is None or (isinstance(choice, str | int) and not isinstance(choice, Enum)) for choice in choices
     ):
@@ -214,47 +216,47 @@ def _literal(choices: tuple[Any, ...]) -> Reader:
             return value
         if isinstance(value, str) and value in by_text and by_text[value] is not None:
             return by_text[value]
-        raise Rejected(f"expected one of {', '.join(map(repr, choices))}")
+        raise ConversionError(f"expected one of {', '.join(map(repr, choices))}")
 
-    read = Reader(convert=convert)
-    return optional(read) if None in choices else read
+    converter = Converter(convert=convert)
+    return make_optional(converter) if None in choices else converter
 
 
-def _enum(kind: type[Enum]) -> Callable[[Any], Enum]:
+def _enum_converter(kind: type[Enum]) -> Callable[[Any], Enum]:
     members = dict(kind.__members__) | {str(member.value): member for member in kind}
 
     def convert(value: Any) -> Enum:
         if isinstance(value, str | int | float) and not isinstance(value, bool) and str(value) in members:
             return members[str(value)]
-        raise Rejected(f"expected one of {', '.join(repr(member.value) for member in kind)}")
+        raise ConversionError(f"expected one of {', '.join(repr(member.value) for member in kind)}")
 
     return convert
 
 
-def _file(kind: "type[UploadedFile[Any]]") -> "Callable[[Any], UploadedFile[Any]]":
+def _file_converter(kind: "type[UploadedFile[Any]]") -> "Callable[[Any], UploadedFile[Any]]":
     def convert(value: Any) -> "UploadedFile[Any]":
         if isinstance(value, kind):
             return value
-        raise Rejected("expected an uploaded file")
+        raise ConversionError("expected an uploaded file")
 
     return convert
 
 
-def _dict(value: Any) -> dict[str, Any]:
+def _to_dict(value: Any) -> dict[str, Any]:
     if isinstance(value, dict):
         return value
-    raise Rejected("expected an object")
+    raise ConversionError("expected an object")
 
 
-def _str(value: Any) -> str:
+def _to_str(value: Any) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
-    raise Rejected("expected text")
+    raise ConversionError("expected text")
 
 
-def _bool(value: Any) -> bool:
+def _to_bool(value: Any) -> bool:
     if isinstance(value, bool):
         return value
     word = str(value).strip().lower() if isinstance(value, str | int) else None
@@ -262,73 +264,73 @@ def _bool(value: Any) -> bool:
         return True
     if word in _FALSE:
         return False
-    raise Rejected("expected true or false")
+    raise ConversionError("expected true or false")
 
 
-def _int(value: Any) -> int:
+def _to_int(value: Any) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     if isinstance(value, float) and value.is_integer() and abs(value) <= 2**53:
         return int(value)
-    if isinstance(value, str) and len(value) <= _MAX_NUMBER_TEXT and _WHOLE.fullmatch(value.strip()):
+    if isinstance(value, str) and len(value) <= _MAX_NUMBER_TEXT and _INTEGER.fullmatch(value.strip()):
         return int(value)
-    raise Rejected("expected a whole number")
+    raise ConversionError("expected a whole number")
 
 
-def _float(value: Any) -> float:
-    number = float(_real(value))
+def _to_float(value: Any) -> float:
+    number = float(_to_number_text(value))
     if math.isfinite(number):
         return number
-    raise Rejected("expected a finite number")
+    raise ConversionError("expected a finite number")
 
 
-def _decimal(value: Any) -> Decimal:
-    number = Decimal(_real(value))
+def _to_decimal(value: Any) -> Decimal:
+    number = Decimal(_to_number_text(value))
     if abs(number.adjusted()) <= _MAX_DIGITS:
         return number
-    raise Rejected("expected a number of reasonable size")
+    raise ConversionError("expected a number of reasonable size")
 
 
-def _real(value: Any) -> str:
+def _to_number_text(value: Any) -> str:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return repr(value)
-    if isinstance(value, str) and len(value) <= _MAX_NUMBER_TEXT and _REAL.fullmatch(value.strip()):
+    if isinstance(value, str) and len(value) <= _MAX_NUMBER_TEXT and _NUMBER.fullmatch(value.strip()):
         return value.strip()
-    raise Rejected("expected a number")
+    raise ConversionError("expected a number")
 
 
-def _datetime(value: Any) -> dt.datetime:
+def _to_datetime(value: Any) -> dt.datetime:
     """Aware if USE_TZ is on, in the current time zone where none was sent; naive otherwise."""
-    moment = _parsed(parse_datetime, "a date with a time, like 2026-01-31T12:30")(value)
+    moment = _parsing_converter(parse_datetime, "a date with a time, like 2026-01-31T12:30")(value)
     try:
         if timezone.is_naive(timezone.now()) and timezone.is_aware(moment):  # USE_TZ is off
             return timezone.make_naive(moment)
         return from_current_timezone(moment)
     except (ValidationError, OverflowError, ValueError):
-        raise Rejected("does not exist, or exists twice, in the current time zone") from None
+        raise ConversionError("does not exist, or exists twice, in the current time zone") from None
 
 
-def _parsed(parse: Callable[[str], Any], wanted: str) -> Callable[[Any], Any]:
+def _parsing_converter(parse: Callable[[str], Any], expected: str) -> Callable[[Any], Any]:
     def convert(value: Any) -> Any:
         try:
             found = parse(value.strip()) if isinstance(value, str) and len(value) <= _MAX_NUMBER_TEXT else None
         except ValueError:
             found = None
         if found is None:
-            raise Rejected(f"expected {wanted}")
+            raise ConversionError(f"expected {expected}")
         return found
 
     return convert
 
 
 _SCALARS: dict[Any, Callable[[Any], Any]] = {
-    str: _str,
-    bool: _bool,
-    int: _int,
-    float: _float,
-    Decimal: _decimal,
-    dt.date: _parsed(parse_date, "a date, like 2026-01-31"),
-    dt.datetime: _datetime,
-    dt.time: _parsed(parse_time, "a time, like 12:30"),
-    uuid.UUID: _parsed(uuid.UUID, "a UUID"),
+    str: _to_str,
+    bool: _to_bool,
+    int: _to_int,
+    float: _to_float,
+    Decimal: _to_decimal,
+    dt.date: _parsing_converter(parse_date, "a date, like 2026-01-31"),
+    dt.datetime: _to_datetime,
+    dt.time: _parsing_converter(parse_time, "a time, like 12:30"),
+    uuid.UUID: _parsing_converter(uuid.UUID, "a UUID"),
 }

@@ -42,105 +42,106 @@ from django.utils.functional import Promise
 from django.utils.safestring import SafeString, mark_safe
 
 from htmx_live.core.exceptions import UnknownHandler
-from htmx_live.core.text import milliseconds
-from htmx_live.events.arguments import Rejected
-from htmx_live.events.context import Rendering, current_rendering
+from htmx_live.core.text import parse_milliseconds
+from htmx_live.events.arguments import ConversionError
+from htmx_live.events.context import RenderContext, current_view
 from htmx_live.events.handlers import Handler, Parameter
 from htmx_live.events.template_checks import check_markup
 
 __all__ = [
-    "DISPLAYS",
-    "OPTIONS",
+    "DISPLAY_VALUES",
+    "LOADING_OPTIONS",
     "Trigger",
+    "add_modifier",
+    "build_trigger_attributes",
+    "check_loading_for",
     "check_markup",
-    "check_names",
     "check_options",
+    "dumps",
     "event_names",
-    "flatten",
-    "guess",
-    "indicator",
+    "indicator_selector",
     "job_names",
     "key_text",
     "loading",
     "on",
-    "pending_word",
-    "plain",
-    "present_rendering",
+    "pending_token",
+    "render_attributes",
+    "require_current_view",
+    "suggest",
     "to_json",
-    "trigger",
-    "with_modifier",
-    "write",
+    "to_json_value",
 ]
 
 
-_GUESSED = ("delay", "throttle", "threshold", "rootMargin")
+_CHECKED_MODIFIERS = ("delay", "throttle", "threshold", "rootMargin")
 _NESTED = re.compile(r"""\[[^\]]*\]|\([^)]*\)|"[^"]*"|'[^']*'|<[^>]*/>""")
-_WORD = re.compile(r"(?<!\S)([\w-]+)\s*:")
+_MODIFIER = re.compile(r"(?<!\S)([\w-]+)\s*:")
 
 
 @lru_cache(maxsize=1024)
-def with_modifier(event: str, modifier: str) -> str:
+def add_modifier(hx_trigger: str, modifier: str) -> str:
     """``event`` with ``modifier`` added to each part that does not pace itself already."""
     parts = []
-    for part in _parts(event):
-        words = _modifiers(part)
-        _check_spelling(event, words)
-        paced = not modifier or "delay" in words or "throttle" in words
-        parts.append(part if paced else f"{part} {modifier}")
+    for part in _split_hx_trigger(hx_trigger):
+        modifiers = _modifier_names(part)
+        _check_spelling(hx_trigger, modifiers)
+        is_paced = not modifier or "delay" in modifiers or "throttle" in modifiers
+        parts.append(part if is_paced else f"{part} {modifier}")
     return ", ".join(parts)
 
 
 @lru_cache(maxsize=1024)
-def event_names(event: str) -> frozenset[str]:
+def event_names(hx_trigger: str) -> frozenset[str]:
     """The events that ``event`` hears on its own element."""
-    own = (part for part in _parts(event) if "from" not in _modifiers(part))
+    own = (part for part in _split_hx_trigger(hx_trigger) if "from" not in _modifier_names(part))
     return frozenset(re.split(r"[\s\[]", part, maxsplit=1)[0] for part in own)
 
 
-def _parts(event: str) -> list[str]:
-    hidden = _hide_nested(event)
+def _split_hx_trigger(hx_trigger: str) -> list[str]:
+    hidden = _hide_nested(hx_trigger)
     if "[" in hidden or "]" in hidden:
-        raise TemplateSyntaxError(f"{event!r} is no event specification: a bracket is not closed, or not opened.")
+        raise TemplateSyntaxError(f"{hx_trigger!r} is no event specification: a bracket is not closed, or not opened.")
     parts, start = [], 0
     for comma in [*(found.start() for found in re.finditer(",", hidden)), len(hidden)]:
-        parts.append(event[start:comma].strip())
+        parts.append(hx_trigger[start:comma].strip())
         start = comma + 1
     if not all(parts):
         raise TemplateSyntaxError(
-            f"{event!r} is no event specification. Write the name of an event, like 'click' or 'input changed, keyup'."
+            f"{hx_trigger!r} is no event specification. Write the name of an event, like 'click' or "
+            "'input changed, keyup'."
         )
     return parts
 
 
-def _modifiers(part: str) -> list[str]:
+def _modifier_names(part: str) -> list[str]:
     _, _, rest = _hide_nested(part).partition(" ")
-    return _WORD.findall(rest)
+    return _MODIFIER.findall(rest)
 
 
 def _hide_nested(text: str) -> str:
     return _NESTED.sub(lambda found: "_" * len(found[0]), text)
 
 
-def _check_spelling(event: str, words: list[str]) -> None:
+def _check_spelling(hx_trigger: str, modifiers: list[str]) -> None:
     # Only near misses, and not of `from`: a selector may hold any word before a colon, `form:invalid` for one.
-    for word in words:
-        close = get_close_matches(word, _GUESSED, n=1, cutoff=0.75)
-        if close and word not in _GUESSED:
-            raise TemplateSyntaxError(f"{event!r}: there is no modifier {word!r}. Did you mean {close[0]!r}?")
+    for word in modifiers:
+        close = get_close_matches(word, _CHECKED_MODIFIERS, n=1, cutoff=0.75)
+        if close and word not in _CHECKED_MODIFIERS:
+            raise TemplateSyntaxError(f"{hx_trigger!r}: there is no modifier {word!r}. Did you mean {close[0]!r}?")
 
 
-_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+_dumps = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
 def to_json(values: Mapping[str, Any]) -> str:
     """``values`` as one JSON object; ``TemplateSyntaxError`` names the one that cannot be sent."""
-    return write({name: plain(value, name) for name, value in values.items()})
+    return dumps({name: to_json_value(value, name) for name, value in values.items()})
 
 
-def write(values: Mapping[str, Any]) -> str:
+def dumps(values: Mapping[str, Any]) -> str:
     """Plain ``values`` as JSON."""
     try:
-        return _encode(values)
+        return _dumps(values)
     except ValueError:
         name = next(name for name, value in values.items() if not _is_finite(value))
         raise TemplateSyntaxError(f"{name} holds a number that is not finite, which JSON cannot say.") from None
@@ -148,28 +149,28 @@ def write(values: Mapping[str, Any]) -> str:
 
 def _is_finite(value: Any) -> bool:
     try:
-        _encode(value)
+        _dumps(value)
     except ValueError:
         return False
     return True
 
 
-def plain(value: Any, name: str) -> Any:
+def to_json_value(value: Any, name: str) -> Any:
     """``value`` as JSON values: dates, Decimal, UUID and Enum as text, a model instance by its primary key."""
     kind = type(value)
-    if kind in _JSON:
+    if kind in _JSON_TYPES:
         return value
-    if kind in _TEXT:
-        return _TEXT[kind](value)
+    if kind in _TO_TEXT:
+        return _TO_TEXT[kind](value)
     if kind in (list, tuple, set, frozenset):
-        return [plain(item, name) for item in value]
+        return [to_json_value(item, name) for item in value]
     if isinstance(value, dict) and all(isinstance(word, str) for word in value):
-        return {str(word): plain(item, name) for word, item in value.items()}
+        return {str(word): to_json_value(item, name) for word, item in value.items()}
     if isinstance(value, Model):
-        return plain(value.pk, name)
+        return to_json_value(value.pk, name)
     if isinstance(value, Enum):
-        return value.value if type(value.value) in _JSON else value.name
-    for base, convert in _FAMILIES:
+        return value.value if type(value.value) in _JSON_TYPES else value.name
+    for base, convert in _BASE_CONVERTERS:
         if isinstance(value, base):
             return convert(value)
     raise TemplateSyntaxError(
@@ -178,8 +179,8 @@ def plain(value: Any, name: str) -> Any:
     )
 
 
-_JSON = frozenset({type(None), bool, int, float, str})
-_TEXT: dict[type, Callable[[Any], str]] = {
+_JSON_TYPES = frozenset({type(None), bool, int, float, str})
+_TO_TEXT: dict[type, Callable[[Any], str]] = {
     SafeString: str.__str__,
     dt.datetime: dt.datetime.isoformat,
     dt.date: dt.date.isoformat,
@@ -188,7 +189,7 @@ _TEXT: dict[type, Callable[[Any], str]] = {
     uuid.UUID: str,
 }
 # Subclasses and proxies, tried in this order; a datetime is a date, a bool an int.
-_FAMILIES: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
+_BASE_CONVERTERS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
     (Promise, str),
     (str, str),
     (dt.date | dt.time, lambda value: value.isoformat()),
@@ -200,16 +201,16 @@ _FAMILIES: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
 
 _DIRECTIVES = ("show", "hide", "disable")
 # Those that the style sheet has a rule for; without display= an element shows as it would by itself.
-DISPLAYS = ("block", "flex", "grid", "inline", "inline-block", "inline-flex", "inline-grid", "contents")
-OPTIONS = ("display", "class", "remove_class", "for", "key", "delay", "min")
+DISPLAY_VALUES = ("block", "flex", "grid", "inline", "inline-block", "inline-flex", "inline-grid", "contents")
+LOADING_OPTIONS = ("display", "class", "remove_class", "for", "key", "delay", "min")
 
 
-def trigger(
-    event: str,
+def build_trigger_attributes(
+    hx_trigger: str,
     handler: str,
     *,
     url: str,
-    root: str,
+    root_id: str,
     modifier: str = "",
     values: Mapping[str, Any] | None = None,
     key: str = "",
@@ -225,9 +226,9 @@ def trigger(
     """
     attributes = {
         "hx-post": url,
-        "hx-trigger": with_modifier(event, modifier),
+        "hx-trigger": add_modifier(hx_trigger, modifier),
         "hx-swap": "none",
-        "hx-indicator": indicator(root, handler),
+        "hx-indicator": indicator_selector(root_id, handler),
         "data-live-event": handler,
     }
     arguments = to_json(values) if values else ""
@@ -235,7 +236,7 @@ def trigger(
         attributes["data-live-args"] = arguments
     if key:
         attributes["data-live-key"] = key
-    if "submit" in event_names(event):
+    if "submit" in event_names(hx_trigger):
         attributes["method"] = "post"
         attributes["action"] = f"{url}?{urlencode({'_args': arguments})}" if arguments else url
     if sends_files:
@@ -243,12 +244,12 @@ def trigger(
     return attributes
 
 
-def indicator(root: str, handler: str) -> str:
+def indicator_selector(root_id: str, handler: str) -> str:
     """hx-indicator of a trigger: itself, and what names its handler in the same live view.
 
     It counts only until the script takes over, which knows jobs, keys and delays.
     """
-    return f"this, #{root} [data-live-for~='{_css_string(handler)}']"
+    return f"this, #{root_id} [data-live-for~='{_css_string(handler)}']"
 
 
 def _css_string(text: str) -> str:
@@ -258,7 +259,7 @@ def _css_string(text: str) -> str:
     )
 
 
-def pending_word(handler: str, name: str, key: str = "") -> str:
+def pending_token(handler: str, name: str, key: str = "") -> str:
     """A running job as one word of ``data-live-pending``."""
     return ":".join(quote(part, safe="") for part in ((handler, name, key) if key else (handler, name)))
 
@@ -271,9 +272,9 @@ def loading(*directives: str, **options: Any) -> dict[str, str]:
     """
     given = {name.removesuffix("_"): value for name, value in options.items()}
     check_options(given)
-    attributes = _directives(directives, _text(given.get("display")))
+    attributes = _directive_attributes(directives, _strip(given.get("display")))
     for name in ("class", "remove_class"):
-        classes = " ".join(_text(given.get(name)).split())
+        classes = " ".join(_strip(given.get(name)).split())
         if classes:
             attributes[f"data-live-{name.replace('_', '-')}"] = classes
     if not attributes:
@@ -281,12 +282,12 @@ def loading(*directives: str, **options: Any) -> dict[str, str]:
             '{% loading %} says nothing to do: write "show", "hide", "disable", class= or remove_class=.'
         )
     if "for" in given:
-        attributes["data-live-for"] = _names(given["for"])
+        attributes["data-live-for"] = _parse_for(given["for"])
     key = key_text(given.get("key"))
     if key:
         attributes["data-live-key"] = key
     for name in ("delay", "min"):
-        length = _interval(name, given.get(name))
+        length = _parse_interval(name, given.get(name))
         if length:
             attributes[f"data-live-{name}"] = str(length)
     return attributes
@@ -295,8 +296,8 @@ def loading(*directives: str, **options: Any) -> dict[str, str]:
 def check_options(names: Iterable[str]) -> None:
     """Raise ``TemplateSyntaxError`` for an option that ``{% loading %}`` does not have."""
     for name in names:
-        if name not in OPTIONS:
-            raise TemplateSyntaxError(f"{{% loading %}} has no option {name!r}. {guess(name, OPTIONS)}")
+        if name not in LOADING_OPTIONS:
+            raise TemplateSyntaxError(f"{{% loading %}} has no option {name!r}. {suggest(name, LOADING_OPTIONS)}")
 
 
 def key_text(value: Any) -> str:
@@ -306,38 +307,38 @@ def key_text(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def guess(word: str, known: Iterable[str]) -> str:
+def suggest(name: str, known: Iterable[str]) -> str:
     """The end of an error about an unknown ``word``: the nearest known one, or all of them."""
     known = list(known)
-    close = get_close_matches(word, known, n=1)
+    close = get_close_matches(name, known, n=1)
     return f"Did you mean {close[0]!r}?" if close else f"It knows: {', '.join(known) or 'none'}."
 
 
-def flatten(attributes: Mapping[str, str]) -> SafeString:
+def render_attributes(attributes: Mapping[str, str]) -> SafeString:
     """``attributes`` as they stand in a start tag, every value escaped, whether or not it is marked safe."""
     return mark_safe(" ".join(f'{name}="{escape(value)}"' if value else name for name, value in attributes.items()))
 
 
-def _directives(directives: Iterable[str], display: str) -> dict[str, str]:
+def _directive_attributes(directives: Iterable[str], display: str) -> dict[str, str]:
     attributes: dict[str, str] = {}
     for word in map(str, directives):
         if word not in _DIRECTIVES:
-            raise TemplateSyntaxError(f"{{% loading %}} has no directive {word!r}. {guess(word, _DIRECTIVES)}")
+            raise TemplateSyntaxError(f"{{% loading %}} has no directive {word!r}. {suggest(word, _DIRECTIVES)}")
         attributes[f"data-live-{word}"] = ""
     if "data-live-show" in attributes and "data-live-hide" in attributes:
         raise TemplateSyntaxError('{% loading %} got "show" and "hide", which contradict each other on one element.')
     if display:
         if "data-live-show" not in attributes:
             raise TemplateSyntaxError(f'{{% loading %}}: display={display!r} goes with "show".')
-        if display not in DISPLAYS:
-            raise TemplateSyntaxError(f"{{% loading %}} has no display={display!r}. {guess(display, DISPLAYS)}")
+        if display not in DISPLAY_VALUES:
+            raise TemplateSyntaxError(f"{{% loading %}} has no display={display!r}. {suggest(display, DISPLAY_VALUES)}")
         attributes["data-live-show"] = display
     return attributes
 
 
-def _names(value: Any) -> str:
+def _parse_for(value: Any) -> str:
     parts = [value] if not isinstance(value, list | tuple) else value
-    words = [word for part in parts for word in _text(part).split()]
+    words = [word for part in parts for word in _strip(part).split()]
     if not words or "*:" in words:
         raise TemplateSyntaxError(
             f"{{% loading %}}: for={value!r} names no handler or job. "
@@ -346,16 +347,16 @@ def _names(value: Any) -> str:
     return " ".join(words)
 
 
-def _interval(name: str, value: Any) -> int:
+def _parse_interval(name: str, value: Any) -> int:
     if value is None or value == "":
         return 0
     try:
-        return milliseconds(value)
+        return parse_milliseconds(value)
     except ValueError as error:
         raise TemplateSyntaxError(f"{{% loading %}}: {name}: {error}") from None
 
 
-def _text(value: Any) -> str:
+def _strip(value: Any) -> str:
     return "" if value is None else str(value).strip()
 
 
@@ -365,88 +366,88 @@ def on(event: str, handler: str, *args: Any, values: Mapping[str, Any] | None = 
     ``TemplateSyntaxError`` for a handler or an argument that the view does not have.
     """
     values = values or {}
-    found = Trigger.find(present_rendering("on"), event, handler)
-    names = found.names(len(args), values)
-    given = {name: plain(value, name) for name, value in zip(names, [*args, *values.values()], strict=True)}
+    found = Trigger.find(require_current_view("on"), event, handler)
+    names = found.argument_names(len(args), values)
+    given = {name: to_json_value(value, name) for name, value in zip(names, [*args, *values.values()], strict=True)}
     return found.attributes(given)
 
 
-def present_rendering(tag: str) -> Rendering:
+def require_current_view(tag: str) -> RenderContext:
     """The live view around a tag; ``TemplateSyntaxError`` outside of one."""
-    rendering = current_rendering.get()
-    if rendering is None:
+    context = current_view.get()
+    if context is None:
         raise TemplateSyntaxError(
             f"{{% {tag} %}} stands outside of a live view. Use it in a LiveView's template, or in what that includes."
         )
-    return rendering
+    return context
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trigger:
     """An event that calls a handler of one instance, before any values.  ``url`` is where the event is sent."""
 
-    event: str
+    hx_trigger: str
     handler: Handler
     url: str
     instance: str
-    root: str
+    root_id: str
 
     @classmethod
-    def find(cls, rendering: Rendering, event: str, handler: str) -> "Trigger":
+    def find(cls, context: RenderContext, hx_trigger: str, handler: str) -> "Trigger":
         """The trigger for the handler of this name; ``TemplateSyntaxError`` names those that the view offers."""
         try:
-            found = rendering.handlers[handler]
+            found = context.handlers[handler]
         except UnknownHandler as error:  # a mistake in a template, not a 404
             raise TemplateSyntaxError(f"{{% on %}}: {error}") from None
-        url = rendering.event_url(handler)
-        return cls(event=event, handler=found, url=url, instance=rendering.instance, root=rendering.root)
+        url = context.event_url(handler)
+        return cls(hx_trigger=hx_trigger, handler=found, url=url, instance=context.instance, root_id=context.root_id)
 
     def attributes(self, values: Mapping[str, Any]) -> dict[str, str]:
         """The attributes for these plain values by name."""
         handler = self.handler
-        return trigger(
-            self.event,
+        return build_trigger_attributes(
+            self.hx_trigger,
             handler.name,
             url=self.url,
-            root=self.root,
+            root_id=self.root_id,
             modifier=handler.modifier,
             values=values,
-            key=self.key(values),
-            sends_files=any(not parameter.reader.from_form for parameter in handler.parameters),
+            key=self.job_key(values),
+            sends_files=any(not parameter.converter.accepts_form for parameter in handler.parameters),
         )
 
-    def key(self, values: Mapping[str, Any]) -> str:
+    def job_key(self, values: Mapping[str, Any]) -> str:
         """What tells this trigger's background job from others: the text of the argument that ``key=`` names."""
         name = self.handler.key
         if name is None or name not in values:
             return ""
         try:
-            return key_text(self._parameter(name).reader.convert(values[name]))
-        except Rejected as rejected:
+            return key_text(self._find_parameter(name).converter.convert(values[name]))
+        except ConversionError as rejected:
             raise TemplateSyntaxError(f"{{% on %}}: {self.handler.name}(): {name}: {rejected}.") from None
 
-    def names(self, positional: int, keywords: Iterable[str]) -> list[str]:
+    def argument_names(self, positional: int, keywords: Iterable[str]) -> list[str]:
         """The names of so many positional values and of ``keywords``, checked against the handler's parameters."""
-        in_order = [parameter.name for parameter in self.handler.parameters if parameter.by_position]
+        in_order = [parameter.name for parameter in self.handler.parameters if parameter.is_positional]
         if positional > len(in_order):
             raise self._error(f"takes {len(in_order)} values by position, {positional} were given")
         names = [*in_order[:positional], *keywords]
         for place, name in enumerate(names):
             if name in names[:place]:
                 raise self._error(f"{name} is given twice, by position and by name")
-            self._check(name)
+            self._check_name(name)
         return names
 
-    def _check(self, name: str) -> None:
+    def _check_name(self, name: str) -> None:
         declared = {parameter.name: parameter for parameter in self.handler.parameters}
         if name.startswith("_") or name in ("self", "csrfmiddlewaretoken"):
             raise self._error(f"{name} is a name of the library's own. Choose another")
-        if name not in declared and not self.handler.takes_rest:
-            raise self._error(f"there is no parameter {name!r}. {guess(name, declared)}")
-        if name in declared and not declared[name].reader.from_form:
+        if name not in declared and not self.handler.accepts_kwargs:
+            raise self._error(f"there is no parameter {name!r}. {suggest(name, declared)}")
+        if name in declared and not declared[name].converter.accepts_form:
             raise self._error(f"{name} is an uploaded file, which comes from a form and not from a template")
 
-    def _parameter(self, name: str) -> Parameter:
+    def _find_parameter(self, name: str) -> Parameter:
         return next(parameter for parameter in self.handler.parameters if parameter.name == name)
 
     def _error(self, reason: str) -> TemplateSyntaxError:
@@ -454,22 +455,22 @@ class Trigger:
         return TemplateSyntaxError(f"{{% on %}}: {self.handler.name}(): {reason}{end}")
 
 
-_STARTS_NONE = ("htmx_live", "builtins", "typing", "abc")  # packages whose classes start no jobs
+_PACKAGES_WITHOUT_JOBS = ("htmx_live", "builtins", "typing", "abc")  # packages whose classes start no jobs
 
 
-def check_names(words: Iterable[str], view: type, handlers: Iterable[str]) -> None:
+def check_loading_for(names: Iterable[str], view: type, handlers: Iterable[str]) -> None:
     """Raise ``TemplateSyntaxError`` for a word that can match nothing in ``view``.
 
     A word with ``*:`` may mean another view or a script, and is not checked.
     """
     jobs = job_names(view)
     known = [*handlers, *sorted(jobs or ())]
-    for word in words:
+    for name in names:
         # A job that no handler has started goes by its callback's name.
-        if jobs is not None and not word.startswith("*:") and word not in known and not hasattr(view, word):
+        if jobs is not None and not name.startswith("*:") and name not in known and not hasattr(view, name):
             raise TemplateSyntaxError(
-                f"{{% loading %}}: {view.__name__} has no handler or job {word!r}. {guess(word, known)} "
-                f'Write for="*:{word}" for what another view or a script starts.'
+                f"{{% loading %}}: {view.__name__} has no handler or job {name!r}. {suggest(name, known)} "
+                f'Write for="*:{name}" for what another view or a script starts.'
             )
 
 
@@ -481,20 +482,20 @@ def job_names(view: type) -> frozenset[str] | None:
     """
     found: set[str] = set()
     for cls in view.__mro__:
-        if cls.__module__.partition(".")[0] in _STARTS_NONE:
+        if cls.__module__.partition(".")[0] in _PACKAGES_WITHOUT_JOBS:
             continue
         try:
             tree = ast.parse(dedent(inspect.getsource(cls)))
         except (OSError, TypeError, SyntaxError):
             return None
-        names = list(_names_in(tree))
+        names = list(_job_names_in(tree))
         if None in names:
             return None
         found.update(name for name in names if name)
     return frozenset(found)
 
 
-def _names_in(tree: ast.AST) -> Iterator[str | None]:
+def _job_names_in(tree: ast.AST) -> Iterator[str | None]:
     """The names of jobs that are started in ``tree``; None for one that only running it would tell."""
     nodes = list(ast.walk(tree))
     owners = {id(node.value) for node in nodes if isinstance(node, ast.Attribute)}
@@ -503,10 +504,10 @@ def _names_in(tree: ast.AST) -> Iterator[str | None]:
         if isinstance(node, ast.Name) and node.id == "self" and id(node) not in owners:
             yield None  # other code may start jobs
         elif isinstance(node, ast.Attribute) and node.attr == "start_async":
-            yield from _names_of(calls.get(id(node)))
+            yield from _job_names_of_call(calls.get(id(node)))
 
 
-def _names_of(call: ast.Call | None) -> Iterator[str | None]:
+def _job_names_of_call(call: ast.Call | None) -> Iterator[str | None]:
     if call is None:  # it is passed to other code
         yield None
         return

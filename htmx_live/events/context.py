@@ -11,11 +11,11 @@ from typing import Any
 
 from htmx_live.events.handlers import Handler
 
-__all__ = ["Rendering", "current_rendering"]
+__all__ = ["RenderContext", "current_view"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rendering:
+class RenderContext:
     """One live view while its template is rendered.
 
     ``instance`` is the record's id, ``view`` the class's dotted path.  ``hidden_fields`` are the fields that a form
@@ -23,16 +23,16 @@ class Rendering:
     """
 
     instance: str
-    view: str
+    view_path: str
     handlers: Mapping[str, Handler]
     event_url: Callable[[str], str]
     hidden_fields: Mapping[str, str]
-    live: Any  # the view itself, for {% live %} (its children) and {% stream %}
+    view: Any  # the view itself, for {% live %} (its children) and {% stream %}
 
     @property
-    def root(self) -> str:
+    def root_id(self) -> str:
         """The id of the root element."""
         return f"live-{self.instance}"
 
 
-current_rendering: ContextVar[Rendering | None] = ContextVar("current_rendering", default=None)
+current_view: ContextVar[RenderContext | None] = ContextVar("current_view", default=None)

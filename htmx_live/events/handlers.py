@@ -19,24 +19,31 @@ from django.core.files.uploadedfile import UploadedFile
 
 from htmx_live.core.conf import settings
 from htmx_live.core.exceptions import ArgumentError, UnknownHandler
-from htmx_live.core.text import milliseconds
-from htmx_live.events.arguments import Reader, Rejected, check, optional, parse_arguments, reader
+from htmx_live.core.text import parse_milliseconds
+from htmx_live.events.arguments import (
+    ConversionError,
+    Converter,
+    check_storable,
+    converter_for,
+    make_optional,
+    parse_arguments,
+)
 
 __all__ = [
     "Handler",
     "Parameter",
+    "accepts_kwargs",
     "background",
-    "bind",
-    "check_background",
-    "check_function",
+    "bind_arguments",
+    "check_background_parameters",
+    "check_handler_function",
+    "collect_handlers",
+    "collect_parameters",
     "debounce",
-    "declared",
     "event_handler",
-    "label",
-    "parameters_of",
+    "function_label",
+    "parameter_names",
     "parse_arguments",
-    "registry",
-    "takes_rest",
     "throttle",
 ]
 
@@ -46,63 +53,63 @@ class Parameter:
     """One declared parameter.  ``by_position`` is false for a keyword-only one."""
 
     name: str
-    reader: Reader
-    required: bool
-    by_position: bool = True
+    converter: Converter
+    is_required: bool
+    is_positional: bool = True
 
 
-def label(function: Any) -> str:
+def function_label(function: Any) -> str:
     """What an error calls ``function``."""
     return f"{getattr(function, '__qualname__', function)}()"
 
 
-def declared(function: Any) -> list[str]:
+def parameter_names(function: Any) -> list[str]:
     """The names of the parameters, without ``self`` and ``**kwargs``."""
     return [parameter.name for parameter in _parameters(function) if parameter.kind is not parameter.VAR_KEYWORD]
 
 
-def takes_rest(function: Any) -> bool:
+def accepts_kwargs(function: Any) -> bool:
     """Whether ``function`` has ``**kwargs``."""
     return any(parameter.kind is parameter.VAR_KEYWORD for parameter in _parameters(function))
 
 
-def check_function(function: Any, decorator: str) -> None:
+def check_handler_function(function: Any, decorator: str) -> None:
     """Raise ``TypeError`` unless ``function`` is a method that keyword arguments can fill."""
-    plain = isinstance(function, FunctionType) or hasattr(function, "__wrapped__")
-    if not plain or isinstance(function, staticmethod | classmethod):
+    is_function = isinstance(function, FunctionType) or hasattr(function, "__wrapped__")
+    if not is_function or isinstance(function, staticmethod | classmethod):
         raise TypeError(f"{decorator} got {function!r}. It decorates a method: def name(self, …).")
     if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
         raise TypeError(
-            f"{label(function)} is a generator, which nobody would iterate. "
+            f"{function_label(function)} is a generator, which nobody would iterate. "
             "Use stream_text() or flush() in a plain function instead of yield."
         )
     if function.__name__.startswith("_"):
-        raise TypeError(f"{label(function)} cannot be a handler: its name begins with an underscore.")
+        raise TypeError(f"{function_label(function)} cannot be a handler: its name begins with an underscore.")
     if next(iter(inspect.signature(function).parameters), None) != "self":
-        raise TypeError(f"{label(function)} needs self as its first parameter.")
+        raise TypeError(f"{function_label(function)} needs self as its first parameter.")
     for parameter in _parameters(function):
         _check_parameter(function, parameter)
 
 
-def check_background(function: Any, parameters: Iterable[Parameter]) -> None:
+def check_background_parameters(function: Any, parameters: Iterable[Parameter]) -> None:
     """Raise ``TypeError`` if a job would be given a file that ends with its request."""
     for parameter in parameters:
-        if not parameter.reader.from_form:
+        if not parameter.converter.accepts_form:
             raise TypeError(
-                f"{label(function)} is a @background handler, and its parameter {parameter.name} is an uploaded file, "
-                "which is gone when the job runs. Take the file in a plain handler, and hand its name to a job: "
-                "self.start_async(self._work, self.keep(file))."
+                f"{function_label(function)} is a @background handler, and its parameter {parameter.name} is an "
+                "uploaded file, which is gone when the job runs. Take the file in a plain handler, and hand its name "
+                "to a job: self.start_async(self._work, self.store_upload(file))."
             )
 
 
-def parameters_of(function: Any, *, names: Mapping[str, Any]) -> tuple[Parameter, ...]:
+def collect_parameters(function: Any, *, namespace: Mapping[str, Any]) -> tuple[Parameter, ...]:
     """The declared parameters with their readers; ``TypeError`` names the one whose annotation cannot be read.
 
     ``names`` are those of the function's class, which an annotation written as text may use beside the module's.
     """
-    annotations = _annotations(function, names)
+    annotations = _evaluate_annotations(function, namespace)
     return tuple(
-        _parameter(function, parameter, annotations.get(parameter.name, inspect.Parameter.empty))
+        _build_parameter(function, parameter, annotations.get(parameter.name, inspect.Parameter.empty))
         for parameter in _parameters(function)
         if parameter.kind is not parameter.VAR_KEYWORD
     )
@@ -115,30 +122,32 @@ def _parameters(function: Any) -> list[inspect.Parameter]:
 def _check_parameter(function: Any, parameter: inspect.Parameter) -> None:
     if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.VAR_POSITIONAL):
         raise TypeError(
-            f"{label(function)}: {parameter} cannot be filled, for arguments come by name. Declare plain parameters, "
-            "and **kwargs for the rest; let a decorator of your own keep them with functools.wraps."
+            f"{function_label(function)}: {parameter} cannot be filled, for arguments come by name. Declare "
+            "plain parameters, and **kwargs for the rest; let a decorator of your own keep them with functools.wraps."
         )
     if parameter.name.startswith("_"):
         raise TypeError(
-            f"{label(function)}: {parameter.name}: fields whose names begin with an underscore are the library's. "
-            "Rename the parameter."
+            f"{function_label(function)}: {parameter.name}: fields whose names begin with an underscore are the "
+            "library's. Rename the parameter."
         )
 
 
-def _parameter(function: Any, parameter: inspect.Parameter, annotation: Any) -> Parameter:
+def _build_parameter(function: Any, parameter: inspect.Parameter, annotation: Any) -> Parameter:
     try:
-        read = reader(annotation)
+        converter = converter_for(annotation)
     except TypeError as error:
-        raise TypeError(f"{label(function)}: {parameter.name}: {error}") from None
+        raise TypeError(f"{function_label(function)}: {parameter.name}: {error}") from None
     return Parameter(
         name=parameter.name,
-        reader=optional(read) if parameter.default is None and annotation is not parameter.empty else read,
-        required=parameter.default is parameter.empty,
-        by_position=parameter.kind is not parameter.KEYWORD_ONLY,
+        converter=make_optional(converter)
+        if parameter.default is None and annotation is not parameter.empty
+        else converter,
+        is_required=parameter.default is parameter.empty,
+        is_positional=parameter.kind is not parameter.KEYWORD_ONLY,
     )
 
 
-def _annotations(function: Any, names: Mapping[str, Any]) -> dict[str, Any]:
+def _evaluate_annotations(function: Any, namespace: Mapping[str, Any]) -> dict[str, Any]:
     """The annotations of the declared parameters, with those that are text evaluated."""
 
     def bearer() -> None: ...
@@ -150,12 +159,12 @@ def _annotations(function: Any, names: Mapping[str, Any]) -> dict[str, Any]:
     }
     module = getattr(inspect.unwrap(function), "__globals__", {})
     # A handler may be called `list` or `date`: what the module and Python call so comes first.
-    nested = {name: value for name, value in names.items() if name not in module and not hasattr(builtins, name)}
+    nested = {name: value for name, value in namespace.items() if name not in module and not hasattr(builtins, name)}
     try:
         return get_type_hints(bearer, module, nested)
     except Exception as error:  # whatever evaluating text can raise, told with the handler's name
         raise TypeError(
-            f"{label(function)}: an annotation cannot be evaluated: {error}. "
+            f"{function_label(function)}: an annotation cannot be evaluated: {error}. "
             "Import its type in the module of the view, outside of `if TYPE_CHECKING:`."
         ) from error
 
@@ -179,8 +188,8 @@ class Handler:
     function: Callable[..., Any]
     is_async: bool
     parameters: tuple[Parameter, ...] = ()
-    takes_rest: bool = False
-    background: bool = False
+    accepts_kwargs: bool = False
+    is_background: bool = False
     key: str | None = None
     modifier: str = ""
 
@@ -189,7 +198,7 @@ class Handler:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Marks:
+class _HandlerMarks:
     offered: bool = False
     background: bool = False
     key: str | None = None
@@ -219,23 +228,23 @@ def background(function: Any = None, *, key: str | None = None) -> Any:
 
 def debounce(wait: float | str) -> Callable[[F], F]:
     """Call the handler once ``wait`` seconds (or ``"500ms"``) have passed without another event."""
-    return _paced("debounce(wait=0.5)", "delay", wait)
+    return _add_modifier("debounce(wait=0.5)", "delay", wait)
 
 
 def throttle(interval: float | str) -> Callable[[F], F]:
     """Call the handler at most once in ``interval`` seconds (or ``"500ms"``)."""
-    return _paced("throttle(interval=1)", "throttle", interval)
+    return _add_modifier("throttle(interval=1)", "throttle", interval)
 
 
-def _paced(usage: str, word: str, seconds: Any) -> Callable[[F], F]:
+def _add_modifier(usage: str, modifier: str, seconds: Any) -> Callable[[F], F]:
     if callable(seconds):
         raise TypeError(f"@{usage.partition('(')[0]} needs an interval in seconds: write @{usage}.")
-    length = milliseconds(seconds, unit="s")
+    length = parse_milliseconds(seconds, unit="s")
 
     def mark(function: F) -> F:
         if _marks_of(function).modifier is not None:
-            raise TypeError(f"{label(function)} is debounced or throttled already. Choose one of the two.")
-        return _mark(function, f"@{usage}", modifier=f"{word}:{length}ms" if length else "")
+            raise TypeError(f"{function_label(function)} is debounced or throttled already. Choose one of the two.")
+        return _mark(function, f"@{usage}", modifier=f"{modifier}:{length}ms" if length else "")
 
     return mark
 
@@ -247,18 +256,18 @@ def _mark_with(function: Any, decorator: str, **changes: Any) -> Any:
 
 
 def _mark(function: F, decorator: str, **changes: Any) -> F:
-    check_function(function, decorator)
+    check_handler_function(function, decorator)
     marks = replace(_marks_of(function), **changes)
-    if marks.key is not None and marks.key not in declared(function):
+    if marks.key is not None and marks.key not in parameter_names(function):
         raise TypeError(
-            f"@background(key={marks.key!r}): {label(function)} has no parameter {marks.key!r}. "
-            f"It has: {', '.join(declared(function)) or 'none'}."
+            f"@background(key={marks.key!r}): {function_label(function)} has no parameter {marks.key!r}. "
+            f"It has: {', '.join(parameter_names(function)) or 'none'}."
         )
     setattr(function, _MARKS, marks)
     return function
 
 
-def _marks_of(attribute: Any) -> _Marks:
+def _marks_of(attribute: Any) -> _HandlerMarks:
     # Neither isinstance nor getattr: a lazy object in a class body must stay unevaluated.
     if issubclass(type(attribute), staticmethod | classmethod):
         attribute = attribute.__func__
@@ -266,13 +275,13 @@ def _marks_of(attribute: Any) -> _Marks:
         marks = object.__getattribute__(attribute, "__dict__").get(_MARKS)
     except AttributeError:
         marks = None
-    return marks if isinstance(marks, _Marks) else _Marks()
+    return marks if isinstance(marks, _HandlerMarks) else _HandlerMarks()
 
 
 # The registry
 
 
-class _Offered(dict[str, Handler]):
+class _HandlerTable(dict[str, Handler]):
     """A table that says what it offers when a name is not in it."""
 
     def __init__(self, view: str) -> None:
@@ -282,23 +291,23 @@ class _Offered(dict[str, Handler]):
         raise UnknownHandler(self.view, str(name), self)
 
 
-def registry(cls: type) -> Mapping[str, Handler]:
+def collect_handlers(cls: type) -> Mapping[str, Handler]:
     """The handlers of ``cls`` by name, inherited ones included; read-only.  A lookup raises ``UnknownHandler``.
 
     An override without ``@event_handler`` takes the name away.  ``TypeError`` says what is wrong with a handler.
     """
-    offered = _Offered(cls.__qualname__)
+    handlers = _HandlerTable(cls.__qualname__)
     for name, attribute in _visible_attributes(cls):
         marks = _marks_of(attribute)
         if marks.offered:
             _check_name(cls, name)
-            offered[name] = _handler(cls, name, attribute)
-        elif marks != _Marks():
+            handlers[name] = _build_handler(cls, name, attribute)
+        elif marks != _HandlerMarks():
             raise TypeError(
                 f"{cls.__qualname__}.{name} is marked with @background, @debounce or @throttle alone. "
                 "Add @event_handler to offer it, or start it with start_async() where it is not for browsers."
             )
-    return MappingProxyType(offered)
+    return MappingProxyType(handlers)
 
 
 def _visible_attributes(cls: type) -> Iterator[tuple[str, Any]]:
@@ -322,19 +331,19 @@ def _check_name(cls: type, name: str) -> None:
             )
 
 
-def _handler(cls: type, name: str, function: Any) -> Handler:
-    check_function(function, "@event_handler")
+def _build_handler(cls: type, name: str, function: Any) -> Handler:
+    check_handler_function(function, "@event_handler")
     marks = _marks_of(function)
-    parameters = parameters_of(function, names=dict(_visible_attributes(cls)))
+    parameters = collect_parameters(function, namespace=dict(_visible_attributes(cls)))
     if marks.background:
-        check_background(function, parameters)
+        check_background_parameters(function, parameters)
     return Handler(
         name=name,
         function=function,
         is_async=iscoroutinefunction(function),
         parameters=parameters,
-        takes_rest=takes_rest(function),
-        background=marks.background,
+        accepts_kwargs=accepts_kwargs(function),
+        is_background=marks.background,
         key=marks.key,
         modifier=marks.modifier or "",
     )
@@ -343,7 +352,7 @@ def _handler(cls: type, name: str, function: Any) -> Handler:
 # Arguments
 
 
-def bind(
+def bind_arguments(
     handler: Handler,
     *,
     values: Mapping[str, Any] | Sequence[Any],
@@ -357,56 +366,60 @@ def bind(
     parameter that nothing was sent for, or an empty field that its type has no value for, keeps its default.
     """
     limit = settings().MAX_ARGUMENT_SIZE
-    named = values if isinstance(values, Mapping) else _by_name(handler, values)
+    named = values if isinstance(values, Mapping) else _name_positional_values(handler, values)
     arguments: dict[str, Any] = {}
     for parameter in handler.parameters:
-        value = _argument(handler, parameter, _sent(parameter, named, form=form, files=files), limit=limit)
-        if value is not _NOTHING:
+        value = _convert_argument(
+            handler, parameter, _find_sent_value(parameter, named, form=form, files=files), limit=limit
+        )
+        if value is not _MISSING:
             arguments[parameter.name] = value
-    if handler.takes_rest:
-        arguments.update(_rest(handler, named, form, limit=limit))
+    if handler.accepts_kwargs:
+        arguments.update(_bind_kwargs(handler, named, form, limit=limit))
     return arguments
 
 
-_NOTHING = object()
+_MISSING = object()
 
 
-def _argument(handler: Handler, parameter: Parameter, sent: Any, *, limit: int) -> Any:
+def _convert_argument(handler: Handler, parameter: Parameter, sent: Any, *, limit: int) -> Any:
     """The parameter's value; ``_NOTHING`` leaves it to its default."""
     reason = "is missing"
-    if sent is not _NOTHING:
+    if sent is not _MISSING:
         try:
-            check(sent, limit=limit)
-            return parameter.reader.convert(sent)
-        except Rejected as rejected:
+            check_storable(sent, limit=limit)
+            return parameter.converter.convert(sent)
+        except ConversionError as rejected:
             reason = str(rejected)
-    is_empty = sent is _NOTHING or (isinstance(sent, str) and not sent)
-    if is_empty and not parameter.required:
-        return _NOTHING
-    if sent is _NOTHING and parameter.reader.absent is not None:
-        return parameter.reader.absent()
+    is_empty = sent is _MISSING or (isinstance(sent, str) and not sent)
+    if is_empty and not parameter.is_required:
+        return _MISSING
+    if sent is _MISSING and parameter.converter.absent is not None:
+        return parameter.converter.absent()
     raise ArgumentError(handler.name, parameter.name, reason)
 
 
-def _sent(parameter: Parameter, named: Mapping[str, Any], *, form: Mapping[str, Any], files: Mapping[str, Any]) -> Any:
-    name, read = parameter.name, parameter.reader
+def _find_sent_value(
+    parameter: Parameter, named: Mapping[str, Any], *, form: Mapping[str, Any], files: Mapping[str, Any]
+) -> Any:
+    name, converter = parameter.name, parameter.converter
     if name in named:
         return named[name]
-    for source, reads in ((form, read.from_form), (files, read.from_files)):
-        items = list(source.get(name, ())) if reads else []
+    for source, is_accepted in ((form, converter.accepts_form), (files, converter.accepts_files)):
+        items = list(source.get(name, ())) if is_accepted else []
         if items:
-            return items if read.many else items[-1]
-    return _NOTHING
+            return items if converter.many else items[-1]
+    return _MISSING
 
 
-def _by_name(handler: Handler, values: Sequence[Any]) -> dict[str, Any]:
-    names = [parameter.name for parameter in handler.parameters if parameter.by_position]
+def _name_positional_values(handler: Handler, values: Sequence[Any]) -> dict[str, Any]:
+    names = [parameter.name for parameter in handler.parameters if parameter.is_positional]
     if len(values) > len(names):
         raise ArgumentError(handler.name, "_args", f"holds {len(values)} values for {len(names)} parameters")
     return dict(zip(names, values, strict=False))
 
 
-def _rest(
+def _bind_kwargs(
     handler: Handler, named: Mapping[str, Any], form: Mapping[str, Sequence[str]], *, limit: int
 ) -> Iterator[tuple[str, Any]]:
     declared = {parameter.name for parameter in handler.parameters} | {"self", "csrfmiddlewaretoken"}
@@ -420,7 +433,7 @@ def _rest(
             continue
         value = named[name] if name in named else items if len(items) > 1 else items[0]
         try:
-            check(value, limit=limit)
-        except Rejected as rejected:
+            check_storable(value, limit=limit)
+        except ConversionError as rejected:
             raise ArgumentError(handler.name, name, str(rejected)) from None
         yield name, value

@@ -18,7 +18,7 @@ def check_markup(html: str) -> None:
     and tests: it parses all of ``html``.
     """
     if "data-live-" in html:
-        checker = _Checker(convert_charrefs=False)
+        checker = _MarkupChecker(convert_charrefs=False)
         checker.feed(html)
         checker.close()
 
@@ -26,21 +26,21 @@ def check_markup(html: str) -> None:
 Attributes = list[tuple[str, str | None]]
 
 
-class _Checker(HTMLParser):
+class _MarkupChecker(HTMLParser):
     _form: dict[str, str | None] | None = None  # the form that is open
 
     def handle_starttag(self, tag: str, attrs: Attributes) -> None:
-        self._check_twice(tag, attrs)
+        self._check_duplicates(tag, attrs)
         if tag == "form":
             self._form = dict(attrs)
         elif tag == "input" and ("type", "file") in attrs:
-            self._check_file(dict(attrs))
+            self._check_file_field(dict(attrs))
 
     def handle_endtag(self, tag: str) -> None:
         if tag == "form":
             self._form = None
 
-    def _check_file(self, field: dict[str, str | None]) -> None:
+    def _check_file_field(self, field: dict[str, str | None]) -> None:
         name = field.get("name")
         if "data-live-event" in field and not name:
             raise TemplateSyntaxError("<input type=file> has {% on %} and no name: its file would not be sent.")
@@ -56,7 +56,7 @@ class _Checker(HTMLParser):
                 f'handler an UploadedFile parameter of that name, or write hx-encoding="{_MULTIPART}" beside it.'
             )
 
-    def _check_twice(self, tag: str, attrs: Attributes) -> None:
+    def _check_duplicates(self, tag: str, attrs: Attributes) -> None:
         names = [name for name, _ in attrs]
         if len(set(names)) == len(names) or not any(name.startswith("data-live-") for name in names):
             return

@@ -26,10 +26,12 @@ from htmx_live.http.stream_endpoint import Receive, Scope, Send
 __all__ = ["Application", "CapacityLimiter", "limit_requests"]
 
 
-logger = logging.getLogger("htmx_live.http.endpoints")
+logger = logging.getLogger("htmx_live.http")
 
 _RETRY_AFTER = 5  # seconds
-_PATIENCE = 3  # times BUSY_TIMEOUT, for which each request that has a place may wait itself; proxies wait for 60 s
+_TIMEOUT_FACTOR = (
+    3  # times BUSY_TIMEOUT, for which each request that has a place may wait itself; proxies wait for 60 s
+)
 
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -42,15 +44,15 @@ class CapacityLimiter:
 
     def __init__(self) -> None:
         self._taken: Counter[str] = Counter()  # by client
-        self._waiting: dict[asyncio.Future[None], str] = {}  # the client of each, in the order of arrival
+        self._waiters: dict[asyncio.Future[None], str] = {}  # the client of each, in the order of arrival
 
     async def acquire(self, client: str, *, timeout: float) -> bool:
         """Take a place.  Return whether there was one within ``timeout`` seconds."""
-        if self._is_free_for(client):
+        if self._has_capacity_for(client):
             self._taken[client] += 1
             return True
         place = asyncio.get_running_loop().create_future()
-        self._waiting[place] = client
+        self._waiters[place] = client
         try:
             with suppress(TimeoutError):
                 async with asyncio.timeout(timeout):
@@ -60,7 +62,7 @@ class CapacityLimiter:
                 self.release(client)
             raise
         finally:
-            self._waiting.pop(place, None)
+            self._waiters.pop(place, None)
         return place.done() and not place.cancelled()
 
     def release(self, client: str) -> None:
@@ -68,13 +70,13 @@ class CapacityLimiter:
         self._taken[client] -= 1
         if not self._taken[client]:
             del self._taken[client]
-        for place, waiting in self._waiting.items():
-            if not place.done() and self._is_free_for(waiting):
+        for place, waiting in self._waiters.items():
+            if not place.done() and self._has_capacity_for(waiting):
                 self._taken[waiting] += 1
                 place.set_result(None)
                 return
 
-    def _is_free_for(self, client: str) -> bool:
+    def _has_capacity_for(self, client: str) -> bool:
         places = settings().MAX_REQUESTS
         share = places if not client else max(1, places // 2)
         return self._taken.total() < places and self._taken[client] < share
@@ -82,50 +84,50 @@ class CapacityLimiter:
 
 async def limit_requests(app: Application, scope: Scope, receive: Receive, send: Send) -> None:
     """Let ``app`` answer once there is a place for the request; 503 when there is none for 3 x ``BUSY_TIMEOUT``."""
-    turn = _Turn(_limiter(), _client(scope))
+    permit = _Permit(_current_limiter(), _browser_key(scope))
 
-    async def receive_in_turn() -> MutableMapping[str, Any]:
+    async def limited_receive() -> MutableMapping[str, Any]:
         message = await receive()
         is_whole = message["type"] == "http.request" and not message.get("more_body", False)
-        if is_whole and not await turn.begin():
+        if is_whole and not await permit.acquire():
             return {"type": "http.disconnect"}  # Django then answers nothing
         return message
 
-    async def send_in_turn(message: MutableMapping[str, Any]) -> None:
-        turn.end()
+    async def limited_send(message: MutableMapping[str, Any]) -> None:
+        permit.release()
         await send(message)
 
     try:
-        await app(scope, receive_in_turn, send_in_turn)
+        await app(scope, limited_receive, limited_send)
     finally:
-        turn.end()
-    if turn.is_refused:
+        permit.release()
+    if permit.is_refused:
         headers = [(b"retry-after", b"%d" % _RETRY_AFTER), (b"content-length", b"0")]
         await send({"type": "http.response.start", "status": 503, "headers": headers})
         await send({"type": "http.response.body", "body": b""})
 
 
-class _Turn:
+class _Permit:
     """One request's place: none, taken, given back, or refused."""
 
     def __init__(self, limiter: CapacityLimiter, client: str) -> None:
         self._limiter, self._client = limiter, client
-        self._has_place = self.is_refused = False
+        self._is_held = self.is_refused = False
 
-    async def begin(self) -> bool:
-        self._has_place = await self._limiter.acquire(self._client, timeout=_PATIENCE * settings().BUSY_TIMEOUT)
-        if not self._has_place:
+    async def acquire(self) -> bool:
+        self._is_held = await self._limiter.acquire(self._client, timeout=_TIMEOUT_FACTOR * settings().BUSY_TIMEOUT)
+        if not self._is_held:
             self.is_refused = True
             logger.warning("A request was answered 503: all places were taken for 3 x BUSY_TIMEOUT (see MAX_REQUESTS).")
-        return self._has_place
+        return self._is_held
 
-    def end(self) -> None:
-        if self._has_place:
-            self._has_place = False
+    def release(self) -> None:
+        if self._is_held:
+            self._is_held = False
             self._limiter.release(self._client)
 
 
-def _client(scope: Scope) -> str:
+def _browser_key(scope: Scope) -> str:
     """The cookies of the request: one browser."""
     return "; ".join(value.decode("latin-1") for name, value in scope["headers"] if name == b"cookie")
 
@@ -133,6 +135,6 @@ def _client(scope: Scope) -> str:
 _limiters: WeakKeyDictionary[asyncio.AbstractEventLoop, CapacityLimiter] = WeakKeyDictionary()
 
 
-def _limiter() -> CapacityLimiter:
+def _current_limiter() -> CapacityLimiter:
     """The running loop's."""
     return _limiters.setdefault(asyncio.get_running_loop(), CapacityLimiter())

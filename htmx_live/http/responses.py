@@ -38,49 +38,57 @@ from htmx_live.core.exceptions import (
     StoreUnavailable,
     UploadTooLarge,
     UserError,
-    one_line,
+    escape_unprintable,
 )
-from htmx_live.core.fragments import Fragment, join
+from htmx_live.core.fragments import Fragment, join_fragments
 from htmx_live.core.records import Record
 from htmx_live.core.signing import random_id
-from htmx_live.core.text import log_unavailable, words
-from htmx_live.runtime.inbox_messages import Notice
-from htmx_live.runtime.pages import sign_reference
-from htmx_live.runtime.rendering import complete
-from htmx_live.runtime.turn_result import Turned
-from htmx_live.runtime.url_state import address_of, without_reference
+from htmx_live.core.text import error_text, log_unavailable
+from htmx_live.runtime.inbox_messages import ShowToast
+from htmx_live.runtime.pages import sign_return_token
+from htmx_live.runtime.rendering import fill_placeholders
+from htmx_live.runtime.turn_result import TurnResult
+from htmx_live.runtime.url_state import build_page_url, strip_return_param
 
-__all__ = ["answered", "back", "csrf_refusal", "is_scripted", "partials", "respond", "unavailable"]
+__all__ = [
+    "event_response",
+    "fragments_response",
+    "handle_errors",
+    "is_client_request",
+    "referrer_url",
+    "replace_csrf_failure",
+    "service_unavailable",
+]
 
 
-logger = logging.getLogger("htmx_live.http.endpoints")
+logger = logging.getLogger("htmx_live.http")
 
-Endpoint = Callable[..., HttpResponseBase]
+EndpointFunction = Callable[..., HttpResponseBase]
 
 _RETRY_AFTER = "30"  # seconds after which a page that lives in another process asks again
 
 
-def is_scripted(request: HttpRequest) -> bool:
+def is_client_request(request: HttpRequest) -> bool:
     """Whether the request comes from our script; a form posted without JavaScript has no such headers."""
     return "X-Live" in request.headers or "X-Live-Page" in request.headers
 
 
-def answered(endpoint: Endpoint) -> Endpoint:
+def handle_errors(endpoint: EndpointFunction) -> EndpointFunction:
     """Turn what ``endpoint`` raises into its status; nothing of the error but an id reaches the browser."""
 
     @wraps(endpoint)
-    def answering(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+    def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         try:
             return endpoint(request, *args, **kwargs)
         except Exception as error:  # a boundary: the page is told a status and an id, the log the rest
-            return _failure(request, error)
+            return _error_response(request, error)
 
-    return answering
+    return wrapper
 
 
-def unavailable(request: HttpRequest, error: StoreUnavailable) -> HttpResponse:
+def service_unavailable(request: HttpRequest, error: StoreUnavailable) -> HttpResponse:
     """503 for any page whose view needs a store that is away."""
-    response = _failure(request, error)
+    response = _error_response(request, error)
     response["Retry-After"] = "5"
     return response
 
@@ -92,7 +100,7 @@ class _CsrfCheck(CsrfViewMiddleware):
         return reason
 
 
-def csrf_refusal(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+def replace_csrf_failure(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
     """Replace the project's ``CSRF_FAILURE_VIEW`` where Django's check refused a request to one of our URLs."""
     match = request.resolver_match
     if response.status_code != 403 or match is None or "htmx_live" not in match.app_names:
@@ -103,31 +111,31 @@ def csrf_refusal(request: HttpRequest, response: HttpResponseBase) -> HttpRespon
     headers = {"X-Live-Refused": "csrf"}
     if is_debug():
         headers["X-Live-Reason"] = str(reason)
-    title, text = words("csrf", headers.get("X-Live-Reason", ""))
-    return _error(request, 403, headers=headers, title=title, text=text)
+    title, text = error_text("csrf", headers.get("X-Live-Reason", ""))
+    return _render_error(request, 403, headers=headers, title=title, text=text)
 
 
-def partials(fragments: Iterable[Fragment]) -> HttpResponse:
+def fragments_response(fragments: Iterable[Fragment]) -> HttpResponse:
     """200 with the fragments, or 204 without any."""
-    body = complete(join(fragments))
+    body = fill_placeholders(join_fragments(fragments))
     return HttpResponse(body) if body else HttpResponse(status=204)
 
 
-def respond(request: HttpRequest, turned: Turned, *, is_remounted: bool = False) -> HttpResponse:
+def event_response(request: HttpRequest, turned: TurnResult, *, is_remounted: bool = False) -> HttpResponse:
     """The answer to a user's event."""
-    if not is_scripted(request):
+    if not is_client_request(request):
         return _redirect_back(request, turned, is_remounted=is_remounted)
     if turned.redirect:
         response = HttpResponse(status=204)
         response["HX-Redirect"] = iri_to_uri(turned.redirect)
         return response
-    response = partials([] if turned.fragment is None else [turned.fragment])
-    notices = [{"message": notice.message, "level": notice.level} for notice in turned.notices]
+    response = fragments_response([] if turned.fragment is None else [turned.fragment])
+    notices = [{"message": notice.message, "level": notice.level} for notice in turned.toasts]
     notices += [{"message": str(message), "level": message.level_tag} for message in get_messages(request)]
     if notices:
         response["X-Live-Notices"] = json.dumps(notices)
-    if turned.address:
-        response["X-Live-Url"] = turned.address
+    if turned.url_update:
+        response["X-Live-Url"] = turned.url_update
     if turned.resets_forms:
         response["X-Live-Reset-Forms"] = "1"
     if is_remounted:
@@ -135,79 +143,85 @@ def respond(request: HttpRequest, turned: Turned, *, is_remounted: bool = False)
     return response
 
 
-def _redirect_back(request: HttpRequest, turned: Turned, *, is_remounted: bool) -> HttpResponse:
+def _redirect_back(request: HttpRequest, turned: TurnResult, *, is_remounted: bool) -> HttpResponse:
     """303 to the page, which takes the records over by a signed reference; messages wait there."""
     record = turned.record
-    for notice in turned.notices:
+    for notice in turned.toasts:
         _add_message(request, notice)
     if is_remounted:
-        _add_message(request, Notice(message=words("remounted")[1], level="warning"))
+        _add_message(request, ShowToast(message=error_text("remounted")[1], level="warning"))
     response = HttpResponse(status=303)
-    response["Location"] = iri_to_uri(turned.redirect) if turned.redirect else _page_of_form(request, record)
+    response["Location"] = iri_to_uri(turned.redirect) if turned.redirect else _form_page_url(request, record)
     return response
 
 
-def _page_of_form(request: HttpRequest, record: Record) -> str:
+def _form_page_url(request: HttpRequest, record: Record) -> str:
     if not record.pages:  # a shared view stands on many: the browser tells on which
-        return iri_to_uri(back(request))
-    query = "&".join(part for part in (without_reference(record.query), sign_reference(record.pages[-1])) if part)
-    return address_of(record, query)
+        return iri_to_uri(referrer_url(request))
+    query = "&".join(part for part in (strip_return_param(record.query), sign_return_token(record.pages[-1])) if part)
+    return build_page_url(record, query)
 
 
-def _add_message(request: HttpRequest, notice: Notice) -> None:
+def _add_message(request: HttpRequest, notice: ShowToast) -> None:
     level = getattr(message_levels, notice.level.upper(), message_levels.INFO)
     add_message(request, level, notice.message, fail_silently=True)
 
 
-def _failure(request: HttpRequest, error: Exception) -> HttpResponse:
-    status, headers = _status(error), {}
+def _error_response(request: HttpRequest, error: Exception) -> HttpResponse:
+    status, headers = _status_of(error), {}
     if status == 500:
         headers["X-Live-Error"] = error_id = random_id()[:8]
-        logger.error("%s failed (error %s)", one_line(request.path), error_id, exc_info=error)
+        logger.error("%s failed (error %s)", escape_unprintable(request.path), error_id, exc_info=error)
         got_request_exception.send(sender=None, request=request)
     elif isinstance(error, StoreUnavailable):
-        log_unavailable(logger, error, "requests, answered 503", "%s answered 503", one_line(request.path))
+        log_unavailable(logger, error, "requests, answered 503", "%s answered 503", escape_unprintable(request.path))
     else:
-        logger.log(_level(error), "%s answered %d: %s", one_line(request.path), status, one_line(str(error)))
+        logger.log(
+            _log_level(error),
+            "%s answered %d: %s",
+            escape_unprintable(request.path),
+            status,
+            escape_unprintable(str(error)),
+        )
     if isinstance(error, StoreNotShared):
         headers["Retry-After"] = _RETRY_AFTER
     if isinstance(error, ArgumentError):
         headers["X-Live-Field"] = error.parameter.encode("ascii", "replace").decode()
-    title, text = words(status, headers.get("X-Live-Field") or headers.get("X-Live-Error", ""))
+    title, text = error_text(status, headers.get("X-Live-Field") or headers.get("X-Live-Error", ""))
     if isinstance(error, UserError):
         text = str(error)
     if isinstance(error, UserError | RefusedValue):
         headers["X-Live-Notices"] = json.dumps([{"message": text, "level": "error"}])
-    response = _error(request, status, headers=headers, title=title, text=text)
+    response = _render_error(request, status, headers=headers, title=title, text=text)
     if isinstance(error, StoreUnavailable):
         response._has_been_logged = True  # type: ignore[attr-defined]  # or Django logs an ERROR for each
     return response
 
 
-def _error(request: HttpRequest, status: int, *, headers: dict[str, str], title: str, text: str) -> HttpResponse:
+def _render_error(request: HttpRequest, status: int, *, headers: dict[str, str], title: str, text: str) -> HttpResponse:
     """An error page.  Our script gets no body: it shows texts of its own."""
-    if is_scripted(request):
+    if is_client_request(request):
         return HttpResponse(status=status, headers=headers)
-    context = {"title": title, "text": text, "back": back(request)}
+    context = {"title": title, "text": text, "back": referrer_url(request)}
     return HttpResponse(render_to_string("htmx_live/error.html", context, request), status=status, headers=headers)
 
 
-def _level(error: Exception) -> int:
+def _log_level(error: Exception) -> int:
     if isinstance(error, StoreNotShared):
         return logging.DEBUG  # logged once, not for each request; see runtime/processes.py
     return logging.INFO if isinstance(error, UserError) and not isinstance(error, UploadTooLarge) else logging.WARNING
 
 
-def _status(error: Exception) -> int:
+def _status_of(error: Exception) -> int:
     if isinstance(error, GrantError):
         return 401 if error.expired else 404
     if isinstance(error, HtmxLiveError):
         return error.status
-    return next((status for kind, status in _OF_DJANGO.items() if isinstance(error, kind)), 500)
+    return next((status for kind, status in _DJANGO_STATUSES.items() if isinstance(error, kind)), 500)
 
 
 # As Django answers what a plain view raises, but for too much of anything: the first that fits.
-_OF_DJANGO: dict[type[Exception], int] = {
+_DJANGO_STATUSES: dict[type[Exception], int] = {
     Http404: 404,
     PermissionDenied: 403,
     RequestDataTooBig: 413,
@@ -220,8 +234,8 @@ _OF_DJANGO: dict[type[Exception], int] = {
 }
 
 
-def back(request: HttpRequest) -> str:
+def referrer_url(request: HttpRequest) -> str:
     """The page of this site that the request comes from, or the first one."""
-    came_from = request.headers.get("Referer", "")
-    is_ours = url_has_allowed_host_and_scheme(came_from, allowed_hosts={request.get_host()})
-    return came_from if is_ours and came_from.startswith("http") else "/"
+    referrer = request.headers.get("Referer", "")
+    is_ours = url_has_allowed_host_and_scheme(referrer, allowed_hosts={request.get_host()})
+    return referrer if is_ours and referrer.startswith("http") else "/"

@@ -30,28 +30,28 @@ from django.utils.module_loading import import_string
 from htmx_live.backends.wire import user_channel
 from htmx_live.core.conf import session_cookie_name, session_engine
 from htmx_live.core.exceptions import StoreUnavailable
-from htmx_live.runtime.owners import owner_of, stream_words
-from htmx_live.runtime.request_context import after_commit
-from htmx_live.runtime.services import parts
+from htmx_live.runtime.owners import get_owner, stream_session_keys
+from htmx_live.runtime.request_context import run_after_commit
+from htmx_live.runtime.services import services
 
 __all__ = [
     "SignIn",
     "Visitor",
     "aend_streams",
+    "build_request",
     "close_streams_of_browser",
     "close_streams_of_user",
     "end_streams",
-    "request_of",
-    "sign_in_of",
-    "visitors",
+    "load_visitors",
+    "read_sign_in",
 ]
 
 
-logger = logging.getLogger("htmx_live.http.endpoints")
+logger = logging.getLogger("htmx_live.http")
 
-Session = Mapping[str, Any]
+SessionData = Mapping[str, Any]
 
-_NOBODY = (None,)  # the mark of a visitor whose session says nothing
+_ANONYMOUS = (None,)  # the mark of a visitor whose session says nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class SignIn:
 
     session: str = field(repr=False)
     user: str
-    mark: tuple[Any, ...] = field(repr=False)
+    fingerprint: tuple[Any, ...] = field(repr=False)
 
 
 @dataclass(slots=True)
@@ -71,35 +71,35 @@ class Visitor:
     """
 
     request: HttpRequest
-    answers: dict[tuple[str, str], bool] = field(default_factory=dict)
+    permission_cache: dict[tuple[str, str], bool] = field(default_factory=dict)
 
 
-def request_of(headers: Mapping[str, str]) -> HttpRequest:
+def build_request(headers: Mapping[str, str]) -> HttpRequest:
     """A request with the cookies in ``headers``, of lower-case names, and with their session and user."""
     request = HttpRequest()
     request.COOKIES = parse_cookie(headers.get("cookie", ""))
-    request.session = _session(request.COOKIES.get(session_cookie_name()))
+    request.session = _build_session(request.COOKIES.get(session_cookie_name()))
     request.user = get_user(request)
     return request
 
 
-def sign_in_of(request: HttpRequest) -> SignIn:
+def read_sign_in(request: HttpRequest) -> SignIn:
     """What ``visitors()`` compares later."""
     return SignIn(
         session=request.COOKIES.get(session_cookie_name(), ""),
-        user=owner_of(request).user,
-        mark=_mark(request.session, request.user),
+        user=get_owner(request).user,
+        fingerprint=_fingerprint(request.session, request.user),
     )
 
 
-def visitors(sign_ins: Sequence[SignIn]) -> list[Visitor | None]:
+def load_visitors(sign_ins: Sequence[SignIn]) -> list[Visitor | None]:
     """Who these are now; None for a session that ended, a changed password, a user who may not sign in any more."""
-    sessions = _load({one.session for one in sign_ins if one.session})
-    users = _users(session[SESSION_KEY] for session in sessions.values() if SESSION_KEY in session)
+    sessions = _load_sessions({one.session for one in sign_ins if one.session})
+    users = _load_users(session[SESSION_KEY] for session in sessions.values() if SESSION_KEY in session)
     known: dict[SignIn, Visitor | None] = {}
     for one in sign_ins:
         if one not in known:
-            known[one] = _visitor(one, sessions.get(one.session, {}), users)
+            known[one] = _build_visitor(one, sessions.get(one.session, {}), users)
     return [known[one] for one in sign_ins]
 
 
@@ -111,7 +111,7 @@ def end_streams(user: Any) -> None:
     """
     if getattr(user, "pk", None) is None:
         raise TypeError(f"end_streams({user!r}): expected a user that has been saved.")
-    after_commit(lambda: parts().bus.close_streams(user_channel(user.pk)))
+    run_after_commit(lambda: services().bus.close_streams(user_channel(user.pk)))
 
 
 async def aend_streams(user: Any) -> None:
@@ -121,23 +121,23 @@ async def aend_streams(user: Any) -> None:
 
 def close_streams_of_user(pk: object) -> None:
     """``end_streams()`` for signals: what they announce must not fail because Redis is away."""
-    after_commit(lambda: _close(user_channel(pk)))
+    run_after_commit(lambda: _close_streams(user_channel(pk)))
 
 
 def close_streams_of_browser(request: HttpRequest) -> None:
     """End the streams that were opened with the cookies of ``request``, in all processes."""
-    for word in stream_words(request):
-        _close(word)
+    for key in stream_session_keys(request):
+        _close_streams(key)
 
 
-def _close(word: str) -> None:
+def _close_streams(key: str) -> None:
     try:
-        parts().bus.close_streams(word)
+        services().bus.close_streams(key)
     except StoreUnavailable as error:
         logger.warning("Streams end with their next check, because other processes cannot be told: %s", error)
 
 
-def _session(key: str | None) -> Any:
+def _build_session(key: str | None) -> Any:
     engine: Any = import_module(session_engine())
     session = engine.SessionStore(key)
     # get_user() renews a session that one of SECRET_KEY_FALLBACKS signed, and no new cookie would be sent here.
@@ -145,7 +145,7 @@ def _session(key: str | None) -> Any:
     return session
 
 
-def _load(keys: set[str]) -> dict[str, Session]:
+def _load_sessions(keys: set[str]) -> dict[str, SessionData]:
     """The data of the sessions that are still there, by key: one query if the database holds them."""
     engine: Any = import_module(session_engine())
     store = engine.SessionStore
@@ -155,18 +155,18 @@ def _load(keys: set[str]) -> dict[str, Session]:
     return {key: store().decode(data) for key, data in rows.values_list("session_key", "session_data")}
 
 
-def _users(keys: Iterable[str]) -> dict[str, Any]:
+def _load_users(keys: Iterable[str]) -> dict[str, Any]:
     """Users by their primary key as sessions hold it."""
     wanted = set(keys)
     if not wanted:
         return {}
     model = get_user_model()
     found = list(model._default_manager.filter(pk__in=[model._meta.pk.to_python(key) for key in wanted]))
-    _read_permissions(found)
+    _prefetch_permissions(found)
     return {model._meta.pk.value_to_string(user): user for user in found}
 
 
-def _read_permissions(users: Sequence[Any]) -> None:
+def _prefetch_permissions(users: Sequence[Any]) -> None:
     """Fill the caches of ``ModelBackend`` for all users with three queries; each ``has_perm()`` would need two.
 
     Leave them alone where the user model or a backend has permissions of its own.
@@ -175,32 +175,32 @@ def _read_permissions(users: Sequence[Any]) -> None:
 
     model = get_user_model()
     names = ("content_type__app_label", "codename")
-    if not issubclass(model, PermissionsMixin) or not all(map(_has_plain_permissions, get_backends())):
+    if not issubclass(model, PermissionsMixin) or not all(map(_has_stock_permissions, get_backends())):
         return
     those = model._default_manager.filter(pk__in=[user.pk for user in users if not user.is_superuser])
-    groups = _collect(those.filter(groups__isnull=False).values_list("pk", "groups"))
-    own = _collect(
+    groups = _group_pairs(those.filter(groups__isnull=False).values_list("pk", "groups"))
+    own = _group_pairs(
         (user, f"{app}.{name}")
         for user, app, name in those.filter(user_permissions__isnull=False).values_list(
             "pk", *(f"user_permissions__{name}" for name in names)
         )
     )
     granted = Permission.objects.order_by().filter(group__in=set().union(*groups.values()))
-    of_group = _collect((group, f"{app}.{name}") for group, app, name in granted.values_list("group", *names))
+    of_group = _group_pairs((group, f"{app}.{name}") for group, app, name in granted.values_list("group", *names))
     for user in users:
         if not user.is_superuser:
             user._user_perm_cache = own[user.pk]
             user._group_perm_cache = set().union(*(of_group[group] for group in groups[user.pk]))
 
 
-def _collect(pairs: Iterable[tuple[Any, Any]]) -> defaultdict[Any, set[Any]]:
+def _group_pairs(pairs: Iterable[tuple[Any, Any]]) -> defaultdict[Any, set[Any]]:
     found = defaultdict[Any, set[Any]](set)
     for key, value in pairs:
         found[key].add(value)
     return found
 
 
-def _has_plain_permissions(backend: Any) -> bool:
+def _has_stock_permissions(backend: Any) -> bool:
     from django.contrib.auth.backends import ModelBackend  # needs the app registry
 
     names = ("_get_permissions", "_get_user_permissions", "_get_group_permissions")
@@ -209,17 +209,17 @@ def _has_plain_permissions(backend: Any) -> bool:
     )
 
 
-def _visitor(sign_in: SignIn, session: Session, users: Mapping[str, Any]) -> Visitor | None:
+def _build_visitor(sign_in: SignIn, session: SessionData, users: Mapping[str, Any]) -> Visitor | None:
     user = users.get(session.get(SESSION_KEY, ""))
-    is_still_anonymous = sign_in.mark == _NOBODY and SESSION_KEY not in session
-    if is_still_anonymous or (_mark(session, user) == sign_in.mark and _is_plain(session)):
+    is_still_anonymous = sign_in.fingerprint == _ANONYMOUS and SESSION_KEY not in session
+    if is_still_anonymous or (_fingerprint(session, user) == sign_in.fingerprint and _uses_stock_get_user(session)):
         request = HttpRequest()
         request.COOKIES = {session_cookie_name(): sign_in.session}
-        request.session = _session(sign_in.session)
+        request.session = _build_session(sign_in.session)
         request.user = user or _anonymous()
         return Visitor(request)
-    request = request_of({"cookie": f"{session_cookie_name()}={sign_in.session}"})
-    is_same = owner_of(request).user == sign_in.user != ""
+    request = build_request({"cookie": f"{session_cookie_name()}={sign_in.session}"})
+    is_same = get_owner(request).user == sign_in.user != ""
     return Visitor(request) if is_same else None
 
 
@@ -229,16 +229,16 @@ def _anonymous() -> Any:
     return AnonymousUser()
 
 
-def _mark(session: Session, user: Any) -> tuple[Any, ...]:
+def _fingerprint(session: SessionData, user: Any) -> tuple[Any, ...]:
     """What a sign-in depends on.  A visitor who has not signed in is known by our token in their session."""
     if session.get(SESSION_KEY) is None:
         return (session.get("_htmx_live"),)
-    words = [session.get(name) for name in (SESSION_KEY, BACKEND_SESSION_KEY, HASH_SESSION_KEY)]
-    code = user.get_session_auth_hash() if hasattr(user, "get_session_auth_hash") else ""
-    return (*words, code, getattr(user, "is_active", None))
+    session_values = [session.get(name) for name in (SESSION_KEY, BACKEND_SESSION_KEY, HASH_SESSION_KEY)]
+    password_hash = user.get_session_auth_hash() if hasattr(user, "get_session_auth_hash") else ""
+    return (*session_values, password_hash, getattr(user, "is_active", None))
 
 
-def _is_plain(session: Session) -> bool:
+def _uses_stock_get_user(session: SessionData) -> bool:
     """Whether the backend of a sign-in reads users as Django's own: another one may have rules of its own."""
     from django.contrib.auth.backends import ModelBackend  # needs the app registry
 

@@ -6,10 +6,10 @@ Source: HTML Living Standard, "Server-sent events", parsing an event stream.
 import json
 import re
 
-__all__ = ["BYE", "beat", "event", "hello", "reset"]
+__all__ = ["BYE", "event", "heartbeat", "hello", "reset"]
 
 
-_RETURN = re.compile(r"\r\n?")
+_LINE_END = re.compile(r"\r\n?")
 
 
 def event(data: str, *, name: str = "", position: str = "") -> bytes:
@@ -18,7 +18,7 @@ def event(data: str, *, name: str = "", position: str = "") -> bytes:
     ``name`` and ``position`` come from us and contain no line ends.
     """
     head = (f"id: {position}\n" if position else "") + (f"event: {name}\n" if name else "")
-    lines = _RETURN.sub("\n", data.replace("\0", "")).replace("\n", "\ndata: ")
+    lines = _LINE_END.sub("\n", data.replace("\0", "")).replace("\n", "\ndata: ")
     return f"{head}data: {lines}\n\n".encode(errors="replace")
 
 
@@ -27,7 +27,7 @@ def hello(*, heartbeat: float, retry: int) -> bytes:
     return f"retry: {retry}\n".encode() + event(json.dumps({"heartbeat": heartbeat}), name="hello")
 
 
-def beat(position: str = "") -> bytes:
+def heartbeat(position: str = "") -> bytes:
     """A sign of life; with a position, the reader's becomes that."""
     return f": \nid: {position}\n\n".encode() if position else b": \n\n"
 

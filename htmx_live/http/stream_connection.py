@@ -20,61 +20,70 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from threading import Lock
 from typing import Protocol
 
-from htmx_live.backends.wire import Catchup
-from htmx_live.core.concurrency import at_beat, at_door, in_background
+from htmx_live.backends.wire import Replay
+from htmx_live.core.concurrency import call_soon, run_on_heartbeat, run_on_open
 from htmx_live.core.conf import settings
 from htmx_live.core.exceptions import StoreUnavailable
 from htmx_live.core.text import log_unavailable
 from htmx_live.http import sse
-from htmx_live.http.stream_hub import Access, Ending, Gate, Hub, Listener, Refusal, Refused, current_hub
+from htmx_live.http.stream_hub import (
+    Denial,
+    Hub,
+    StreamAuthorizer,
+    StreamConnection,
+    StreamDenied,
+    StreamEnding,
+    StreamGrant,
+    current_hub,
+)
 
-__all__ = ["HEADERS", "Body", "Presence", "admit", "stream"]
+__all__ = ["STREAM_HEADERS", "PresenceReporter", "StreamBody", "generate_stream", "open_connection"]
 
 
-logger = logging.getLogger("htmx_live.transport")
+logger = logging.getLogger("htmx_live.http")
 
 
-class Presence:
+class PresenceReporter:
     """``opened`` and ``renewed`` are called on a thread, ``close`` on the loop, at any moment and without waiting."""
 
-    __slots__ = ("_access", "_gate", "_is_closed", "_is_open", "_lock")
+    __slots__ = ("_authorizer", "_grant", "_is_closed", "_is_open", "_lock")
 
-    def __init__(self, gate: Gate, access: Access) -> None:
-        self._gate, self._access = gate, access
+    def __init__(self, authorizer: StreamAuthorizer, grant: StreamGrant) -> None:
+        self._authorizer, self._grant = authorizer, grant
         self._lock = Lock()  # held during a call, so that the last word is the right one
         self._is_open = self._is_closed = False
 
-    def opened(self) -> None:
+    def report_open(self) -> None:
         with self._lock:
             if not self._is_closed:
                 self._is_open = True
-                self._gate.opened(self._access)
+                self._authorizer.on_open(self._grant)
 
-    def renewed(self) -> None:
+    def report_heartbeat(self) -> None:
         with self._lock:
             if not self._is_closed:
                 try:
-                    self._gate.renewed(self._access)
+                    self._authorizer.on_heartbeat(self._grant)
                 except StoreUnavailable as error:  # the stream lives on; the next beat says it again
                     message = "The presence of page %s could not be renewed"
-                    log_unavailable(logger, error, "renewals of presence", message, self._access.page)
+                    log_unavailable(logger, error, "renewals of presence", message, self._grant.page)
 
-    def close(self) -> None:
-        in_background(self._close)
+    def report_close(self) -> None:
+        call_soon(self._report_close)
 
-    def _close(self) -> None:
+    def _report_close(self) -> None:
         with self._lock:
             self._is_closed = True
             if self._is_open:
                 try:
-                    self._gate.closed(self._access)
+                    self._authorizer.on_close(self._grant)
                 except StoreUnavailable as error:  # the page counts as present until its last heartbeat expires
                     message = "The end of page %s could not be stored"
-                    log_unavailable(logger, error, "ends of presence", message, self._access.page)
+                    log_unavailable(logger, error, "ends of presence", message, self._grant.page)
 
 
 # no-transform and identity keep proxies and middleware from compressing, which would hold events back.
-HEADERS = {
+STREAM_HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
     "Cache-Control": "no-cache, no-transform",
     "X-Accel-Buffering": "no",
@@ -82,100 +91,104 @@ HEADERS = {
 }
 
 
-class Body(Protocol):
+class StreamBody(Protocol):
     """Makes the chunks of a stream; see ``stream()``, which is one once it has its gate."""
 
-    def __call__(self, headers: Mapping[str, str], *, cut: Callable[[], None]) -> AsyncGenerator[bytes, None]: ...
+    def __call__(self, headers: Mapping[str, str], *, abort: Callable[[], None]) -> AsyncGenerator[bytes, None]: ...
 
 
-async def stream(gate: Gate, headers: Mapping[str, str], *, cut: Callable[[], None]) -> AsyncGenerator[bytes, None]:
+async def generate_stream(
+    authorizer: StreamAuthorizer, headers: Mapping[str, str], *, abort: Callable[[], None]
+) -> AsyncGenerator[bytes, None]:
     """The chunks of a stream for a request with these headers, of lower-case names.
 
-    Raises ``Refused`` before the first chunk.  ``cut`` is called when the client does not take the end of the stream.
+    Raises ``StreamDenied`` before the first chunk.  ``abort`` is called when the client does not take the stream's end.
     """
     hub, since = current_hub(), headers.get("last-event-id", "")
-    listener = await admit(hub, gate, headers, cut=cut)
+    connection = await open_connection(hub, authorizer, headers, abort=abort)
     del headers  # a stream lives long, and its memory counts
-    presence = Presence(gate, listener.access)
+    presence = PresenceReporter(authorizer, connection.grant)
     try:
-        yield await _first(hub, listener, presence, since)
-        while not listener.is_ending:
-            if sleep := listener.rest():
+        yield await _first_chunk(hub, connection, presence, since)
+        while not connection.is_ending:
+            if sleep := connection.wait():
                 await sleep
-            elif listener.is_due:
-                if chunk := await _beat(hub, listener, presence):
+            elif connection.is_sync_due:
+                if chunk := await _heartbeat_chunk(hub, connection, presence):
                     yield chunk
             else:
-                yield listener.take()
-        yield (listener.take() if listener.is_draining and listener.is_checked else b"") + sse.BYE
+                yield connection.drain()
+        yield (connection.drain() if connection.is_draining and connection.is_checked else b"") + sse.BYE
     finally:
-        hub.leave(listener)
-        presence.close()
+        hub.remove_connection(connection)
+        presence.report_close()
 
 
-async def admit(hub: Hub, gate: Gate, headers: Mapping[str, str], *, cut: Callable[[], None]) -> Listener:
+async def open_connection(
+    hub: Hub, authorizer: StreamAuthorizer, headers: Mapping[str, str], *, abort: Callable[[], None]
+) -> StreamConnection:
     """A listener for a new stream, which must leave the hub at the end; raises ``Refused``."""
     with hub.opening() as closed:
         try:
-            began, access = await at_door(lambda: (hub.loop.time(), gate.open(headers)))
+            checked_at, grant = await run_on_open(lambda: (hub.loop.time(), authorizer.authorize(headers)))
         except StoreUnavailable:
-            raise Refused(503) from None
-        if isinstance(access, Refusal):
-            raise Refused(access.status)
-        if not closed.isdisjoint((access.session, access.user)):
-            raise Refused(401)
-        return hub.listen(access, gate=gate, cut=cut, checked_at=began)
+            raise StreamDenied(503) from None
+        if isinstance(grant, Denial):
+            raise StreamDenied(grant.status)
+        if not closed.isdisjoint((grant.session_hash, grant.user_channel)):
+            raise StreamDenied(401)
+        return hub.add_connection(grant, authorizer=authorizer, abort=abort, checked_at=checked_at)
 
 
-async def _first(hub: Hub, listener: Listener, presence: Presence, since: str) -> bytes:
+async def _first_chunk(hub: Hub, connection: StreamConnection, presence: PresenceReporter, since: str) -> bytes:
     """The greeting and what the client lacks.  Nothing is greeted that cannot be served: see ``hello`` in wire.md."""
 
-    def call() -> Catchup:
-        presence.opened()
-        return hub.bus.read(listener.channels, since)
+    def call() -> Replay:
+        presence.report_open()
+        return hub.bus.read(connection.channels, since)
 
     try:
-        catchup = await listener.wait_for(at_door(call))
+        replay = await connection.wait_for(run_on_open(call))
     except StoreUnavailable:
-        raise Refused(503) from None
-    except Ending:
-        raise Refused(503 if listener.is_draining else 401) from None
-    if not listener.is_checked:
-        raise Refused(503)
-    hub.have_read(listener, catchup)
+        raise StreamDenied(503) from None
+    except StreamEnding:
+        raise StreamDenied(503 if connection.is_draining else 401) from None
+    if not connection.is_checked:
+        raise StreamDenied(503)
+    hub.end_sync(connection, replay)
     hello = sse.hello(heartbeat=settings().HEARTBEAT, retry=random.randint(1000, 3000))
-    return hello + _encoded(catchup) + sse.beat(catchup.position)
+    return hello + _encode_replay(replay) + sse.heartbeat(replay.position)
 
 
-async def _beat(hub: Hub, listener: Listener, presence: Presence) -> bytes:
+async def _heartbeat_chunk(hub: Hub, connection: StreamConnection, presence: PresenceReporter) -> bytes:
     """The rule of convergence, from where the listener stands; only a sign of life while a check is late."""
-    since = f"{listener.epoch}.{listener.number}"
+    since = f"{connection.epoch}.{connection.number}"
 
-    def call() -> Catchup:
-        presence.renewed()
-        return hub.bus.read(listener.channels, since)
+    def call() -> Replay:
+        presence.report_heartbeat()
+        return hub.bus.read(connection.channels, since)
 
-    listener.begin_reading()
+    connection.begin_sync()
     try:
-        catchup = await listener.wait_for(at_beat(call))
-    except Ending:
-        listener.have_failed()
+        replay = await connection.wait_for(run_on_heartbeat(call))
+    except StreamEnding:
+        connection.fail_sync()
         return b""
     except StoreUnavailable as error:
-        listener.have_failed()
+        connection.fail_sync()
         log_unavailable(logger, error, "heartbeats of streams", "A stream could not catch up and will try again")
-        return sse.beat()
-    if not listener.is_checked:
-        listener.have_failed()
-        return sse.beat()
-    hub.have_read(listener, catchup)
-    return _encoded(catchup) + sse.beat(catchup.position)
+        return sse.heartbeat()
+    if not connection.is_checked:
+        connection.fail_sync()
+        return sse.heartbeat()
+    hub.end_sync(connection, replay)
+    return _encode_replay(replay) + sse.heartbeat(replay.position)
 
 
-def _encoded(catchup: Catchup) -> bytes:
-    if catchup.reset:
-        return sse.reset(catchup.position)
+def _encode_replay(replay: Replay) -> bytes:
+    if replay.is_reset:
+        return sse.reset(replay.position)
     return b"".join(
-        sse.event(message.data, name=message.event, position=f"{catchup.epoch}.{message.number}")
-        for message in catchup.messages
+        sse.event(message.data, name=message.event, position=f"{replay.epoch}.{message.number}")
+        for message in replay.messages
     )

@@ -47,54 +47,62 @@ from htmx_live.core.records import Owner, Record
 from htmx_live.core.signing import unsign_page
 from htmx_live.http.sessions import (
     Visitor,
+    build_request,
     close_streams_of_browser,
     close_streams_of_user,
-    request_of,
-    sign_in_of,
-    visitors,
+    load_visitors,
+    read_sign_in,
 )
-from htmx_live.http.stream_connection import HEADERS, Body
-from htmx_live.http.stream_hub import Access, Gate, Refusal, Refused, current_hub
-from htmx_live.runtime.dispatch import look_after
-from htmx_live.runtime.mounting import say_viewed
-from htmx_live.runtime.owners import keep_owner, leave_visitor, owner_of, stream_words
-from htmx_live.runtime.ownership import is_allowed, lets_in, opens_page
+from htmx_live.http.stream_connection import STREAM_HEADERS, StreamBody
+from htmx_live.http.stream_hub import Denial, StreamAuthorizer, StreamDenied, StreamGrant, current_hub
+from htmx_live.runtime.dispatch import schedule_turn
+from htmx_live.runtime.mounting import notify_viewed
+from htmx_live.runtime.owners import forget_visitor, get_owner, stream_session_keys, transfer_owner_to_session
+from htmx_live.runtime.ownership import can_join, has_page_permission, has_view_permission
 from htmx_live.runtime.processes import check_position
-from htmx_live.runtime.services import parts
-from htmx_live.runtime.turn_result import watch
-from htmx_live.runtime.variants import shared_channels
+from htmx_live.runtime.services import services
+from htmx_live.runtime.turn_result import start_ticking
+from htmx_live.runtime.variants import subscribed_channels
 
-__all__ = ["Access", "Gate", "Refusal", "StreamGate", "connect", "serve", "stream_response"]
+__all__ = [
+    "Denial",
+    "PageStreamAuthorizer",
+    "StreamAuthorizer",
+    "StreamGrant",
+    "connect_auth_signals",
+    "serve_stream",
+    "stream_response",
+]
 
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-_HEADERS = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
+_HEADERS = [(name.lower().encode(), value.encode()) for name, value in STREAM_HEADERS.items()]
 
 
-async def serve(scope: Scope, receive: Receive, send: Send, *, body: Body) -> None:
+async def serve_stream(scope: Scope, receive: Receive, send: Send, *, body: StreamBody) -> None:
     """Answer a GET with a stream, or with the status that refuses it."""
     task = asyncio.current_task()
     assert task is not None  # an ASGI application runs in a task
-    _end_with_hypercorn(send)
-    watch = asyncio.create_task(_until_gone(receive, task))
+    _close_hub_with_hypercorn(send)
+    disconnect_task = asyncio.create_task(_cancel_on_disconnect(receive, task))
     try:
-        await _respond(body(_headers(scope), cut=lambda: _cut(send, task)), send)
+        await _send_stream(body(_decode_headers(scope), abort=lambda: _abort(send, task)), send)
     except asyncio.CancelledError:
-        if not watch.done():  # the server's doing, or _cut's; the client's leaving is no error
+        if not disconnect_task.done():  # the server's doing, or _cut's; the client's leaving is no error
             raise
         task.uncancel()
     finally:
-        watch.cancel()
+        disconnect_task.cancel()
 
 
-async def _respond(body: AsyncGenerator[bytes, None], send: Send) -> None:
+async def _send_stream(body: AsyncGenerator[bytes, None], send: Send) -> None:
     async with aclosing(body):
         try:
             chunk = await anext(body)
-        except Refused as refused:
+        except StreamDenied as refused:
             headers = [] if refused.status == 204 else [(b"content-length", b"0")]  # RFC 9110, 8.6
             await send({"type": "http.response.start", "status": refused.status, "headers": headers})
             await send({"type": "http.response.body", "body": b""})
@@ -108,13 +116,13 @@ async def _respond(body: AsyncGenerator[bytes, None], send: Send) -> None:
         await send({"type": "http.response.body", "body": b""})
 
 
-async def _until_gone(receive: Receive, task: "asyncio.Task[Any]") -> None:
+async def _cancel_on_disconnect(receive: Receive, task: "asyncio.Task[Any]") -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
     task.cancel()
 
 
-def _cut(send: Send, task: "asyncio.Task[Any]") -> None:
+def _abort(send: Send, task: "asyncio.Task[Any]") -> None:
     """End a stream whose client does not read: it hangs in ``send`` for as long as the connection lasts.
 
     uvicorn waits for its connections when it shuts down, and ``task.cancel()`` does not close one with data to send;
@@ -127,7 +135,7 @@ def _cut(send: Send, task: "asyncio.Task[Any]") -> None:
         task.cancel()
 
 
-def _end_with_hypercorn(send: Send) -> None:
+def _close_hub_with_hypercorn(send: Send) -> None:
     """Close the hub when hypercorn shuts down.
 
     Its workers get no signal, and it ends the lifespan only after it has waited for open responses.  The event that it
@@ -139,7 +147,7 @@ def _end_with_hypercorn(send: Send) -> None:
         current_hub().close_after(terminated.wait)
 
 
-def _headers(scope: Scope) -> dict[str, str]:
+def _decode_headers(scope: Scope) -> dict[str, str]:
     headers: dict[str, str] = {}
     for raw_name, raw_value in scope["headers"]:
         name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
@@ -149,7 +157,7 @@ def _headers(scope: Scope) -> dict[str, str]:
     return headers
 
 
-async def stream_response(request: HttpRequest, body: Body) -> HttpResponseBase:
+async def stream_response(request: HttpRequest, body: StreamBody) -> HttpResponseBase:
     """The stream as a Django response; 204 under WSGI, where pages poll instead."""
     if request.method != "GET":
         return HttpResponseNotAllowed(["GET"])
@@ -158,164 +166,166 @@ async def stream_response(request: HttpRequest, body: Body) -> HttpResponseBase:
     task = asyncio.current_task()
     assert task is not None  # an ASGI request is handled in a task
     headers: Mapping[str, str] = {name.lower(): value for name, value in request.headers.items()}
-    chunks = body(headers, cut=lambda: _cancel(task))
+    chunks = body(headers, abort=lambda: _cancel(task))
     try:
         first = await anext(chunks)
-    except Refused as refused:
+    except StreamDenied as refused:
         return HttpResponse(status=refused.status)
-    return StreamingHttpResponse(_resumed(first, chunks), headers=HEADERS)
+    return StreamingHttpResponse(_with_first_chunk(first, chunks), headers=STREAM_HEADERS)
 
 
 def _cancel(task: "asyncio.Task[Any]") -> None:
     task.cancel()
 
 
-async def _resumed(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
+async def _with_first_chunk(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
     async with aclosing(rest):
         yield first
         async for chunk in rest:
             yield chunk
 
 
-logger = logging.getLogger("htmx_live.http.endpoints")
+logger = logging.getLogger("htmx_live.http")
 
-_GRACE = 10.0  # seconds that a page whose stream has ended still counts as present: it reconnects, or is reloaded
+_RECONNECT_GRACE = (
+    10.0  # seconds that a page whose stream has ended still counts as present: it reconnects, or is reloaded
+)
 
 _lock = Lock()
-_open: Counter[str] = Counter()  # streams of this process, by page
+_open_streams: Counter[str] = Counter()  # streams of this process, by page
 
 
-class StreamGate:
-    """See ``htmx_live.http.stream_endpoint.Gate``."""
+class PageStreamAuthorizer:
+    """See ``htmx_live.http.stream_hub.StreamAuthorizer``."""
 
-    def open(self, headers: Mapping[str, str]) -> Access | Refusal:
+    def authorize(self, headers: Mapping[str, str]) -> StreamGrant | Denial:
         try:
             grant = unsign_page(headers.get("x-live-page", ""), max_age=settings().GRANT_MAX_AGE)
         except GrantError as error:
-            return Refusal(status=401 if error.expired else 404)
-        request = request_of(headers)
-        owner = owner_of(request)
-        if not opens_page(grant, request):
-            return Refusal(status=404)
-        if not is_allowed(grant.page, request):
-            return Refusal(status=403)
+            return Denial(status=401 if error.expired else 404)
+        request = build_request(headers)
+        owner = get_owner(request)
+        if not can_join(grant, request):
+            return Denial(status=404)
+        if not has_page_permission(grant.page, request):
+            return Denial(status=403)
         try:
             check_position(headers.get("last-event-id", ""))
         except StoreNotShared as error:
-            return Refusal(status=error.status)
-        channels = [page_channel(grant.page), *shared_channels(grant.page)]
+            return Denial(status=error.status)
+        channels = [page_channel(grant.page), *subscribed_channels(grant.page)]
         if owner.user:
             channels.append(user_channel(owner.user))
-        return Access(
+        return StreamGrant(
             page=grant.page,
-            owner=owner.key if owner != Owner() else grant.page,  # visitors without a token are not one owner
-            session=next(iter(stream_words(request)), ""),
+            owner_key=owner.key if owner != Owner() else grant.page,  # visitors without a token are not one owner
+            session_hash=next(iter(stream_session_keys(request)), ""),
             channels=tuple(channels),
-            user=user_channel(owner.user) if owner.user else "",
-            sign_in=sign_in_of(request),
+            user_channel=user_channel(owner.user) if owner.user else "",
+            sign_in=read_sign_in(request),
         )
 
-    def opened(self, access: Access) -> None:
-        parts().watcher.start()
+    def on_open(self, grant: StreamGrant) -> None:
+        services().deadline_monitor.start()
         with _lock:
-            _open[access.page] += 1
-        self.renewed(access)
+            _open_streams[grant.page] += 1
+        self.on_heartbeat(grant)
 
-    def renewed(self, access: Access) -> None:
+    def on_heartbeat(self, grant: StreamGrant) -> None:
         """The page is there; what was held back because it seemed to be away is made good."""
-        store = parts().store
-        store.show(access.page, present=3 * settings().HEARTBEAT, kept=0)
-        for instance in store.members(access.page):
+        store = services().store
+        store.touch_page(grant.page, present_for=3 * settings().HEARTBEAT, retain_for=0)
+        for instance in store.instances_on(grant.page):
             loaded = store.load(instance)
             if loaded is not None:
-                watch(loaded.record)
-                say_viewed(loaded.record, access.page)
-                if loaded.mail:
-                    look_after(instance)
+                start_ticking(loaded.record)
+                notify_viewed(loaded.record, grant.page)
+                if loaded.messages:
+                    schedule_turn(instance)
 
     @staticmethod
-    def check(accesses: Sequence[Access]) -> list[bool | None]:
-        found = visitors([access.sign_in for access in accesses])
+    def check(grants: Sequence[StreamGrant]) -> list[bool | None]:
+        found = load_visitors([access.sign_in for access in grants])
         return [
-            visitor is not None and _may_see(access, visitor) for access, visitor in zip(accesses, found, strict=True)
+            visitor is not None and _may_go_on(access, visitor) for access, visitor in zip(grants, found, strict=True)
         ]
 
-    def closed(self, access: Access) -> None:
+    def on_close(self, grant: StreamGrant) -> None:
         with _lock:
-            _open[access.page] -= 1
-            if _open[access.page]:
+            _open_streams[grant.page] -= 1
+            if _open_streams[grant.page]:
                 return  # it has connected anew before its old connection was found dead
-            del _open[access.page]
-        parts().store.show(access.page, present=_GRACE, kept=0)
+            del _open_streams[grant.page]
+        services().store.touch_page(grant.page, present_for=_RECONNECT_GRACE, retain_for=0)
 
 
-def _may_see(access: Access, visitor: Visitor) -> bool | None:
+def _may_go_on(grant: StreamGrant, visitor: Visitor) -> bool | None:
     """Whether every view on a page still lets its visitor in; None when its database cannot tell now."""
     try:
-        store = parts().store
-        loaded = [store.load(instance) for instance in store.members(access.page)]
+        store = services().store
+        loaded = [store.load(instance) for instance in store.instances_on(grant.page)]
         records = [one.record for one in loaded if one is not None]
-        return all(_lets_in(one, visitor) for one in records if one.owner.user in ("", access.sign_in.user))
+        return all(_has_permission(one, visitor) for one in records if one.owner.user in ("", grant.sign_in.user))
     except StoreUnavailable:
         raise
     except DatabaseError:
         return None
     except Exception:  # a boundary: has_permission() is the project's code, and other streams wait for their check
-        logger.exception("A permission of page %s could not be checked; its stream ends", access.page)
+        logger.exception("A permission of page %s could not be checked; its stream ends", grant.page)
         return False
 
 
-def _lets_in(record: Record, visitor: Visitor) -> bool:
+def _has_permission(record: Record, visitor: Visitor) -> bool:
     """The view's answer, asked once for a visitor, view and arguments."""
-    question = (record.view, json.dumps(record.kwargs, sort_keys=True))
-    if question not in visitor.answers:
-        visitor.answers[question] = lets_in(record, visitor.request)
-    return visitor.answers[question]
+    cache_key = (record.view, json.dumps(record.kwargs, sort_keys=True))
+    if cache_key not in visitor.permission_cache:
+        visitor.permission_cache[cache_key] = has_view_permission(record, visitor.request)
+    return visitor.permission_cache[cache_key]
 
 
-_RIGHTS = {"password", "is_active", "is_staff", "is_superuser"}  # fields of a user
+_PERMISSION_FIELDS = {"password", "is_active", "is_staff", "is_superuser"}  # fields of a user
 
 
-def connect() -> None:
+def connect_auth_signals() -> None:
     """Listen for as long as the process lives."""
-    user_logged_in.connect(_logged_in, dispatch_uid="htmx_live")
-    user_logged_out.connect(_logged_out, dispatch_uid="htmx_live")
+    user_logged_in.connect(_on_login, dispatch_uid="htmx_live")
+    user_logged_out.connect(_on_logout, dispatch_uid="htmx_live")
     if not apps.is_installed("django.contrib.auth"):
         return
     model = get_user_model()
-    post_save.connect(_user_saved, sender=model, dispatch_uid="htmx_live")
-    post_delete.connect(_user_deleted, sender=model, dispatch_uid="htmx_live")
+    post_save.connect(_on_user_saved, sender=model, dispatch_uid="htmx_live")
+    post_delete.connect(_on_user_deleted, sender=model, dispatch_uid="htmx_live")
     for name in ("groups", "user_permissions"):
         if relation := getattr(model, name, None):
-            m2m_changed.connect(_rights_changed, sender=relation.through, dispatch_uid="htmx_live")
+            m2m_changed.connect(_on_permissions_changed, sender=relation.through, dispatch_uid="htmx_live")
 
 
-def _logged_in(request: HttpRequest | None = None, **kwargs: Any) -> None:
+def _on_login(request: HttpRequest | None = None, **kwargs: Any) -> None:
     if request is not None:
         close_streams_of_browser(request)
-        keep_owner(request)
+        transfer_owner_to_session(request)
 
 
-def _logged_out(request: HttpRequest | None = None, **kwargs: Any) -> None:
+def _on_logout(request: HttpRequest | None = None, **kwargs: Any) -> None:
     if request is not None:
         close_streams_of_browser(request)
-        leave_visitor(request)
+        forget_visitor(request)
 
 
-def _user_saved(instance: Any, created: bool, update_fields: Collection[str] | None, **kwargs: Any) -> None:
+def _on_user_saved(instance: Any, created: bool, update_fields: Collection[str] | None, **kwargs: Any) -> None:
     """End the streams of a user who was deactivated, or whose password or rights were saved."""
     # AbstractBaseUser keeps a password that set_password() was given until the user has been saved.
     is_new_password = getattr(instance, "_password", None) is not None
-    is_named = not _RIGHTS.isdisjoint(update_fields or ())
+    is_named = not _PERMISSION_FIELDS.isdisjoint(update_fields or ())
     if not created and (is_new_password or is_named or not getattr(instance, "is_active", True)):
         close_streams_of_user(instance.pk)
 
 
-def _user_deleted(instance: Any, **kwargs: Any) -> None:
+def _on_user_deleted(instance: Any, **kwargs: Any) -> None:
     close_streams_of_user(instance.pk)
 
 
-def _rights_changed(instance: Any, action: str, reverse: bool, pk_set: set[Any] | None, **kwargs: Any) -> None:
+def _on_permissions_changed(instance: Any, action: str, reverse: bool, pk_set: set[Any] | None, **kwargs: Any) -> None:
     """End the streams of users who lost a group or a permission of their own."""
     if action in ("post_remove", "post_clear"):
         for pk in (pk_set or ()) if reverse else (instance.pk,):

@@ -44,30 +44,30 @@ from django.db import Error as DatabaseError
 from django.db import connections
 
 from htmx_live.backends import Bus, bus
-from htmx_live.backends.wire import APPEND, Catchup, Message, page_channel
-from htmx_live.core.concurrency import DaemonPool, run_in
+from htmx_live.backends.wire import APPEND, BusMessage, Replay, page_channel
+from htmx_live.core.concurrency import DaemonPool, run_in_pool
 from htmx_live.core.conf import settings
 from htmx_live.core.exceptions import StoreUnavailable
 from htmx_live.core.text import log_unavailable
 from htmx_live.http import sse
 
 __all__ = [
-    "Access",
-    "Checks",
-    "Ending",
+    "Denial",
     "Frame",
-    "Gate",
     "Hub",
-    "Listener",
-    "Refusal",
-    "Refused",
+    "PermissionChecker",
+    "StreamAuthorizer",
+    "StreamConnection",
+    "StreamDenied",
+    "StreamEnding",
+    "StreamGrant",
     "current_hub",
     "validity",
 ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Access:
+class StreamGrant:
     """One page may listen on ``channels``, its own among them.
 
     ``owner`` is whose streams are counted together; ``session`` is a hash of the session cookie or of a visitor's
@@ -76,21 +76,21 @@ class Access:
     """
 
     page: str
-    owner: str
-    session: str
+    owner_key: str
+    session_hash: str
     channels: tuple[str, ...]
-    user: str = ""
+    user_channel: str = ""
     sign_in: Any = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
+class Denial:
     """No stream; ``status`` as in docs/wire.md."""
 
     status: int
 
 
-class Refused(Exception):
+class StreamDenied(Exception):
     """A stream is not opened; the answer has this status."""
 
     def __init__(self, status: int) -> None:
@@ -98,24 +98,24 @@ class Refused(Exception):
         super().__init__(f"The stream was refused with status {status}.")
 
 
-class Gate(Protocol):
+class StreamAuthorizer(Protocol):
     """What the layer above decides and wants to know about streams.
 
     Every method is called on a thread of the transport's own, whose database connections are closed afterwards.
     For one stream ``opened`` comes first, ``closed`` last and once, and these and ``renewed`` do not overlap.
     """
 
-    def open(self, headers: Mapping[str, str]) -> Access | Refusal:
+    def authorize(self, headers: Mapping[str, str]) -> StreamGrant | Denial:
         """Whether a request with these headers, of lower-case names, may have a stream."""
 
-    def opened(self, access: Access) -> None: ...
+    def on_open(self, grant: StreamGrant) -> None: ...
 
-    def renewed(self, access: Access) -> None:
+    def on_heartbeat(self, grant: StreamGrant) -> None:
         """The stream is still open; said about every ``HEARTBEAT``."""
 
-    def closed(self, access: Access) -> None: ...
+    def on_close(self, grant: StreamGrant) -> None: ...
 
-    def check(self, accesses: Sequence[Access]) -> Sequence[bool | None]:
+    def check(self, grants: Sequence[StreamGrant]) -> Sequence[bool | None]:
         """For each of these open streams whether it may go on; None where that cannot be told now.
 
         Asked for many at a time; those of one owner come together.
@@ -127,13 +127,13 @@ def validity() -> float:
     return max(settings().HEARTBEAT, 1.0)
 
 
-Result = TypeVar("Result")
+_T = TypeVar("_T")
 
-_PENDING = 256  # frames; one more, and the stream reads from the bus instead
-_GRACE = 3.0  # seconds that a stream has to end by itself: less than a server's patience when it shuts down
+_MAX_PENDING_FRAMES = 256  # frames; one more, and the stream reads from the bus instead
+_ABORT_AFTER = 3.0  # seconds that a stream has to end by itself: less than a server's patience when it shuts down
 
 
-class Ending(Exception):
+class StreamEnding(Exception):
     """The stream is to end, before a call that it waited for has returned."""
 
 
@@ -146,12 +146,12 @@ class Frame:
         self.channels, self.key, self.number, self.body = channels, key, number, body
 
 
-class Listener:
+class StreamConnection:
     """Used on its loop only.  ``number`` (of ``epoch``) is that of the last message that its stream has taken."""
 
     __slots__ = (
-        "_cut",
-        "_ending",
+        "_abort",
+        "_ending_signal",
         "_ends_at",
         "_heartbeat",
         "_loop",
@@ -159,67 +159,67 @@ class Listener:
         "_timer",
         "_validity",
         "_waiter",
-        "access",
         "channels",
         "check",
         "checked_at",
         "epoch",
-        "is_behind",
+        "grant",
         "is_draining",
-        "is_due",
         "is_ending",
+        "is_lagging",
+        "is_sync_due",
         "number",
     )
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        access: Access,
+        grant: StreamGrant,
         *,
-        cut: Callable[[], None],
-        check: Callable[[Sequence[Access]], Sequence[bool | None]],
+        abort: Callable[[], None],
+        check: Callable[[Sequence[StreamGrant]], Sequence[bool | None]],
         checked_at: float,
     ) -> None:
         chosen = settings()
-        self.access = access
+        self.grant = grant
         self.check = check
         self.checked_at = checked_at  # the loop's time before the last check that was passed
         self._validity = validity()
-        self.channels = access.channels
+        self.channels = grant.channels
         self.epoch = ""
         self.number = -1  # nothing is covered before the first read
-        self.is_behind = False
-        self.is_due = False  # a beat, or a convergence that should not wait for one
+        self.is_lagging = False
+        self.is_sync_due = False  # a beat, or a convergence that should not wait for one
         self.is_ending = False
         self.is_draining = False  # while ending: send what is pending
         self._loop = loop
-        self._cut = cut
+        self._abort = abort
         self._pending: dict[object, Frame] = {}
         self._waiter: asyncio.Future[None] | None = None
-        self._ending: asyncio.Future[None] | None = None  # while the stream waits for a call
+        self._ending_signal: asyncio.Future[None] | None = None  # while the stream waits for a call
         self._heartbeat = chosen.HEARTBEAT
         self._ends_at = loop.time() + chosen.STREAM_LIFETIME * random.uniform(0.8, 1.2)
         # Streams opened together, after a restart, shall not beat together for ever.
-        self._timer = self._after(self._heartbeat * random.uniform(0.5, 1.0))
+        self._timer = self._schedule_heartbeat(self._heartbeat * random.uniform(0.5, 1.0))
 
     # The hub's side
 
-    def put(self, frame: Frame) -> None:
+    def queue(self, frame: Frame) -> None:
         """Take a frame to send, unless it is covered, or will be by the convergence to come."""
-        if self.is_behind or frame.number <= self.number:
+        if self.is_lagging or frame.number <= self.number:
             return
         pending = self._pending
         pending.pop(frame.key, None)
         pending[frame.key] = frame
-        if len(pending) > _PENDING:
-            self.fall_behind()
+        if len(pending) > _MAX_PENDING_FRAMES:
+            self.mark_lagging()
         elif self._waiter is not None:
             self._wake()
 
-    def fall_behind(self) -> None:
+    def mark_lagging(self) -> None:
         """Something was or may have been lost: converge, as soon as the stream gets to it."""
         self._pending.clear()
-        self.is_behind = self.is_due = True
+        self.is_lagging = self.is_sync_due = True
         self._wake()
 
     def end(self, *, drain: bool) -> None:
@@ -227,10 +227,10 @@ class Listener:
         if not self.is_ending:
             self.is_ending, self.is_draining = True, drain
             self._timer.cancel()
-            self._timer = self._loop.call_later(_GRACE, self._cut)
+            self._timer = self._loop.call_later(_ABORT_AFTER, self._abort)
             self._wake()
-            if self._ending is not None and not self._ending.done():
-                self._ending.set_result(None)
+            if self._ending_signal is not None and not self._ending_signal.done():
+                self._ending_signal.set_result(None)
 
     def stop(self) -> None:
         """The stream has ended."""
@@ -242,36 +242,36 @@ class Listener:
         """Whether the last check is recent enough to send content."""
         return self._loop.time() < self.checked_at + self._validity
 
-    def have_checked(self, at: float) -> None:
+    def end_check(self, at: float) -> None:
         """A check that began ``at`` was passed: send what was held back."""
         self.checked_at = at
-        if self.is_behind:
-            self.is_due = True
+        if self.is_lagging:
+            self.is_sync_due = True
         self._wake()
 
     # The stream's side
 
-    def rest(self) -> "asyncio.Future[None] | None":
+    def wait(self) -> "asyncio.Future[None] | None":
         """What to await before looking again; None when there is something to do."""
-        if self.is_due or self.is_ending or (self._pending and self.is_checked):
+        if self.is_sync_due or self.is_ending or (self._pending and self.is_checked):
             return None
         self._waiter = self._loop.create_future()
         return self._waiter
 
-    async def wait_for(self, call: Coroutine[Any, Any, Result]) -> Result:
+    async def wait_for(self, call: Coroutine[Any, Any, _T]) -> _T:
         """The result of ``call``.  Raise ``Ending`` as soon as the stream is to end, even if the call takes longer."""
-        task, self._ending = asyncio.ensure_future(call), self._loop.create_future()
+        task, self._ending_signal = asyncio.ensure_future(call), self._loop.create_future()
         try:
             if not self.is_ending:
-                await asyncio.wait((task, self._ending), return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait((task, self._ending_signal), return_when=asyncio.FIRST_COMPLETED)
             if task.done():
                 return task.result()
-            raise Ending
+            raise StreamEnding
         finally:
             task.cancel()
-            self._ending = None
+            self._ending_signal = None
 
-    def take(self) -> bytes:
+    def drain(self) -> bytes:
         """What is pending, in order; the listener's number becomes that of the last."""
         frames = list(self._pending.values())
         self._pending.clear()
@@ -280,32 +280,32 @@ class Listener:
         self.number = frames[-1].number
         return frames[0].body if len(frames) == 1 else b"".join([frame.body for frame in frames])
 
-    def begin_reading(self) -> None:
+    def begin_sync(self) -> None:
         """Start a convergence: what comes in from now on is kept, and what is pending will be read."""
-        self.is_due = self.is_behind = False
+        self.is_sync_due = self.is_lagging = False
         self._pending.clear()
 
-    def have_read(self, epoch: str, number: int) -> None:
+    def end_sync(self, epoch: str, number: int) -> None:
         """The convergence has brought everything up to ``number`` of ``epoch``."""
         self.epoch, self.number = epoch, number
         for key in [key for key, frame in self._pending.items() if frame.number <= number]:
             del self._pending[key]
 
-    def have_failed(self) -> None:
+    def fail_sync(self) -> None:
         """The convergence has not read; the next beat, or the client's next stream, tries again."""
         self._pending.clear()
-        self.is_behind = True
+        self.is_lagging = True
 
-    def _beat(self) -> None:
+    def _on_heartbeat(self) -> None:
         if self._loop.time() >= self._ends_at:
             self.end(drain=True)
             return
-        self.is_due = True
+        self.is_sync_due = True
         self._wake()
-        self._timer = self._after(self._heartbeat)
+        self._timer = self._schedule_heartbeat(self._heartbeat)
 
-    def _after(self, delay: float) -> asyncio.TimerHandle:
-        return self._loop.call_at(min(self._loop.time() + delay, self._ends_at), self._beat)
+    def _schedule_heartbeat(self, delay: float) -> asyncio.TimerHandle:
+        return self._loop.call_at(min(self._loop.time() + delay, self._ends_at), self._on_heartbeat)
 
     def _wake(self) -> None:
         waiter, self._waiter = self._waiter, None
@@ -313,64 +313,68 @@ class Listener:
             waiter.set_result(None)
 
 
-logger = logging.getLogger("htmx_live.transport")
+logger = logging.getLogger("htmx_live.http")
 
-_BATCH = 200  # streams
-_AT_ONCE = 2  # batches
+_BATCH_SIZE = 200  # streams
+_MAX_BATCHES = 2  # batches
 _DUE_AFTER = 0.7  # of the validity: the rest is for a check to take place
-_LOOK = 0.05  # of the validity, between two looks for streams that are due
+_CHECK_INTERVAL = 0.05  # of the validity, between two looks for streams that are due
 
-_pool = DaemonPool("htmx-live-check", lambda: _AT_ONCE, after=connections.close_all)
+_check_pool = DaemonPool("htmx-live-check", lambda: _MAX_BATCHES, after_each_call=connections.close_all)
 
 
-class Checks:
+class PermissionChecker:
     """Of one hub, on its loop; ``listeners()`` are those of its streams."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, listeners: Callable[[], Iterable[Listener]]) -> None:
-        self._loop, self._listeners = loop, listeners
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, get_connections: Callable[[], Iterable[StreamConnection]]
+    ) -> None:
+        self._loop, self._get_connections = loop, get_connections
         self._timer: asyncio.TimerHandle | None = None
-        self._busy: set[Listener] = set()
+        self._in_progress: set[StreamConnection] = set()
         self._batches: set[asyncio.Task[None]] = set()
         self._is_late = False  # a check was not possible, and that has been logged
 
     def start(self) -> None:
         """Check from now on, while there are streams."""
         if self._timer is None:
-            self._timer = self._loop.call_later(_LOOK * validity(), self._look)
+            self._timer = self._loop.call_later(_CHECK_INTERVAL * validity(), self._check_due)
 
-    def _look(self) -> None:
+    def _check_due(self) -> None:
         self._timer = None
-        listeners = list(self._listeners())
+        listeners = list(self._get_connections())
         if listeners:
-            self._begin(listeners)
+            self._start_batches(listeners)
             self.start()
 
-    def _begin(self, listeners: Sequence[Listener]) -> None:
+    def _start_batches(self, listeners: Sequence[StreamConnection]) -> None:
         before = self._loop.time() - _DUE_AFTER * validity()
-        due = {each.access.owner for each in listeners if each.checked_at <= before}
-        chosen = [each for each in listeners if each.access.owner in due and each not in self._busy]
+        due = {each.grant.owner_key for each in listeners if each.checked_at <= before}
+        chosen = [each for each in listeners if each.grant.owner_key in due and each not in self._in_progress]
         chosen.sort(key=lambda each: each.checked_at)
-        while chosen and len(self._batches) < _AT_ONCE:
-            batch, chosen = chosen[:_BATCH], chosen[_BATCH:]
-            self._busy.update(batch)
-            task = self._loop.create_task(self._check(batch))
+        while chosen and len(self._batches) < _MAX_BATCHES:
+            batch, chosen = chosen[:_BATCH_SIZE], chosen[_BATCH_SIZE:]
+            self._in_progress.update(batch)
+            task = self._loop.create_task(self._check_batch(batch))
             self._batches.add(task)
             task.add_done_callback(self._batches.discard)
 
-    async def _check(self, batch: list[Listener]) -> None:
+    async def _check_batch(self, batch: list[StreamConnection]) -> None:
         try:
-            began, (answers, is_late) = await run_in(_pool, lambda: (self._loop.time(), _answers(batch)))
-            for listener, may_go_on in zip(batch, answers, strict=True):
+            began, (decisions, is_late) = await run_in_pool(
+                _check_pool, lambda: (self._loop.time(), _check_connections(batch))
+            )
+            for listener, may_go_on in zip(batch, decisions, strict=True):
                 if may_go_on:
-                    listener.have_checked(began)
+                    listener.end_check(began)
                 elif may_go_on is False:
                     listener.end(drain=False)
-            self._log(is_late=is_late)
+            self._log_lateness(is_late=is_late)
         finally:
-            self._busy.difference_update(batch)
-        self._begin(list(self._listeners()))
+            self._in_progress.difference_update(batch)
+        self._start_batches(list(self._get_connections()))
 
-    def _log(self, *, is_late: bool) -> None:
+    def _log_lateness(self, *, is_late: bool) -> None:
         if is_late and not self._is_late:
             logger.warning("Open streams could not be checked. They hold content back until they can be.")
         elif self._is_late and not is_late:
@@ -378,18 +382,18 @@ class Checks:
         self._is_late = is_late
 
 
-def _answers(batch: list[Listener]) -> tuple[list[bool | None], bool]:
+def _check_connections(batch: list[StreamConnection]) -> tuple[list[bool | None], bool]:
     """For each stream whether it may go on, None where that cannot be told now; and whether a database is to blame.
 
     While the store is away, its own two lines in the log say so.
     """
-    answers: dict[Listener, bool | None] = {}
+    results: dict[StreamConnection, bool | None] = {}
     is_late = False
     for check in dict.fromkeys(listener.check for listener in batch):
-        those = [listener for listener in batch if listener.check == check]
-        found: Sequence[bool | None] = [None] * len(those)
+        same_check = [listener for listener in batch if listener.check == check]
+        found: Sequence[bool | None] = [None] * len(same_check)
         try:
-            found = check([listener.access for listener in those])
+            found = check([listener.grant for listener in same_check])
             is_late |= None in found
         except StoreUnavailable as error:
             log_unavailable(logger, error, "checks of streams", "Open streams could not be checked")
@@ -397,9 +401,9 @@ def _answers(batch: list[Listener]) -> tuple[list[bool | None], bool]:
             is_late = True
         except Exception:  # a boundary: what may be wrong with one stream must not keep the others from being checked
             logger.exception("Streams could not be checked and end")
-            found = [False] * len(those)
-        answers.update(zip(those, found, strict=True))
-    return [answers[listener] for listener in batch], is_late
+            found = [False] * len(same_check)
+        results.update(zip(same_check, found, strict=True))
+    return [results[listener] for listener in batch], is_late
 
 
 class Hub:
@@ -409,59 +413,61 @@ class Hub:
         self.bus = source
         self.loop = loop
         self.is_closing = False
-        self._by_channel: dict[str, set[Listener]] = {}
-        self._listeners: set[Listener] = set()
-        self._owners: Counter[str] = Counter()
-        self._openings: list[set[str]] = []  # for each stream being opened: the sessions closed meanwhile
+        self._connections_by_channel: dict[str, set[StreamConnection]] = {}
+        self._connections: set[StreamConnection] = set()
+        self._streams_by_owner: Counter[str] = Counter()
+        self._closed_while_opening: list[set[str]] = []  # for each stream being opened: the sessions closed meanwhile
         self._inbox: deque[Frame | Callable[[], None]] = deque()
         self._is_woken = False
-        self._joins_asked = 0  # written under the bus's lock
-        self._joins_done = 0  # written on the loop
-        self._is_dead = False  # the loop has ended, and its streams with it
-        self._checks = Checks(loop, lambda: self._listeners)
+        self._additions_requested = 0  # written under the bus's lock
+        self._additions_applied = 0  # written on the loop
+        self._is_loop_closed = False  # the loop has ended, and its streams with it
+        self._permission_checker = PermissionChecker(loop, lambda: self._connections)
         self._closing: asyncio.Task[None] | None = None  # see close_after()
 
     def __len__(self) -> int:
         """How many streams are open here."""
-        return len(self._listeners)
+        return len(self._connections)
 
     # Receiver: from any thread, in the bus's order
 
-    def deliver(self, channels: tuple[str, ...], message: Message) -> None:
+    def deliver(self, channels: tuple[str, ...], message: BusMessage) -> None:
         # Reading without a lock is enough: a listener registers first and reads the bus after that.  Who joins reads
         # nothing, so while that is on its way every channel may be heard.
-        if self._joins_asked != self._joins_done or any(channel in self._by_channel for channel in channels):
+        if self._additions_requested != self._additions_applied or any(
+            channel in self._connections_by_channel for channel in channels
+        ):
             position = f"{self.bus.epoch}.{message.number}"
             body = sse.event(message.data, name=message.event, position=position)
             key = message.number if message.event == APPEND else (channels[0], message.target, message.event)
-            self._post(Frame(channels=channels, key=key, number=message.number, body=body))
+            self._enqueue(Frame(channels=channels, key=key, number=message.number, body=body))
 
-    def join(self, page: str, channels: tuple[str, ...]) -> None:
-        self._joins_asked += 1
-        self._post(partial(self._join, page_channel(page), channels))
+    def add_channels(self, page: str, channels: tuple[str, ...]) -> None:
+        self._additions_requested += 1
+        self._enqueue(partial(self._add_channels_to_page, page_channel(page), channels))
 
-    def close_streams(self, session: str) -> None:
-        if session:
-            self._post(partial(self._close_streams, session))
+    def close_streams(self, key: str) -> None:
+        if key:
+            self._enqueue(partial(self._close_streams, key))
 
-    def converge(self) -> None:
-        self._post(self._converge)
+    def resync(self) -> None:
+        self._enqueue(self._resync)
 
-    def _post(self, item: Frame | Callable[[], None]) -> None:
-        if self._is_dead:
+    def _enqueue(self, item: Frame | Callable[[], None]) -> None:
+        if self._is_loop_closed:
             return
         self._inbox.append(item)
         if not self._is_woken:
             self._is_woken = True
             try:
-                self.loop.call_soon_threadsafe(self._drain)
+                self.loop.call_soon_threadsafe(self._process_inbox)
             except RuntimeError:  # what a closed loop raises
-                self._is_dead = True
+                self._is_loop_closed = True
                 self._inbox.clear()
 
     # On the loop
 
-    def _drain(self) -> None:
+    def _process_inbox(self) -> None:
         self._is_woken = False  # before looking: what is posted later wakes again
         newest: dict[object, Frame] = {}
         for _ in range(len(self._inbox)):
@@ -470,112 +476,116 @@ class Hub:
                 newest.pop((item.channels, item.key), None)  # goes to the end: frames stay in the order of numbers
                 newest[item.channels, item.key] = item
             else:
-                self._spread(newest.values())
+                self._fan_out(newest.values())
                 newest.clear()
                 item()
-        self._spread(newest.values())
+        self._fan_out(newest.values())
 
-    def _spread(self, frames: Iterable[Frame]) -> None:
+    def _fan_out(self, frames: Iterable[Frame]) -> None:
         for frame in frames:
-            groups = [self._by_channel.get(channel, ()) for channel in frame.channels]
+            groups = [self._connections_by_channel.get(channel, ()) for channel in frame.channels]
             for listener in groups[0] if len(groups) == 1 else set().union(*groups):
-                listener.put(frame)
+                listener.queue(frame)
 
-    def _join(self, own: str, channels: tuple[str, ...]) -> None:
-        for listener in tuple(self._by_channel.get(own, ())):
-            self._add(listener, channels)
-        self._joins_done += 1
+    def _add_channels_to_page(self, own: str, channels: tuple[str, ...]) -> None:
+        for listener in tuple(self._connections_by_channel.get(own, ())):
+            self._add_channels_to_connection(listener, channels)
+        self._additions_applied += 1
 
-    def _close_streams(self, session: str) -> None:
-        for closed in self._openings:
-            closed.add(session)
-        for listener in [each for each in self._listeners if session in (each.access.session, each.access.user)]:
+    def _close_streams(self, key: str) -> None:
+        for closed in self._closed_while_opening:
+            closed.add(key)
+        for listener in [
+            each for each in self._connections if key in (each.grant.session_hash, each.grant.user_channel)
+        ]:
             listener.end(drain=False)
 
-    def _converge(self) -> None:
-        for listener in self._listeners:
-            listener.fall_behind()
+    def _resync(self) -> None:
+        for listener in self._connections:
+            listener.mark_lagging()
 
     @contextmanager
     def opening(self) -> Iterator[set[str]]:
         """The sessions whose streams were closed while this block ran: its own may be one of them."""
         if self.is_closing:
-            raise Refused(503)
-        if len(self._listeners) + len(self._openings) >= settings().MAX_STREAMS:
-            raise Refused(429)
+            raise StreamDenied(503)
+        if len(self._connections) + len(self._closed_while_opening) >= settings().MAX_STREAMS:
+            raise StreamDenied(429)
         closed: set[str] = set()
-        self._openings.append(closed)
+        self._closed_while_opening.append(closed)
         try:
             yield closed
         finally:
-            self._openings = [each for each in self._openings if each is not closed]
+            self._closed_while_opening = [each for each in self._closed_while_opening if each is not closed]
 
-    def listen(self, access: Access, *, gate: Gate, cut: Callable[[], None], checked_at: float) -> Listener:
-        """A new listener; ``Refused`` when its owner has too many.  ``cut`` ends a stream that does not end itself.
+    def add_connection(
+        self, grant: StreamGrant, *, authorizer: StreamAuthorizer, abort: Callable[[], None], checked_at: float
+    ) -> StreamConnection:
+        """Add a connection; ``StreamDenied`` when its owner has too many.  ``abort`` ends one that does not end itself.
 
-        ``gate`` let it in, and began to look at ``checked_at``.
+        ``authorizer`` let it in, and began to look at ``checked_at``.
         """
-        if self._owners[access.owner] >= settings().MAX_STREAMS_PER_OWNER:
-            raise Refused(429)
+        if self._streams_by_owner[grant.owner_key] >= settings().MAX_STREAMS_PER_OWNER:
+            raise StreamDenied(429)
         if self.is_closing:
-            raise Refused(503)
-        listener = Listener(self.loop, access, cut=cut, check=gate.check, checked_at=checked_at)
-        self._owners[access.owner] += 1
-        self._listeners.add(listener)
+            raise StreamDenied(503)
+        listener = StreamConnection(self.loop, grant, abort=abort, check=authorizer.check, checked_at=checked_at)
+        self._streams_by_owner[grant.owner_key] += 1
+        self._connections.add(listener)
         self._index(listener, listener.channels)
-        self._checks.start()
+        self._permission_checker.start()
         return listener
 
-    def have_read(self, listener: Listener, catchup: Catchup) -> None:
+    def end_sync(self, connection: StreamConnection, replay: Replay) -> None:
         """Note what a convergence has read.
 
         A channel that the page joined while nothing was heard is new here, and what it got since the read is not known:
         the listener hears it from now on, and converges once more.
         """
-        listener.have_read(catchup.epoch, catchup.number)
-        if unheard := set(catchup.channels).difference(listener.channels):
-            self._add(listener, tuple(unheard))
-            listener.fall_behind()
+        connection.end_sync(replay.epoch, replay.number)
+        if unheard := set(replay.channels).difference(connection.channels):
+            self._add_channels_to_connection(connection, tuple(unheard))
+            connection.mark_lagging()
 
-    def leave(self, listener: Listener) -> None:
+    def remove_connection(self, connection: StreamConnection) -> None:
         """Forget a listener; harmless when that is done."""
-        if listener not in self._listeners:
+        if connection not in self._connections:
             return
-        self._listeners.discard(listener)
-        listener.stop()
-        owner = listener.access.owner
-        self._owners[owner] -= 1
-        if not self._owners[owner]:
-            del self._owners[owner]
-        for channel in listener.channels:
-            group = self._by_channel[channel]
-            group.discard(listener)
+        self._connections.discard(connection)
+        connection.stop()
+        owner = connection.grant.owner_key
+        self._streams_by_owner[owner] -= 1
+        if not self._streams_by_owner[owner]:
+            del self._streams_by_owner[owner]
+        for channel in connection.channels:
+            group = self._connections_by_channel[channel]
+            group.discard(connection)
             if not group:
-                del self._by_channel[channel]
+                del self._connections_by_channel[channel]
 
     def close(self) -> None:
         """End all streams, and open none any more: the server is going down."""
         self.is_closing = True
-        for listener in tuple(self._listeners):
+        for listener in tuple(self._connections):
             listener.end(drain=True)
 
-    def close_after(self, told: Callable[[], Awaitable[object]]) -> None:
+    def close_after(self, wait_for_shutdown: Callable[[], Awaitable[object]]) -> None:
         """Close when ``told()`` returns; only the first call counts."""
 
         async def wait() -> None:
-            await told()
+            await wait_for_shutdown()
             self.close()
 
         if self._closing is None:
             self._closing = self.loop.create_task(wait())
 
-    def _add(self, listener: Listener, channels: tuple[str, ...]) -> None:
-        listener.channels = tuple(dict.fromkeys((*listener.channels, *channels)))
-        self._index(listener, channels)
+    def _add_channels_to_connection(self, connection: StreamConnection, channels: tuple[str, ...]) -> None:
+        connection.channels = tuple(dict.fromkeys((*connection.channels, *channels)))
+        self._index(connection, channels)
 
-    def _index(self, listener: Listener, channels: Iterable[str]) -> None:
+    def _index(self, connection: StreamConnection, channels: Iterable[str]) -> None:
         for channel in channels:
-            self._by_channel.setdefault(channel, set()).add(listener)
+            self._connections_by_channel.setdefault(channel, set()).add(connection)
 
 
 _lock = Lock()

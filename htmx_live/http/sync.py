@@ -18,51 +18,51 @@ from typing import Any
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 
-from htmx_live.backends import Catchup, Message
-from htmx_live.backends.wire import APPEND, SYNC, append_data, page_channel, user_channel
+from htmx_live.backends import BusMessage, Replay
+from htmx_live.backends.wire import APPEND, SYNC, encode_append, page_channel, user_channel
 from htmx_live.core.conf import is_debug, settings
 from htmx_live.core.exceptions import ArgumentsTooLarge, GrantError, InstanceGone, MalformedArguments
-from htmx_live.core.fragments import Fragment, join, text_target
+from htmx_live.core.fragments import Fragment, join_fragments, text_target
 from htmx_live.core.records import Record
 from htmx_live.core.signing import ViewGrant
-from htmx_live.runtime.dispatch import drain, end, present, revive
-from htmx_live.runtime.mounting import Visit, adopt, look_again, mount_again
-from htmx_live.runtime.owners import owner_of
-from htmx_live.runtime.ownership import find, is_allowed, view_grant
+from htmx_live.runtime.dispatch import destroy, process_mailbox, render_current, restore_turn
+from htmx_live.runtime.mounting import Visit, reattach, remount, resubscribe_shared
+from htmx_live.runtime.owners import get_owner
+from htmx_live.runtime.ownership import get_owned_record, has_page_permission, read_view_grant
 from htmx_live.runtime.pages import Page
 from htmx_live.runtime.processes import check_position
-from htmx_live.runtime.rendering import complete, state_digest
-from htmx_live.runtime.services import parts
-from htmx_live.runtime.subscriptions import listen_again
-from htmx_live.runtime.turn_result import watch
-from htmx_live.runtime.variants import as_shown_on, shared_channels
+from htmx_live.runtime.rendering import fill_placeholders, state_digest
+from htmx_live.runtime.services import services
+from htmx_live.runtime.subscriptions import resubscribe_page
+from htmx_live.runtime.turn_result import start_ticking
+from htmx_live.runtime.variants import for_page, subscribed_channels
 
-__all__ = ["MAX_REV", "Question", "answer_sync", "end_unnamed", "read_question"]
+__all__ = ["MAX_REV", "SyncRequest", "destroy_absent", "parse_sync", "sync_response"]
 
 
-logger = logging.getLogger("htmx_live.http.endpoints")
+logger = logging.getLogger("htmx_live.http")
 
 MAX_REV = 2**53  # past it JavaScript cannot count on
 
 _MAX_ROOTS = 2000
-_ARRIVAL = 30  # seconds that the HTML of a new root may take to its page
+_ARRIVAL_GRACE = 30  # seconds that the HTML of a new root may take to its page
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class SyncRequest:
     """What a page says it has; see docs/wire.md."""
 
     number: str = ""
     roots: list[tuple[str, int]] = field(default_factory=list)  # view grant, rev
     states: dict[str, str] = field(default_factory=dict)  # view grant -> digest of its state
     streams: dict[str, str] = field(default_factory=dict)  # id of a text stream's element -> GENERATION.OFFSET
-    adopt: list[str] = field(default_factory=list)  # view grants
-    words: list[str] = field(default_factory=list)  # for the channels that its regions hear; see listening.py
-    poll: bool = False
-    hidden: bool = False
+    reattach: list[str] = field(default_factory=list)  # view grants
+    subscriptions: list[str] = field(default_factory=list)  # for the channels that its regions hear; see listening.py
+    is_polling: bool = False
+    is_hidden: bool = False
 
 
-def read_question(body: bytes) -> Question:
+def parse_sync(body: bytes) -> SyncRequest:
     """The question in a request's body; ``MalformedArguments`` when it is none."""
     if len(body) > 4096 * _MAX_ROOTS:
         raise ArgumentsTooLarge(f"the question is {len(body)} bytes long")
@@ -70,143 +70,147 @@ def read_question(body: bytes) -> Question:
         given = json.loads(body)
         # Ids are unique in a page: what is named twice is answered once.  An empty root is a child that the page
         # lacks, which its parent says by a rev of 0.
-        roots = list({str(root["live"]): _rev(root["rev"]) for root in given.get("roots", []) if root["live"]}.items())
-        return Question(
+        roots = list(
+            {str(root["live"]): _clamp_rev(root["rev"]) for root in given.get("roots", []) if root["live"]}.items()
+        )
+        return SyncRequest(
             number=str(given.get("number", "")),
             roots=roots[:_MAX_ROOTS],
             states={str(root["live"]): str(root.get("state", "")) for root in given.get("roots", [])},
             streams={str(target): str(at) for target, at in given.get("streams", {}).items()},
-            adopt=list(dict.fromkeys(str(grant) for grant in given.get("adopt", [])))[:_MAX_ROOTS],
-            words=list(dict.fromkeys(str(word) for word in given.get("words", [])))[:_MAX_ROOTS],
-            poll=bool(given.get("poll")),
-            hidden=bool(given.get("hidden")),
+            reattach=list(dict.fromkeys(str(grant) for grant in given.get("adopt", [])))[:_MAX_ROOTS],
+            subscriptions=list(dict.fromkeys(str(word) for word in given.get("subscriptions", [])))[:_MAX_ROOTS],
+            is_polling=bool(given.get("poll")),
+            is_hidden=bool(given.get("hidden")),
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
         raise MalformedArguments("the question is not the JSON object that docs/wire.md describes") from None
 
 
-def _rev(given: Any) -> int:
+def _clamp_rev(given: Any) -> int:
     return max(0, min(int(given), MAX_REV))
 
 
-def answer_sync(request: HttpRequest, page: Page, question: Question) -> HttpResponse:
+def sync_response(request: HttpRequest, page: Page, sync_request: SyncRequest) -> HttpResponse:
     """The answer to ``question``.  Raises what an event of a view that may not be seen would."""
-    check_position(question.number)
-    for word in question.words if page.is_joined else ():
-        listen_again(page, word, since=question.number)
+    check_position(sync_request.number)
+    for subscription in sync_request.subscriptions if page.is_joined else ():
+        resubscribe_page(page, subscription, since=sync_request.number)
     # Read before the roots: what happens in between is then sent twice, and dropped by its rev, never lost.
-    catchup = _missed(page, question.number) if question.poll else None
-    answers = _Answers(page.visit(), question)
-    earlier = [record for record in (_mine(request, text) for text in question.adopt) if record]
-    named = {record.instance for record in earlier}
-    for text, rev in question.roots:
-        grant = view_grant(text)
-        named.add(grant.instance)
-        answers.add_root(text, grant, rev, earlier)
-    if page.is_joined and len(question.roots) < _MAX_ROOTS:
-        end_unnamed(page.id, named, now=time.time())
-    for target, at in question.streams.items():
-        answers.add_text(target, at)
-    if catchup:
-        answers.add_messages(catchup.messages)
-        if catchup.reset and question.number:  # without a number it is known already
-            answers.add_reset()
-    _keep_alive(page, question)
-    response = answers.response()
-    if catchup is not None:
-        response["X-Live-Number"] = catchup.position
+    replay = _read_missed(page, sync_request.number) if sync_request.is_polling else None
+    builder = _SyncBuilder(page.visit(), sync_request)
+    earlier_records = [
+        record for record in (_find_own_record(request, text) for text in sync_request.reattach) if record
+    ]
+    named_instances = {record.instance for record in earlier_records}
+    for text, rev in sync_request.roots:
+        grant = read_view_grant(text)
+        named_instances.add(grant.instance)
+        builder.add_root(text, grant, rev, earlier_records)
+    if page.is_joined and len(sync_request.roots) < _MAX_ROOTS:
+        destroy_absent(page.id, named_instances, now=time.time())
+    for target, at in sync_request.streams.items():
+        builder.add_text(target, at)
+    if replay:
+        builder.add_messages(replay.messages)
+        if replay.is_reset and sync_request.number:  # without a number it is known already
+            builder.add_reset()
+    _touch_page(page, sync_request)
+    response = builder.response()
+    if replay is not None:
+        response["X-Live-Number"] = replay.position
     return response
 
 
-def end_unnamed(page: str, named: Collection[str], *, now: float) -> None:
+def destroy_absent(page: str, named_instances: Collection[str], *, now: float) -> None:
     """End the instances that the page shows no more, with their children; ``now`` is in seconds since 1970.
 
     A child is its parent's to end.  Shared instances are everybody's, and one that another page shows too stays.
     """
-    for instance in set(parts().store.members(page)) - set(named):
-        loaded = parts().store.load(instance)
+    for instance in set(services().store.instances_on(page)) - set(named_instances):
+        loaded = services().store.load(instance)
         if loaded is None or loaded.record.shared or loaded.record.parent or loaded.record.pages != (page,):
             continue
-        family = _family(loaded.record)
-        is_arriving = any(record.granted_at > now - _ARRIVAL for record in family)
-        if not is_arriving and not any(record.jobs or record.instance in named for record in family):
-            end(instance)
+        family = _with_descendants(loaded.record)
+        is_arriving = any(record.granted_at > now - _ARRIVAL_GRACE for record in family)
+        if not is_arriving and not any(record.jobs or record.instance in named_instances for record in family):
+            destroy(instance)
 
 
-def _family(record: Record) -> list[Record]:
+def _with_descendants(record: Record) -> list[Record]:
     """A record and those of its children, and of theirs."""
-    children = [loaded.record for child in record.own_children() if (loaded := parts().store.load(child))]
-    return [record, *(one for child in children for one in _family(child))]
+    children = [loaded.record for child in record.own_children() if (loaded := services().store.load(child))]
+    return [record, *(one for child in children for one in _with_descendants(child))]
 
 
-def _missed(page: Page, number: str) -> Catchup:
+def _read_missed(page: Page, number: str) -> Replay:
     """What a stream would have brought since; asked for as often, and allowed to the same."""
-    if not is_allowed(page.id, page.request):
+    if not has_page_permission(page.id, page.request):
         raise PermissionDenied("A view on this page does not let its user in any more.")
-    return parts().bus.read(_channels(page), number)
+    return services().bus.read(_page_channels(page), number)
 
 
-class _Answers:
+class _SyncBuilder:
     """The fragments of one answer, as they are found."""
 
-    def __init__(self, visit: Visit, question: Question) -> None:
-        self._visit, self._question = visit, question
+    def __init__(self, page: Visit, sync_request: SyncRequest) -> None:
+        self._page, self._sync_request = page, sync_request
         self._fragments: list[Fragment] = []
         self._roots: set[str] = set()  # ids of the roots that are the asking page's
         self._partials: list[str] = []  # of messages
         self._messages: list[dict[str, str]] = []
         self._remounts = 0
-        self._losses = 0  # of those that were mounted again, those that were in another state before
+        self._lost_states = 0  # of those that were mounted again, those that were in another state before
 
-    def add_root(self, text: str, grant: ViewGrant, rev: int, earlier: list[Record]) -> None:
-        record = find(grant, self._visit.request)
+    def add_root(self, text: str, grant: ViewGrant, rev: int, earlier_records: list[Record]) -> None:
+        record = get_owned_record(grant, self._page.request)
         self._roots.add(f"live-{grant.instance}")
         if record is not None:
-            drain(grant.instance)  # pushes have waited for its return
-            record = find(grant, self._visit.request)
-        if record is not None and (self._take_over(record, earlier) or self._is_current(record, rev)):
+            process_mailbox(grant.instance)  # pushes have waited for its return
+            record = get_owned_record(grant, self._page.request)
+        if record is not None and (self._reattach(record, earlier_records) or self._add_update(record, rev)):
             return
-        turned = mount_again(grant, self._visit, rev=rev).turned
+        turned = remount(grant, self._page, rev=rev).result
         if turned.record.instance != grant.instance:
             self._roots.discard(f"live-{grant.instance}")  # its texts are another session's
         self._remounts += 1
-        self._losses += self._has_lost(text, turned.record)
+        self._lost_states += self._has_lost_state(text, turned.record)
         if turned.fragment is not None:
             self._fragments.append(turned.fragment)
 
-    def _has_lost(self, grant: str, fresh: Record) -> bool:
+    def _has_lost_state(self, grant: str, fresh: Record) -> bool:
         """Whether the page had more than what is ``fresh``: another state, other jobs, or texts."""
-        own, streams = text_target(fresh.instance, ""), self._question.streams.items()
+        own, streams = text_target(fresh.instance, ""), self._sync_request.streams.items()
         has_text = any(target.startswith(own) and not at.endswith(".0") for target, at in streams)
-        return has_text or self._question.states.get(grant) != state_digest(fresh)
+        return has_text or self._sync_request.states.get(grant) != state_digest(fresh)
 
-    def _is_current(self, record: Record, rev: int) -> bool:
+    def _add_update(self, record: Record, rev: int) -> bool:
         """Add what a root at ``rev`` lacks; False when its record's state cannot be read any more."""
         try:
-            view = revive(record, request=self._visit.request).view
+            view = restore_turn(record, request=self._page.request).view
         except InstanceGone:
             return False
         if not view.has_permission():
             raise PermissionDenied(f"{record.view}.has_permission() said no.")
-        watch(record)
-        look_again(record, self._visit.page)
+        start_ticking(record)
+        resubscribe_shared(record, self._page.page)
         if record.rev > rev:
-            self._fragments.append(present(as_shown_on(self._visit.page, record)))
+            self._fragments.append(render_current(for_page(self._page.page, record)))
         return True
 
     def add_text(self, target: str, at: str) -> None:
         """The part of a text stream that an element which stands at ``at`` lacks."""
         root, _, _ = target.partition("-s-")
-        text = parts().bus.text(target) if root in self._roots else None
+        text = services().bus.text(target) if root in self._roots else None
         if text is None:
             return
         generation, _, offset = at.rpartition(".")
         is_number = offset.isascii() and offset.isdigit() and len(offset) < 20
         start = int(offset) if generation == text.generation and is_number else 0
         if generation != text.generation or start < len(text.text):
-            self._add_message(APPEND, append_data(target, text.generation, start, text.text[start:]))
+            self._add_message(APPEND, encode_append(target, text.generation, start, text.text[start:]))
 
-    def add_messages(self, messages: Iterable[Message]) -> None:
+    def add_messages(self, messages: Iterable[BusMessage]) -> None:
         """What was published to a page that has no stream."""
         shown = {fragment.target for fragment in self._fragments}
         for message in messages:
@@ -222,7 +226,7 @@ class _Answers:
         self._add_message("reset", "{}")
 
     def response(self) -> HttpResponse:
-        body = "\n".join([complete(join(self._fragments)), *self._partials]).strip()
+        body = "\n".join([fill_placeholders(join_fragments(self._fragments)), *self._partials]).strip()
         if self._messages:
             # Script text is not parsed as HTML, so that only "<" could end it early.
             text = json.dumps(self._messages).replace("<", "\\u003c")
@@ -230,43 +234,45 @@ class _Answers:
         response = HttpResponse(body) if body else HttpResponse(status=204)
         if self._remounts:
             response["X-Live-Remounted"] = str(self._remounts)
-            if self._losses and not is_debug():  # each save of a developer restarts the server
-                response["X-Live-Lost"] = str(self._losses)
+            if self._lost_states and not is_debug():  # each save of a developer restarts the server
+                response["X-Live-Lost"] = str(self._lost_states)
         return response
 
     def _add_message(self, event: str, data: str) -> None:
         self._messages.append({"event": event, "data": data})
 
-    def _take_over(self, fresh: Record, earlier: list[Record]) -> bool:
+    def _reattach(self, fresh: Record, earlier_records: list[Record]) -> bool:
         """Put an instance of an earlier load in the place of the one that was mounted for this load."""
-        for record in earlier:
-            turned = None if record.instance == fresh.instance else adopt(record.instance, self._visit, like=fresh)
+        for record in earlier_records:
+            turned = (
+                None if record.instance == fresh.instance else reattach(record.instance, self._page, expected=fresh)
+            )
             if turned is not None and turned.fragment is not None:
-                earlier.remove(record)
-                end(fresh.instance)
+                earlier_records.remove(record)
+                destroy(fresh.instance)
                 html = turned.fragment.html
                 self._fragments.append(Fragment(target=f"live-{fresh.instance}", html=html))
                 return True
         return False
 
 
-def _mine(request: HttpRequest, text: str) -> Record | None:
+def _find_own_record(request: HttpRequest, text: str) -> Record | None:
     try:
-        return find(view_grant(text), request)
+        return get_owned_record(read_view_grant(text), request)
     except (GrantError, InstanceGone):
         return None  # from before a logout: nothing to take over
 
 
-def _channels(page: Page) -> list[str]:
-    owner = owner_of(page.request)
-    own = [page_channel(page.id), *shared_channels(page.id)]
+def _page_channels(page: Page) -> list[str]:
+    owner = get_owner(page.request)
+    own = [page_channel(page.id), *subscribed_channels(page.id)]
     return [*own, user_channel(owner.user)] if owner.user else own
 
 
-def _keep_alive(page: Page, question: Question) -> None:
+def _touch_page(page: Page, sync_request: SyncRequest) -> None:
     limits = settings()
-    if question.poll:
-        parts().watcher.start()
-        parts().store.show(page.id, present=3 * limits.POLL_INTERVAL, kept=0)
-    if question.hidden:
-        parts().store.show(page.id, present=0, kept=limits.HIDDEN_TTL)
+    if sync_request.is_polling:
+        services().deadline_monitor.start()
+        services().store.touch_page(page.id, present_for=3 * limits.POLL_INTERVAL, retain_for=0)
+    if sync_request.is_hidden:
+        services().store.touch_page(page.id, present_for=0, retain_for=limits.HIDDEN_TTL)

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from django.core import signing
 
-__all__ = ["Job", "JobUnreadable", "Perform", "Runner", "read_job", "write_job"]
+__all__ = ["Executor", "Job", "Runner", "UnreadableJob", "deserialize_job", "serialize_job"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +35,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Perform:
+class Executor:
     """The two ways to run a job to its end; they differ in ``await`` only.  A job's own failure is not raised."""
 
     run: Callable[[Job], None]
@@ -64,20 +64,20 @@ class Runner(Protocol):
 _SALT = "htmx_live.job"
 
 
-class JobUnreadable(ValueError):
+class UnreadableJob(ValueError):
     """A message from a broker is no job of this site."""
 
 
-def write_job(job: Job) -> str:
+def serialize_job(job: Job) -> str:
     return signing.dumps(asdict(job), salt=_SALT, compress=True)
 
 
-def read_job(text: str) -> Job:
+def deserialize_job(text: str) -> Job:
     """The job in ``text``; ``JobUnreadable`` when it is forged, or of another version or ``SECRET_KEY``."""
     try:
         return Job(**signing.loads(text, salt=_SALT))
     except (signing.BadSignature, UnicodeError, TypeError, ValueError, AttributeError) as error:
-        raise JobUnreadable(
+        raise UnreadableJob(
             f"A message that names a job cannot be read: {error}. Web processes and workers need the same SECRET_KEY "
             "and the same version of htmx_live."
         ) from error

@@ -16,33 +16,33 @@ from htmx_live.core.conf import settings
 from htmx_live.core.exceptions import StoreUnavailable
 from htmx_live.core.text import log_unavailable
 
-__all__ = ["INTERVAL", "NoWatcher", "Watcher", "on_overdue", "on_sweep"]
+__all__ = ["MONITOR_INTERVAL", "DeadlineMonitor", "NoDeadlineMonitor", "register_deadline_handler", "register_sweep"]
 
 
-logger = logging.getLogger("htmx_live.watch")
+logger = logging.getLogger("htmx_live.jobs")
 
-INTERVAL = 2.0  # seconds between two questions
+MONITOR_INTERVAL = 2.0  # seconds between two questions
 
-Callback = Callable[[dict[str, Any]], None]
+DeadlineHandler = Callable[[dict[str, Any]], None]
 
-_callbacks: dict[str, Callback] = {}
+_handlers: dict[str, DeadlineHandler] = {}
 _sweeps: list[Callable[[], object]] = []
 
 
-def on_overdue(kind: str, callback: Callback) -> None:
+def register_deadline_handler(kind: str, handler: DeadlineHandler) -> None:
     """Have notes of this ``kind`` handed to ``callback``, which clears their deadline or sets it again.
 
     One that does neither, or raises, is handed the note again after 5 s, in whichever process asks then.
     """
-    _callbacks[kind] = callback
+    _handlers[kind] = handler
 
 
-def on_sweep(part: Callable[[], object]) -> None:
+def register_sweep(get_target: Callable[[], object]) -> None:
     """Have ``part().sweep()`` called with every round, where a part keeps things in memory and has such a method."""
-    _sweeps.append(part)
+    _sweeps.append(get_target)
 
 
-class Watcher:
+class DeadlineMonitor:
     """Asks ``store()`` on a thread of its own, begun by ``start()``; ``clock`` gives seconds that never run back."""
 
     def __init__(self, store: Callable[[], Store], *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -50,7 +50,7 @@ class Watcher:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._is_stopped = threading.Event()
-        self._quiet_until = float("-inf")
+        self._paused_until = float("-inf")
 
     def start(self) -> None:
         """Watch from now on; harmless when it does."""
@@ -64,42 +64,42 @@ class Watcher:
         """For good."""
         self._is_stopped.set()
 
-    def ask(self) -> None:
+    def poll(self) -> None:
         """One round; never raises."""
         try:
-            if self._clock() < self._quiet_until:
-                self._store().is_shown("")  # does it answer again, and still?
+            if self._clock() < self._paused_until:
+                self._store().is_viewed("")  # does it answer again, and still?
                 return
-            for part in _sweeps:
-                if sweep := getattr(part(), "sweep", None):
+            for get_target in _sweeps:
+                if sweep := getattr(get_target(), "sweep", None):
                     sweep()
-            for name, note in self._store().overdue():
-                self._hand_over(name, note)
+            for name, text in self._store().pop_due():
+                self._handle(name, text)
         except StoreUnavailable as error:
-            self._quiet_until = self._clock() + settings().JOB_LEASE / 3 + INTERVAL
+            self._paused_until = self._clock() + settings().JOB_LEASE / 3 + MONITOR_INTERVAL
             log_unavailable(logger, error, "looks for overdue deadlines", "Overdue deadlines could not be read")
         except Exception:  # a boundary: the watch goes on whatever happens in a round
             logger.exception("A round of the watch failed")
 
-    def _hand_over(self, name: str, note: str) -> None:
+    def _handle(self, name: str, text: str) -> None:
         try:
-            given = json.loads(note)
-            callback = _callbacks.get(given["kind"])
-            if callback is None:
+            payload = json.loads(text)
+            handler = _handlers.get(payload["kind"])
+            if handler is None:
                 logger.debug("Nobody here understands the overdue %s", name)
             else:
-                callback(given)
+                handler(payload)
         except StoreUnavailable:
             raise
         except Exception:  # a boundary: one note must not keep the others from being read
             logger.exception("What is overdue could not be seen to: %s", name)
 
     def _run(self) -> None:
-        while not self._is_stopped.wait(INTERVAL):
-            self.ask()
+        while not self._is_stopped.wait(MONITOR_INTERVAL):
+            self.poll()
 
 
-class NoWatcher:
+class NoDeadlineMonitor:
     """Asks nothing by itself: for tests."""
 
     def start(self) -> None: ...

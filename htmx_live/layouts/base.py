@@ -37,12 +37,20 @@ from django.utils.module_loading import autodiscover_modules
 
 from htmx_live.core.exceptions import GrantError
 from htmx_live.layouts.conf import PanelError, layout_settings
-from htmx_live.layouts.panels import Panel, parts_of
-from htmx_live.layouts.partials import detector
+from htmx_live.layouts.panels import Panel, resolve_parts
+from htmx_live.layouts.partials import load_detector
 from htmx_live.layouts.queues import Queue
-from htmx_live.layouts.requests import LayoutContext, user_key
+from htmx_live.layouts.requests import LayoutContext, get_user_key
 
-__all__ = ["Layout", "Reference", "autodiscover", "check_layouts", "read", "register", "url_of"]
+__all__ = [
+    "Layout",
+    "PanelReference",
+    "autodiscover",
+    "check_layouts",
+    "get_panel_url",
+    "register_layout_checks",
+    "unsign_panel_reference",
+]
 
 
 logger = logging.getLogger("htmx_live.layouts")
@@ -50,7 +58,7 @@ logger = logging.getLogger("htmx_live.layouts")
 _registry: dict[str, type["Layout"]] = {}
 
 # Layouts that views ask for by name, and who asks: for the system check.
-_references: dict[str, set[str]] = {}
+_layout_uses: dict[str, set[str]] = {}
 
 
 class Layout:
@@ -72,20 +80,22 @@ class Layout:
         super().__init_subclass__(**kwargs)
         if not isinstance(getattr(cls, "template", None), str):
             raise TypeError(f'{cls.__qualname__} has no template. Set template = "app/layout.html" on the class.')
-        declared = _declared(cls)
-        _refuse_reserved(cls, declared)
+        declared = _find_declared(cls)
+        _check_reserved_names(cls, declared)
         cls.layout_panels = MappingProxyType({name: part for name, part in declared.items() if isinstance(part, Panel)})
         cls.layout_queues = MappingProxyType({name: part for name, part in declared.items() if isinstance(part, Queue)})
         cls.layout_key = f"{cls.__module__.partition('.')[0]}.{cls.__name__}"
-        _register(cls)
+        _register_layout(cls)
 
     @staticmethod
     def resolve(name: str) -> type["Layout"]:
         """The layout registered as ``name``; ``KeyError`` lists what is there."""
         if name in _registry:
             return _registry[name]
-        there = ", ".join(sorted(_registry)) or "none"
-        raise KeyError(f"There is no layout {name!r}. There are: {there}. Layouts are found in each app's layouts.py.")
+        available = ", ".join(sorted(_registry)) or "none"
+        raise KeyError(
+            f"There is no layout {name!r}. There are: {available}. Layouts are found in each app's layouts.py."
+        )
 
     def get_layout_context(self, request: HttpRequest) -> dict[str, Any]:
         """Values for the layout context, over ``layout_context_defaults`` and under what the view writes."""
@@ -103,35 +113,37 @@ class Layout:
             return ""
 
 
-def layout_context(layout: Layout, request: HttpRequest) -> LayoutContext:
+def build_layout_context(layout: Layout, request: HttpRequest) -> LayoutContext:
     """The page's context before its view runs."""
     return LayoutContext({**copy.deepcopy(dict(layout.layout_context_defaults)), **layout.get_layout_context(request)})
 
 
-def fresh_queues(layout: type[Layout]) -> dict[str, Queue]:
-    return {name: queue.fresh() for name, queue in layout.layout_queues.items()}
+def create_queues(layout: type[Layout]) -> dict[str, Queue]:
+    return {name: queue.create_empty() for name, queue in layout.layout_queues.items()}
 
 
-def resolved(layout: type[Layout] | str) -> type[Layout]:
+def resolve_layout(layout: type[Layout] | str) -> type[Layout]:
     return Layout.resolve(layout) if isinstance(layout, str) else layout
 
 
-def note_reference(layout: type[Layout] | str | None, asker: str) -> None:
-    """Remember that ``asker`` names a layout, for the system check."""
+def record_layout_use(layout: type[Layout] | str | None, view_name: str) -> None:
+    """Remember that ``view_name`` names a layout, for the system check."""
     if isinstance(layout, str):
-        _references.setdefault(layout, set()).add(asker)
+        _layout_uses.setdefault(layout, set()).add(view_name)
 
 
-def dangling_references() -> list[tuple[str, str]]:
+def find_missing_layouts() -> list[tuple[str, str]]:
     """(layout's name, who asks for it) for each name that no layout has."""
-    return sorted((name, asker) for name, askers in _references.items() if name not in _registry for asker in askers)
+    return sorted(
+        (name, view_name) for name, askers in _layout_uses.items() if name not in _registry for view_name in askers
+    )
 
 
 def registered_layouts() -> list[type[Layout]]:
     return list(_registry.values())
 
 
-def _declared(cls: type[Layout]) -> dict[str, Any]:
+def _find_declared(cls: type[Layout]) -> dict[str, Any]:
     """Panels and queues of ``cls`` and its bases, its own first; a name set to anything else hides an inherited one."""
     found: dict[str, Any] = {}
     for base in cls.__mro__:
@@ -140,7 +152,7 @@ def _declared(cls: type[Layout]) -> dict[str, Any]:
     return {name: value for name, value in found.items() if isinstance(value, Panel | Queue)}
 
 
-def _refuse_reserved(cls: type[Layout], declared: Mapping[str, Any]) -> None:
+def _check_reserved_names(cls: type[Layout], declared: Mapping[str, Any]) -> None:
     for name, part in declared.items():
         if name == "content" and isinstance(part, Panel):
             raise TypeError(f"{cls.__qualname__}.content: the panel 'content' is the page's view. Choose another name.")
@@ -150,14 +162,18 @@ def _refuse_reserved(cls: type[Layout], declared: Mapping[str, Any]) -> None:
             )
 
 
-def _register(cls: type[Layout]) -> None:
+def _register_layout(cls: type[Layout]) -> None:
     """Keep ``cls`` under its key, unless another module's layout has it.
 
     Classes made in functions (tests make the same ones again and again) may replace each other.
     """
     other = _registry.get(cls.layout_key)
-    local = "<locals>" in cls.__qualname__ or (other is not None and "<locals>" in other.__qualname__)
-    if other is not None and not local and (other.__module__, other.__qualname__) != (cls.__module__, cls.__qualname__):
+    is_local = "<locals>" in cls.__qualname__ or (other is not None and "<locals>" in other.__qualname__)
+    if (
+        other is not None
+        and not is_local
+        and (other.__module__, other.__qualname__) != (cls.__module__, cls.__qualname__)
+    ):
         raise TypeError(
             f"Two layouts are called {cls.layout_key!r}: {other.__module__}.{other.__qualname__} and "
             f"{cls.__module__}.{cls.__qualname__}. Rename one of them."
@@ -169,7 +185,7 @@ _SALT = "htmx_live.layouts.panel"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reference:
+class PanelReference:
     """``is_override`` panels were given to the page's view, the others are the layout's own."""
 
     layout: str
@@ -178,20 +194,20 @@ class Reference:
     path: str  # of the page, with its query string
     language: str
     user: str
-    carried: Mapping[str, Any] = field(default_factory=dict)
+    carried_context: Mapping[str, Any] = field(default_factory=dict)
 
-    def find(self) -> tuple[type[Layout], Panel]:
+    def resolve(self) -> tuple[type[Layout], Panel]:
         """The layout and the panel; ``LookupError`` when the code has changed since the page was made."""
         layout = Layout.resolve(self.layout)
-        match = page_match(self.path)
-        panels = overrides_of(match.func if match else None) if self.is_override else layout.layout_panels
+        match = resolve_page(self.path)
+        panels = get_overrides(match.func if match else None) if self.is_override else layout.layout_panels
         panel = panels.get(self.panel)
         if panel is None:
             raise KeyError(self.panel)
         return layout, panel
 
 
-def sign(reference: Reference) -> str:
+def sign_panel_reference(reference: PanelReference) -> str:
     values = [
         reference.layout,
         reference.panel,
@@ -199,12 +215,12 @@ def sign(reference: Reference) -> str:
         reference.path,
         reference.language,
         reference.user,
-        dict(reference.carried),
+        dict(reference.carried_context),
     ]
     return signing.dumps(values, salt=_SALT, compress=True)
 
 
-def read(text: str, *, max_age: int) -> Reference:
+def unsign_panel_reference(text: str, *, max_age: int) -> PanelReference:
     """The reference in ``text``; ``GrantError`` when it is forged or older than ``max_age`` seconds."""
     try:
         layout, panel, is_override, path, language, user, carried = signing.loads(text, salt=_SALT, max_age=max_age)
@@ -212,49 +228,51 @@ def read(text: str, *, max_age: int) -> Reference:
         raise GrantError("The panel's page is too old.", expired=True) from None
     except signing.BadSignature:
         raise GrantError("The panel's reference is missing or its signature is wrong.") from None
-    return Reference(
+    return PanelReference(
         layout=layout,
         panel=panel,
         is_override=bool(is_override),
         path=path,
         language=language,
         user=user,
-        carried=carried,
+        carried_context=carried,
     )
 
 
-def url_of(name: str, panel: Panel, *, layout: type[Layout], request: HttpRequest, context: Mapping[str, Any]) -> str:
+def get_panel_url(
+    name: str, panel: Panel, *, layout: type[Layout], request: HttpRequest, context: Mapping[str, Any]
+) -> str:
     """Where ``panel`` of this page can be loaded later; empty when it could not be found again there.
 
     Panels given to ``render_with_layout()`` are such.  May read the user from the database.
     """
     is_override = layout.layout_panels.get(name) is not panel
     match = request.resolver_match
-    if is_override and overrides_of(match.func if match else None).get(name) is not panel:
+    if is_override and get_overrides(match.func if match else None).get(name) is not panel:
         return ""
-    reference = Reference(
+    reference = PanelReference(
         layout=layout.layout_key,
         panel=name,
         is_override=is_override,
         path=request.get_full_path(),
         language=translation.get_language() or "",
-        user=user_key(request),
-        carried={key: context[key] for key in panel.carry if key in context},
+        user=get_user_key(request),
+        carried_context={key: context[key] for key in panel.carry if key in context},
     )
     try:
-        return reverse("htmx_live:panel", args=[sign(reference)])
+        return reverse("htmx_live:panel", args=[sign_panel_reference(reference)])
     except TypeError as error:
         raise TypeError(f"Panel {name!r}: the values of carry={list(panel.carry)} must be JSON. {error}") from error
 
 
-def overrides_of(view: Callable[..., Any] | None) -> Mapping[str, Panel]:
+def get_overrides(view: Callable[..., Any] | None) -> Mapping[str, Panel]:
     """The panels that the view was decorated with, or that its class or ``as_view()`` names."""
     initkwargs = getattr(view, "view_initkwargs", {})
     found = initkwargs.get("layout_panels") or getattr(view, "layout_panels", None)
     return found or getattr(getattr(view, "view_class", None), "layout_panels", None) or {}
 
 
-def page_match(path: str) -> ResolverMatch | None:
+def resolve_page(path: str) -> ResolverMatch | None:
     """What the page's URL resolves to."""
     try:
         return resolve("/" + unquote(path.partition("?")[0]).removeprefix(get_script_prefix()))
@@ -267,52 +285,52 @@ def autodiscover() -> None:
     autodiscover_modules("layouts")
 
 
-def register() -> None:
+def register_layout_checks() -> None:
     """Called when the apps are ready."""
     register_check(check_layouts, Tags.urls)
 
 
 def check_layouts(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
     """Every error of the list above that this project has."""
-    return [*_settings(), *_checks_references(), *_panels()]
+    return [*_check_settings(), *_check_layout_names(), *_check_panels()]
 
 
-def _settings() -> Iterator[Error]:
+def _check_settings() -> Iterator[Error]:
     try:
         for path in layout_settings().PARTIAL_DETECTORS:
-            detector(path)
+            load_detector(path)
     except ImproperlyConfigured as error:
         hint = "Correct the key or the dotted path in settings.HTMX_LIVE."
         yield Error(str(error), hint=hint, id="htmx_live.E104")
 
 
-def _checks_references() -> Iterator[Error]:
-    there = ", ".join(sorted(layout.layout_key for layout in registered_layouts())) or "none"
-    for name, asker in dangling_references():
-        hint = f"Layouts are declared in an installed app's layouts.py. There are: {there}."
-        yield Error(f"{asker} names the layout {name!r}, which is not there.", hint=hint, id="htmx_live.E101")
+def _check_layout_names() -> Iterator[Error]:
+    available = ", ".join(sorted(layout.layout_key for layout in registered_layouts())) or "none"
+    for name, view_name in find_missing_layouts():
+        hint = f"Layouts are declared in an installed app's layouts.py. There are: {available}."
+        yield Error(f"{view_name} names the layout {name!r}, which is not there.", hint=hint, id="htmx_live.E101")
 
 
-def _panels() -> Iterator[Error]:
+def _check_panels() -> Iterator[Error]:
     for layout in registered_layouts():
         for name, panel in layout.layout_panels.items():
-            yield from _panel(f"{layout.layout_key}.{name}", panel)
+            yield from _check_panel(f"{layout.layout_key}.{name}", panel)
 
 
-def _panel(name: str, panel: Panel) -> Iterator[Error]:
+def _check_panel(name: str, panel: Panel) -> Iterator[Error]:
     try:
-        parts_of(panel)
+        resolve_parts(panel)
     except NoReverseMatch as error:
         hint = "Correct the URL name, or give the URL's arguments in Panel(context={…})."
         yield Error(f"Panel {name}: {error}", hint=hint, id="htmx_live.E102")
-    if panel.comes_later and not _has_our_urls():
+    if panel.is_deferred and not _are_urls_included():
         hint = 'Add path("live/", include("htmx_live.urls")) to the root URLconf.'
         yield Error(
             f"Panel {name} is loaded after its page, from a URL that is not there.", hint=hint, id="htmx_live.E103"
         )
 
 
-def _has_our_urls() -> bool:
+def _are_urls_included() -> bool:
     try:
         return bool(reverse("htmx_live:panel", args=["x"]))
     except NoReverseMatch:

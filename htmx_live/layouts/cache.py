@@ -42,7 +42,7 @@ def sitewide(timeout: float | None, *, backend: str | None = None) -> CacheRule:
 
 def per_user(timeout: float | None, *, backend: str | None = None) -> CacheRule:
     """One entry per user; all anonymous visitors share one."""
-    return CacheRule(vary=_user, timeout=timeout, backend=backend)
+    return CacheRule(vary=_vary_by_user, timeout=timeout, backend=backend)
 
 
 def per_path(timeout: float | None, *, backend: str | None = None) -> CacheRule:
@@ -52,12 +52,12 @@ def per_path(timeout: float | None, *, backend: str | None = None) -> CacheRule:
 
 def per_user_per_path(timeout: float | None, *, backend: str | None = None) -> CacheRule:
     """One entry per user and path."""
-    return CacheRule(vary=lambda request: f"{_user(request)} {request.path}", timeout=timeout, backend=backend)
+    return CacheRule(vary=lambda request: f"{_vary_by_user(request)} {request.path}", timeout=timeout, backend=backend)
 
 
 def per_session(timeout: float | None, *, backend: str | None = None) -> CacheRule:
     """One entry per session.  A visitor whose session has no key yet is not cached."""
-    return CacheRule(vary=_session, timeout=timeout, backend=backend)
+    return CacheRule(vary=_vary_by_session, timeout=timeout, backend=backend)
 
 
 def custom(key_func: Callable[[HttpRequest], str], timeout: float | None, *, backend: str | None = None) -> CacheRule:
@@ -65,14 +65,14 @@ def custom(key_func: Callable[[HttpRequest], str], timeout: float | None, *, bac
     return CacheRule(vary=key_func, timeout=timeout, backend=backend)
 
 
-def cache_key(parts: tuple[str, ...], vary: str) -> str:
+def build_cache_key(parts: tuple[str, ...], vary: str) -> str:
     """A key that every cache backend takes; ``parts`` say which panel of which layout it is."""
     surroundings = (translation.get_language() or "", timezone.get_current_timezone_name(), vary)
     digest = hashlib.sha256("\0".join((*parts, *surroundings)).encode()).hexdigest()
     return f"layouts:panel:{digest}"
 
 
-def recall(rule: CacheRule, key: str, default_backend: str) -> Any:
+def cache_get(rule: CacheRule, key: str, default_backend: str) -> Any:
     """The stored value or ``None``.  A cache that is down is a miss: the page can be had without it."""
     try:
         return _backend(rule, default_backend).get(key)
@@ -81,10 +81,10 @@ def recall(rule: CacheRule, key: str, default_backend: str) -> Any:
         return None
 
 
-def remember(rule: CacheRule, key: str, value: Any, default_backend: str) -> None:
+def cache_set(rule: CacheRule, key: str, value: Any, default_backend: str) -> None:
     try:
         _backend(rule, default_backend).set(key, value, rule.timeout)
-    except Exception:  # as in recall()
+    except Exception:  # as in cache_get()
         logger.exception("The panel cache %r could not be written", rule.backend or default_backend)
 
 
@@ -92,11 +92,11 @@ def _backend(rule: CacheRule, default_backend: str) -> BaseCache:
     return caches[rule.backend or default_backend]
 
 
-def _user(request: HttpRequest) -> str:
+def _vary_by_user(request: HttpRequest) -> str:
     user = getattr(request, "user", None)
     return f"user {user.pk}" if user is not None and user.is_authenticated else "anonymous"
 
 
-def _session(request: HttpRequest) -> str | None:
+def _vary_by_session(request: HttpRequest) -> str | None:
     session = getattr(request, "session", None)
     return session.session_key if session is not None else None

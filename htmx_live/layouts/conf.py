@@ -19,7 +19,7 @@ from dataclasses import dataclass, fields
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 
-from htmx_live.core.conf import settings, unknown_keys
+from htmx_live.core.conf import settings, unknown_keys_message
 from htmx_live.core.exceptions import HtmxLiveError
 
 __all__ = ["LayoutSettings", "PanelError", "PanelRenderError", "PanelStatusError", "PanelTimeout", "layout_settings"]
@@ -51,12 +51,12 @@ class LayoutSettings:
     HTMX_COOKIE_DOMAIN: str | None = None
 
     @property
-    def raises(self) -> bool:
+    def raises_errors(self) -> bool:
         """Whether a failed panel raises."""
         return django_settings.DEBUG if self.DEBUG_ERRORS is None else self.DEBUG_ERRORS
 
     @property
-    def shows_times(self) -> bool:
+    def sends_server_timing(self) -> bool:
         """Whether answers carry ``Server-Timing``."""
         return django_settings.DEBUG if self.SERVER_TIMING is None else self.SERVER_TIMING
 
@@ -74,7 +74,7 @@ def _unknown_keys(given: object) -> str:
     known = [field.name for field in fields(LayoutSettings)]
     if not isinstance(given, dict):
         return f'HTMX_LIVE["LAYOUTS"] is {given!r}, not a dict. It knows: {", ".join(known)}.'
-    return unknown_keys('HTMX_LIVE["LAYOUTS"]', given, known)
+    return unknown_keys_message('HTMX_LIVE["LAYOUTS"]', given, known)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class PanelError:
     traceback_str: str
 
     @classmethod
-    def of(cls, panel_name: str, source: object, exception: BaseException) -> "PanelError":
+    def from_exception(cls, panel_name: str, source: object, exception: BaseException) -> "PanelError":
         return cls(panel_name, source, exception, "".join(traceback.format_exception(exception)))
 
 

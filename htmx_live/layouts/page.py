@@ -5,7 +5,7 @@ of the layout, templates, the database) it goes to the request's own thread.
 
 Assembling a page: the outcomes of its panels, its queues and its template become the response's body.
 
-``Draft``: a page with a layout while it is being made.
+``PageBuild``: a page with a layout while it is being made.
 
 Streamed panels: the page first, then each slow panel when it is ready, in the same response.
 
@@ -32,40 +32,49 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from htmx_live.core.exceptions import log_failure
-from htmx_live.layouts.base import Layout, fresh_queues, layout_context, resolved
+from htmx_live.layouts.base import Layout, build_layout_context, create_queues, resolve_layout
 from htmx_live.layouts.conf import LayoutSettings, PanelError, PanelRenderError, layout_settings
-from htmx_live.layouts.execution import Outcome, PanelRun, Way, arun, arun_all, in_request_thread, plan_panel, run_all
-from htmx_live.layouts.panels import ConditionalPanel, Panel, needs_rendering, rendered
-from htmx_live.layouts.partials import is_forced, is_partial, route
-from htmx_live.layouts.queues import Queue, add_all, with_tags
+from htmx_live.layouts.execution import (
+    Delivery,
+    PanelOutcome,
+    PanelRun,
+    arun_panel,
+    arun_panels,
+    plan_panel,
+    run_in_request_thread,
+    run_panels,
+)
+from htmx_live.layouts.panels import ConditionalPanel, Panel, ensure_rendered, needs_rendering
+from htmx_live.layouts.partials import add_routing_headers, is_full_page_forced, is_partial
+from htmx_live.layouts.queues import Queue, add_items, surround_with_tags
 from htmx_live.layouts.requests import (
     LayoutRequest,
     freeze,
+    get_csp_nonce,
     has_unread_session,
-    nonce_of,
     read_session,
     share_csrf_secret,
 )
 
 __all__ = [
-    "Arrival",
-    "Draft",
-    "Frame",
+    "LayoutSpec",
+    "PageBuild",
     "Slot",
     "Slots",
+    "StreamedPanel",
     "abegin",
-    "add_timing",
-    "afinish",
+    "add_server_timing",
     "async_render_with_layout",
-    "entry",
-    "failure_html",
-    "finish",
-    "page_html",
-    "placeholder_html",
+    "awrap_response",
+    "build_streaming_response",
+    "render_page",
+    "render_panel_failure",
+    "render_placeholder",
     "render_with_layout",
-    "start",
-    "streamed",
-    "with_content",
+    "replace_content",
+    "start_panels",
+    "timing_entry",
+    "wrap_response",
 ]
 
 
@@ -73,7 +82,7 @@ _HTML = ("text/html", "application/xhtml+xml")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Frame:
+class LayoutSpec:
     """What a view is wrapped in: a layout or its name, the view's own panels, the statuses that are wrapped."""
 
     layout_class: type[Layout] | str
@@ -82,7 +91,7 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
+class PageBuild:
     """``panels`` are the layout's and the view's, in definition order; ``started`` is ``time.perf_counter()``."""
 
     request: LayoutRequest
@@ -93,33 +102,35 @@ class Draft:
     started: float
 
     @classmethod
-    def begin(cls, request: HttpRequest, frame: Frame, *, detects: bool = True) -> "Draft":
+    def begin(cls, request: HttpRequest, spec: LayoutSpec, *, detect_partial: bool = True) -> "PageBuild":
         """Set the layout's attributes on the request, before its view runs.  May block (``get_layout_context``)."""
-        started, conf, layout_class = time.perf_counter(), layout_settings(), resolved(frame.layout_class)
+        started, conf, layout_class = time.perf_counter(), layout_settings(), resolve_layout(spec.layout_class)
         page = cast(LayoutRequest, request)
         page.layout_role, page.layout_key, page.is_layout_partial = "main", layout_class.layout_key, False
         layout = layout_class()
-        page.layout_context = layout_context(layout, page)
-        page.layout_queues = fresh_queues(layout_class)
-        page.is_layout_partial = detects and is_partial(page, conf)
-        panels = {**layout_class.layout_panels, **frame.panels}
-        kept = {name: panel for name, panel in panels.items() if panel is not None}
-        return cls(request=page, layout=layout, panels=kept, statuses=frame.statuses, conf=conf, started=started)
+        page.layout_context = build_layout_context(layout, page)
+        page.layout_queues = create_queues(layout_class)
+        page.is_layout_partial = detect_partial and is_partial(page, conf)
+        panels = {**layout_class.layout_panels, **spec.panels}
+        enabled_panels = {name: panel for name, panel in panels.items() if panel is not None}
+        return cls(
+            request=page, layout=layout, panels=enabled_panels, statuses=spec.statuses, conf=conf, started=started
+        )
 
-    def wraps(self, response: HttpResponseBase) -> bool:
+    def should_wrap(self, response: HttpResponseBase) -> bool:
         """Whether the view's answer is one for a layout: HTML, of a status that was asked for."""
         kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         return response.status_code in self.statuses and not response.streaming and kind in _HTML
 
     def is_partial(self) -> bool:
         """Whether the answer is the view's own HTML.  The view may have asked for the full page meanwhile."""
-        if is_forced(self.request):
+        if is_full_page_forced(self.request):
             self.request.is_layout_partial = False
         return self.request.is_layout_partial
 
     def may_block(self) -> bool:
         """Whether ``plan()`` may read the database."""
-        return any(panel.comes_later or isinstance(panel, ConditionalPanel) for panel in self.panels.values())
+        return any(panel.is_deferred or isinstance(panel, ConditionalPanel) for panel in self.panels.values())
 
     def plan(self) -> list[PanelRun]:
         """A run for each panel, in definition order; the layout context is what the view left."""
@@ -140,14 +151,14 @@ class Slot:
 
     name: str
     html: str = ""
-    way: Way = "inline"
+    delivery: Delivery = "inline"
     url: str = ""
     trigger: str = "load"
 
     @classmethod
-    def later(cls, run: PanelRun, way: Way) -> "Slot":
+    def deferred(cls, run: PanelRun, delivery: Delivery) -> "Slot":
         trigger = "revealed" if run.panel.lazy == "visible" else "load"
-        return cls(name=run.name, way=way, url=run.url, trigger=trigger)
+        return cls(name=run.name, delivery=delivery, url=run.url, trigger=trigger)
 
 
 class Slots(dict[str, Slot]):
@@ -155,40 +166,46 @@ class Slots(dict[str, Slot]):
 
     def __init__(self, **slots: Slot) -> None:
         super().__init__(slots)
-        self._scripted: set[Way] = set()
+        self._script_included: set[Delivery] = set()
 
-    def script_for(self, way: Way) -> str:
+    def claim_script(self, delivery: Delivery) -> str:
         """How the first placeholder of its kind loads our script, "" for the others.
 
         A streamed panel needs it while the page is parsed (``async``), a lazy one before htmx starts (``defer``: in the
         order of the page, and before DOMContentLoaded).
         """
-        if way in self._scripted:
+        if delivery in self._script_included:
             return ""
-        self._scripted.add(way)
-        return "async" if way == "stream" else "defer"
+        self._script_included.add(delivery)
+        return "async" if delivery == "stream" else "defer"
 
 
-def page_html(draft: Draft, response: HttpResponse, *, runs: Sequence[PanelRun], outcomes: Sequence[Outcome]) -> str:
+def render_page(
+    build: PageBuild, response: HttpResponse, *, runs: Sequence[PanelRun], outcomes: Sequence[PanelOutcome]
+) -> str:
     """The layout's template with everything in its place.  ``PanelRenderError`` where the settings ask for it."""
-    ended = {outcome.run.name: outcome for outcome in outcomes}
+    outcome_by_name = {outcome.run.name: outcome for outcome in outcomes}
     slots = Slots(content=Slot(name="content", html=response.content.decode(response.charset)))
     for run in runs:
-        slots[run.name] = _slot(draft, ended[run.name]) if run.way == "inline" else Slot.later(run, run.way)
+        slots[run.name] = (
+            _build_slot(build, outcome_by_name[run.name])
+            if run.delivery == "inline"
+            else Slot.deferred(run, run.delivery)
+        )
     for outcome in outcomes:
-        add_all(draft.request.layout_queues, outcome.output.items)
-    context = {**draft.request.layout_context, "layout_slots": slots}
-    return render_to_string(draft.layout.get_template(draft.request), context, draft.request)
+        add_items(build.request.layout_queues, outcome.output.items)
+    context = {**build.request.layout_context, "layout_slots": slots}
+    return render_to_string(build.layout.get_template(build.request), context, build.request)
 
 
-def with_content(response: HttpResponse, html: str) -> HttpResponse:
+def replace_content(response: HttpResponse, html: str) -> HttpResponse:
     """``response`` with another body; its headers, cookies and content type stay."""
     response.content = html
     response.headers.pop("Content-Length", None)
     return response
 
 
-def failure_html(layout: Layout, request: HttpRequest, error: PanelError) -> str:
+def render_panel_failure(layout: Layout, request: HttpRequest, error: PanelError) -> str:
     """What stands where a panel failed.  The failure is logged."""
     log_failure(logger, error.exception, "Panel %r of %s failed", error.panel_name, layout.layout_key)
     try:
@@ -198,35 +215,37 @@ def failure_html(layout: Layout, request: HttpRequest, error: PanelError) -> str
         return ""
 
 
-def raise_if_asked(conf: LayoutSettings, error: PanelError) -> None:
-    if conf.raises:
+def raise_if_configured(conf: LayoutSettings, error: PanelError) -> None:
+    if conf.raises_errors:
         raise PanelRenderError(error) from error.exception
 
 
-def placeholder_html(slot: Slot, request: HttpRequest, *, slots: Slots | None = None, fallback: str = "") -> SafeString:
+def render_placeholder(
+    slot: Slot, request: HttpRequest, *, slots: Slots | None = None, fallback: str = ""
+) -> SafeString:
     """What stands in the page until the panel comes; the first of ``slots`` brings our script."""
-    script = slots.script_for(slot.way) if slots is not None else ""
-    context = {"slot": slot, "fallback": fallback, "script": script, "nonce": nonce_of(request)}
+    script = slots.claim_script(slot.delivery) if slots is not None else ""
+    context = {"slot": slot, "fallback": fallback, "script": script, "nonce": get_csp_nonce(request)}
     return render_to_string("layouts/placeholder.html", context)
 
 
-def retry_html(name: str, url: str, message: str) -> SafeString:
+def render_retry(name: str, url: str, message: str) -> SafeString:
     """A failed panel that can be tried again."""
     return render_to_string("layouts/failed.html", {"name": name, "url": url, "message": mark_safe(message)})
 
 
-def _slot(draft: Draft, outcome: Outcome) -> Slot:
+def _build_slot(build: PageBuild, outcome: PanelOutcome) -> Slot:
     run = outcome.run
     if outcome.error is None:
         return Slot(name=run.name, html=outcome.output.html)
-    if outcome.is_late and run.panel.lazy_on_timeout and run.url:
-        return Slot.later(run, "lazy")
-    raise_if_asked(draft.conf, outcome.error)
-    return Slot(name=run.name, html=failure_html(draft.layout, draft.request, outcome.error))
+    if outcome.is_timed_out and run.panel.lazy_on_timeout and run.url:
+        return Slot.deferred(run, "lazy")
+    raise_if_configured(build.conf, outcome.error)
+    return Slot(name=run.name, html=render_panel_failure(build.layout, build.request, outcome.error))
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
+class StreamedPanel:
     """What a streamed panel brings; ``seconds`` is how long it ran."""
 
     name: str
@@ -235,103 +254,115 @@ class Arrival:
     seconds: float
 
 
-def start(draft: Draft, runs: Sequence[PanelRun]) -> list[Task[Arrival]]:
+def start_panels(build: PageBuild, runs: Sequence[PanelRun]) -> list[Task[StreamedPanel]]:
     """Start the panels that follow the page."""
-    return [create_task(_arrival(draft, run)) for run in runs]
+    return [create_task(_run_streamed_panel(build, run)) for run in runs]
 
 
-def streamed(
-    draft: Draft, response: HttpResponse, html: str, *, runs: Sequence[PanelRun], tasks: Sequence[Task[Arrival]]
+def build_streaming_response(
+    build: PageBuild,
+    response: HttpResponse,
+    html: str,
+    *,
+    runs: Sequence[PanelRun],
+    tasks: Sequence[Task[StreamedPanel]],
 ) -> StreamingHttpResponse:
     """``response`` with ``html`` as its first part.  ``tasks`` are those of ``runs``, or empty: then they start now."""
-    answer = StreamingHttpResponse(
-        _content(draft, html, runs=runs, tasks=tasks),
+    streaming_response = StreamingHttpResponse(
+        _stream_content(build, html, runs=runs, tasks=tasks),
         status=response.status_code,
         reason=response.reason_phrase,
         headers={name: value for name, value in response.headers.items() if name != "Content-Length"},
     )
-    answer.cookies = response.cookies
+    streaming_response.cookies = response.cookies
     # Nothing on the way may wait for the whole: not nginx, and not GZipMiddleware, which skips what is encoded.
-    answer.headers["X-Accel-Buffering"] = "no"
-    answer.headers.setdefault("Content-Encoding", "identity")
-    return answer
+    streaming_response.headers["X-Accel-Buffering"] = "no"
+    streaming_response.headers.setdefault("Content-Encoding", "identity")
+    return streaming_response
 
 
-async def _content(
-    draft: Draft, html: str, *, runs: Sequence[PanelRun], tasks: Sequence[Task[Arrival]]
+async def _stream_content(
+    build: PageBuild, html: str, *, runs: Sequence[PanelRun], tasks: Sequence[Task[StreamedPanel]]
 ) -> AsyncIterator[str]:
-    head, end, tail = html.rpartition("</body>")
-    if not end:
+    head, closing_tag, tail = html.rpartition("</body>")
+    if not closing_tag:
         head, tail = tail, ""
-    tasks = tasks or start(draft, runs)
+    tasks = tasks or start_panels(build, runs)
     try:
         yield head
-        for arrived in as_completed(tasks):
-            yield _chunk(draft, await arrived)
+        for streamed_panel in as_completed(tasks):
+            yield _render_chunk(build, await streamed_panel)
     finally:
         for task in tasks:
             task.cancel()
-    yield end + tail
+    yield closing_tag + tail
 
 
-async def _arrival(draft: Draft, run: PanelRun) -> Arrival:
-    outcome = await arun(run)
+async def _run_streamed_panel(build: PageBuild, run: PanelRun) -> StreamedPanel:
+    outcome = await arun_panel(run)
     if outcome.error is None:
-        return Arrival(run.name, outcome.output.html, outcome.output.items, outcome.seconds)
-    html = await in_request_thread(_missing, draft, outcome)
-    return Arrival(run.name, html, (), outcome.seconds)
+        return StreamedPanel(run.name, outcome.output.html, outcome.output.items, outcome.seconds)
+    html = await run_in_request_thread(_render_missing, build, outcome)
+    return StreamedPanel(run.name, html, (), outcome.seconds)
 
 
-def _missing(draft: Draft, outcome: Outcome) -> str:
+def _render_missing(build: PageBuild, outcome: PanelOutcome) -> str:
     """What comes instead of a panel that failed.  Never raises: the page is out already."""
     run, error = outcome.run, outcome.error
     if error is None:
         return ""
-    if outcome.is_late and run.panel.lazy_on_timeout and run.url:
-        return placeholder_html(Slot.later(run, "lazy"), draft.request)
-    message = failure_html(draft.layout, draft.request, error)
-    return retry_html(run.name, run.url, message) if run.url else message
+    if outcome.is_timed_out and run.panel.lazy_on_timeout and run.url:
+        return render_placeholder(Slot.deferred(run, "lazy"), build.request)
+    message = render_panel_failure(build.layout, build.request, error)
+    return render_retry(run.name, run.url, message) if run.url else message
 
 
-def _chunk(draft: Draft, arrival: Arrival) -> str:
+def _render_chunk(build: PageBuild, streamed_panel: StreamedPanel) -> str:
     """The panel with those of its scripts and styles that the page does not have yet."""
-    there = draft.request.layout_queues
-    new: dict[str, Queue] = fresh_queues(type(draft.layout))
-    add_all(new, [(name, item) for name, item in arrival.items if name in there and item not in set(there[name])])
-    add_all(there, arrival.items)
+    page_queues = build.request.layout_queues
+    new_queues: dict[str, Queue] = create_queues(type(build.layout))
+    add_items(
+        new_queues,
+        [
+            (name, item)
+            for name, item in streamed_panel.items
+            if name in page_queues and item not in set(page_queues[name])
+        ],
+    )
+    add_items(page_queues, streamed_panel.items)
     return format_html(
         '<template data-layout-for="{}">{}</template><template data-layout-ready="{}" data-layout-ms="{}"></template>',
-        arrival.name,
-        mark_safe(with_tags(arrival.html, new.values())),
-        arrival.name,
-        f"{arrival.seconds * 1000:.1f}",
+        streamed_panel.name,
+        mark_safe(surround_with_tags(streamed_panel.html, new_queues.values())),
+        streamed_panel.name,
+        f"{streamed_panel.seconds * 1000:.1f}",
     )
 
 
-def entry(name: str, *, started: float, seconds: float) -> str:
+def timing_entry(name: str, *, started: float, seconds: float) -> str:
     """One metric.  ``started`` is seconds after the page's; both are shown in milliseconds."""
     return f'{name};dur={seconds * 1000:.1f};desc="at {max(0.0, started) * 1000:.1f} ms"'
 
 
-def add_timing(response: HttpResponseBase, entries: Iterable[str]) -> None:
+def add_server_timing(response: HttpResponseBase, entries: Iterable[str]) -> None:
     """Add to what the view itself measured."""
-    own = response.headers.get("Server-Timing")
-    response.headers["Server-Timing"] = ", ".join([*([own] if own else []), *entries])
+    existing = response.headers.get("Server-Timing")
+    response.headers["Server-Timing"] = ", ".join([*([existing] if existing else []), *entries])
 
 
-def panel_entries(runs: Iterable[PanelRun], outcomes: Iterable[Outcome], page_started: float) -> list[str]:
+def panel_timing_entries(runs: Iterable[PanelRun], outcomes: Iterable[PanelOutcome], page_started: float) -> list[str]:
     """One entry for each panel, in definition order; one that comes later has no duration yet."""
-    ended = {outcome.run.name: outcome for outcome in outcomes}
-    return [_panel_entry(run, ended.get(run.name), page_started) for run in runs]
+    outcome_by_name = {outcome.run.name: outcome for outcome in outcomes}
+    return [_panel_timing_entry(run, outcome_by_name.get(run.name), page_started) for run in runs]
 
 
-def _panel_entry(run: PanelRun, outcome: Outcome | None, page_started: float) -> str:
+def _panel_timing_entry(run: PanelRun, outcome: PanelOutcome | None, page_started: float) -> str:
     if outcome is None:
-        return f'{run.name};desc="{run.way}"'
-    return entry(run.name, started=outcome.started - page_started, seconds=outcome.seconds)
+        return f'{run.name};desc="{run.delivery}"'
+    return timing_entry(run.name, started=outcome.started - page_started, seconds=outcome.seconds)
 
 
-Overrides = Mapping[str, Panel | None]
+_Overrides = Mapping[str, Panel | None]
 
 
 def render_with_layout(
@@ -340,11 +371,11 @@ def render_with_layout(
     template_name: str,
     context: Mapping[str, Any] | None = None,
     *,
-    panels: Overrides | None = None,
+    panels: _Overrides | None = None,
 ) -> HttpResponseBase:
     """A template as the content of a layout.  Always the full page: no partial detection."""
-    draft = Draft.begin(request, Frame(layout_class=layout_class, panels=panels or {}), detects=False)
-    return finish(draft, HttpResponse(render_to_string(template_name, dict(context or {}), request)))
+    build = PageBuild.begin(request, LayoutSpec(layout_class=layout_class, panels=panels or {}), detect_partial=False)
+    return wrap_response(build, HttpResponse(render_to_string(template_name, dict(context or {}), request)))
 
 
 async def async_render_with_layout(
@@ -353,52 +384,52 @@ async def async_render_with_layout(
     template_name: str,
     context: Mapping[str, Any] | None = None,
     *,
-    panels: Overrides | None = None,
+    panels: _Overrides | None = None,
 ) -> HttpResponseBase:
     """See render_with_layout(); panels run side by side."""
-    draft = await abegin(request, Frame(layout_class=layout_class, panels=panels or {}), detects=False)
-    html = await in_request_thread(render_to_string, template_name, dict(context or {}), request)
-    return await afinish(draft, HttpResponse(html))
+    build = await abegin(request, LayoutSpec(layout_class=layout_class, panels=panels or {}), detect_partial=False)
+    html = await run_in_request_thread(render_to_string, template_name, dict(context or {}), request)
+    return await awrap_response(build, HttpResponse(html))
 
 
-async def abegin(request: HttpRequest, frame: Frame, *, detects: bool = True) -> Draft:
-    """See Draft.begin()."""
-    hooked = resolved(frame.layout_class).get_layout_context is not Layout.get_layout_context
-    if hooked or (detects and layout_settings().PARTIAL_DETECTORS):
-        return await in_request_thread(lambda: Draft.begin(request, frame, detects=detects))
-    return Draft.begin(request, frame, detects=detects)
+async def abegin(request: HttpRequest, spec: LayoutSpec, *, detect_partial: bool = True) -> PageBuild:
+    """See PageBuild.begin()."""
+    has_context_hook = resolve_layout(spec.layout_class).get_layout_context is not Layout.get_layout_context
+    if has_context_hook or (detect_partial and layout_settings().PARTIAL_DETECTORS):
+        return await run_in_request_thread(lambda: PageBuild.begin(request, spec, detect_partial=detect_partial))
+    return PageBuild.begin(request, spec, detect_partial=detect_partial)
 
 
-def finish(draft: Draft, response: HttpResponseBase) -> HttpResponseBase:
+def wrap_response(build: PageBuild, response: HttpResponseBase) -> HttpResponseBase:
     """The page around the view's ``response``, or the response itself where no layout belongs around it."""
-    if not draft.wraps(response):
+    if not build.should_wrap(response):
         return response
-    content = cast(HttpResponse, rendered(response))
-    if draft.is_partial():
-        return _partial(draft, content)
-    runs, answered = draft.plan(), time.perf_counter()
-    outcomes = run_all(run for run in runs if run.way == "inline")
-    return _page(draft, content, runs=runs, outcomes=outcomes, answered=answered)
+    content = cast(HttpResponse, ensure_rendered(response))
+    if build.is_partial():
+        return _partial_response(build, content)
+    runs, view_ended = build.plan(), time.perf_counter()
+    outcomes = run_panels(run for run in runs if run.delivery == "inline")
+    return _page_response(build, content, runs=runs, outcomes=outcomes, view_ended=view_ended)
 
 
-async def afinish(draft: Draft, response: HttpResponseBase) -> HttpResponseBase:
-    """See finish().  Streamed panels start with the others."""
-    if not draft.wraps(response):
+async def awrap_response(build: PageBuild, response: HttpResponseBase) -> HttpResponseBase:
+    """See wrap_response().  Streamed panels start with the others."""
+    if not build.should_wrap(response):
         return response
-    whole = await in_request_thread(rendered, response) if needs_rendering(response) else response
+    whole = await run_in_request_thread(ensure_rendered, response) if needs_rendering(response) else response
     content = cast(HttpResponse, whole)
-    if draft.is_partial():
-        return _partial(draft, content)
-    answered = time.perf_counter()
-    runs = await in_request_thread(draft.plan) if draft.may_block() else draft.plan()
-    share_csrf_secret(draft.request)
-    if has_unread_session(draft.request) and not all(run.is_known for run in runs):
-        await in_request_thread(read_session, draft.request)
-    tasks = start(draft, [run for run in runs if run.way == "stream"])
+    if build.is_partial():
+        return _partial_response(build, content)
+    view_ended = time.perf_counter()
+    runs = await run_in_request_thread(build.plan) if build.may_block() else build.plan()
+    share_csrf_secret(build.request)
+    if has_unread_session(build.request) and not all(run.is_static for run in runs):
+        await run_in_request_thread(read_session, build.request)
+    tasks = start_panels(build, [run for run in runs if run.delivery == "stream"])
     try:
-        outcomes = await arun_all(run for run in runs if run.way == "inline")
-        return await in_request_thread(
-            lambda: _page(draft, content, runs=runs, outcomes=outcomes, answered=answered, tasks=tasks)
+        outcomes = await arun_panels(run for run in runs if run.delivery == "inline")
+        return await run_in_request_thread(
+            lambda: _page_response(build, content, runs=runs, outcomes=outcomes, view_ended=view_ended, tasks=tasks)
         )
     except BaseException:
         for task in tasks:
@@ -406,35 +437,35 @@ async def afinish(draft: Draft, response: HttpResponseBase) -> HttpResponseBase:
         raise
 
 
-def _partial(draft: Draft, content: HttpResponse) -> HttpResponse:
+def _partial_response(build: PageBuild, content: HttpResponse) -> HttpResponse:
     """The view's own HTML with the scripts and styles that it queued."""
-    queues = draft.request.layout_queues.values()
+    queues = build.request.layout_queues.values()
     if any(queues):
-        with_content(content, with_tags(content.content.decode(content.charset), queues))
-    route(draft.request, content, draft.conf)
+        replace_content(content, surround_with_tags(content.content.decode(content.charset), queues))
+    add_routing_headers(build.request, content, build.conf)
     return content
 
 
-def _page(
-    draft: Draft,
+def _page_response(
+    build: PageBuild,
     content: HttpResponse,
     *,
     runs: Sequence[PanelRun],
-    outcomes: Sequence[Outcome],
-    answered: float,
-    tasks: Sequence[Task[Arrival]] = (),
+    outcomes: Sequence[PanelOutcome],
+    view_ended: float,
+    tasks: Sequence[Task[StreamedPanel]] = (),
 ) -> HttpResponseBase:
-    """``answered`` is when the view had answered, on ``time.perf_counter``'s clock."""
-    following = [run for run in runs if run.way == "stream"]
+    """``view_ended`` is when the view had answered, on ``time.perf_counter``'s clock."""
+    following = [run for run in runs if run.delivery == "stream"]
     if following:
-        get_token(draft.request)  # a panel that follows may hold a form, and cookies go out with the headers
-    html = page_html(draft, content, runs=runs, outcomes=outcomes)
+        get_token(build.request)  # a panel that follows may hold a form, and cookies go out with the headers
+    html = render_page(build, content, runs=runs, outcomes=outcomes)
     if following:
-        answer: HttpResponseBase = streamed(draft, content, html, runs=following, tasks=tasks)
+        response: HttpResponseBase = build_streaming_response(build, content, html, runs=following, tasks=tasks)
     else:
-        answer = with_content(content, html)
-    if draft.conf.shows_times:
-        view = entry("content", started=0, seconds=answered - draft.started)
-        add_timing(answer, [view, *panel_entries(runs, outcomes, draft.started)])
-    route(draft.request, answer, draft.conf)
-    return answer
+        response = replace_content(content, html)
+    if build.conf.sends_server_timing:
+        view = timing_entry("content", started=0, seconds=view_ended - build.started)
+        add_server_timing(response, [view, *panel_timing_entries(runs, outcomes, build.started)])
+    add_routing_headers(build.request, response, build.conf)
+    return response

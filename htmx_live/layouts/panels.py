@@ -22,7 +22,7 @@ from django.views import View
 from htmx_live.layouts.cache import CacheRule
 from htmx_live.layouts.conf import PanelStatusError
 
-__all__ = ["ConditionalPanel", "Panel", "Part", "Source", "call", "html_of", "parts_of"]
+__all__ = ["ConditionalPanel", "Panel", "Part", "Source", "call_part", "resolve_parts", "to_html"]
 
 
 Lazy = Literal[False, True, "visible"]
@@ -82,10 +82,10 @@ class Panel:
             raise TypeError(f"Panel(timeout={self.timeout!r}): expected seconds above 0, or None.")
         if isinstance(self.carry, str):
             raise TypeError(f"Panel(carry={self.carry!r}): expected a list of keys.")
-        object.__setattr__(self, "sources", tuple(_sources(self)))
+        object.__setattr__(self, "sources", tuple(_build_sources(self)))
 
     @property
-    def comes_later(self) -> bool:
+    def is_deferred(self) -> bool:
         """Whether the page may be sent without this panel."""
         return bool(self.lazy or self.stream or self.lazy_on_timeout)
 
@@ -106,7 +106,7 @@ class ConditionalPanel(Panel):
     _: KW_ONLY
     condition: Callable[[Mapping[str, Any]], object] | str | bool = True
 
-    def holds(self, layout_context: Mapping[str, Any]) -> bool:
+    def is_condition_met(self, layout_context: Mapping[str, Any]) -> bool:
         if isinstance(self.condition, bool):
             return self.condition
         try:
@@ -117,18 +117,18 @@ class ConditionalPanel(Panel):
             return False
 
 
-def _sources(panel: Panel) -> list[Source]:
+def _build_sources(panel: Panel) -> list[Source]:
     if panel.url_name is not None:
         return [Source("url", panel.url_name)]
     if panel.literal is not None:
         return [Source("literal", panel.literal)]
     if panel.template_name is not None:
         return [Source("template", panel.template_name)]
-    given = panel.source if isinstance(panel.source, list | tuple) else [panel.source]
-    return [_source(entry) for entry in given if entry is not None]
+    sources = panel.source if isinstance(panel.source, list | tuple) else [panel.source]
+    return [_build_source(entry) for entry in sources if entry is not None]
 
 
-def _source(entry: object) -> Source:
+def _build_source(entry: object) -> Source:
     if isinstance(entry, str):
         return Source("url" if ":" in entry else "literal", entry)
     if isinstance(entry, type) and issubclass(entry, View):
@@ -163,22 +163,22 @@ class Part:
     is_async: bool = False
 
 
-def parts_of(panel: Panel, urlconf: Any = None) -> tuple[Part, ...]:
+def resolve_parts(panel: Panel, urlconf: Any = None) -> tuple[Part, ...]:
     """One part for each source.  ``NoReverseMatch`` for a URL name that is not there."""
-    return tuple(_part(source, dict(panel.context or {}), urlconf) for source in panel.sources)
+    return tuple(_resolve_part(source, dict(panel.context or {}), urlconf) for source in panel.sources)
 
 
-def call(part: Part, request: HttpRequest) -> str:
+def call_part(part: Part, request: HttpRequest) -> str:
     """The part's HTML, from a thread that may block."""
     if part.view is None:
         return part.html
     result = part.view(request, *part.args, **part.kwargs)
     if isawaitable(result):
-        result = async_to_sync(_awaited)(result)
-    return html_of(rendered(result))
+        result = async_to_sync(_await_result)(result)
+    return to_html(ensure_rendered(result))
 
 
-def rendered(result: Any) -> Any:
+def ensure_rendered(result: Any) -> Any:
     """``result``, a ``TemplateResponse`` rendered; blocks."""
     return result.render() if needs_rendering(result) else result
 
@@ -187,7 +187,7 @@ def needs_rendering(result: Any) -> bool:
     return callable(getattr(result, "render", None)) and not getattr(result, "is_rendered", True)
 
 
-def html_of(result: Any) -> str:
+def to_html(result: Any) -> str:
     """``PanelStatusError`` for a redirect or an error page, ``TypeError`` for what is no HTML."""
     if isinstance(result, str):
         return result
@@ -201,7 +201,7 @@ def html_of(result: Any) -> str:
     return content.decode(result.charset)
 
 
-def _part(source: Source, context: dict[str, Any], urlconf: Any) -> Part:
+def _resolve_part(source: Source, context: dict[str, Any], urlconf: Any) -> Part:
     match source.kind:
         case "literal":
             return Part(html=source.value)
@@ -242,5 +242,5 @@ def _is_async(view: Callable[..., Any]) -> bool:
     return iscoroutinefunction(view) or iscoroutinefunction(getattr(view, "__call__", None))  # noqa: B004
 
 
-async def _awaited(result: Any) -> Any:
+async def _await_result(result: Any) -> Any:
     return await result

@@ -27,7 +27,7 @@ logger = logging.getLogger("htmx_live.layouts")
 
 Detector = Callable[[HttpRequest], bool]
 
-_READ_BY_DETECTORS = ("HX-Request", "HX-Request-Type", "HX-History-Restore-Request")
+_DETECTOR_HEADERS = ("HX-Request", "HX-Request-Type", "HX-History-Restore-Request")
 
 
 def never_detector(request: HttpRequest) -> bool:
@@ -43,7 +43,7 @@ def htmx_detector(request: HttpRequest) -> bool:
     wants_full = request.headers.get("HX-Request-Type") == "full"
     if not conf.HTMX_SMART_ROUTING or key is None:
         return not wants_full
-    if is_forced(request):
+    if is_full_page_forced(request):
         return False
     if _has_own_target(request, conf):
         return not wants_full
@@ -57,29 +57,29 @@ def query_param_detector(request: HttpRequest) -> bool:
 
 def is_partial(request: HttpRequest, conf: LayoutSettings) -> bool:
     """Whether a detector says so; the first that does ends the search."""
-    return any(_says_so(path, request, conf) for path in conf.PARTIAL_DETECTORS)
+    return any(_detects_partial(path, request, conf) for path in conf.PARTIAL_DETECTORS)
 
 
-def route(request: HttpRequest, response: HttpResponseBase, conf: LayoutSettings) -> None:
+def add_routing_headers(request: HttpRequest, response: HttpResponseBase, conf: LayoutSettings) -> None:
     """Add what caches and htmx must know about the answer: ``Vary``, and under smart routing where it goes."""
     if conf.PARTIAL_DETECTORS:
-        patch_vary_headers(response, _READ_BY_DETECTORS)
+        patch_vary_headers(response, _DETECTOR_HEADERS)
     if not conf.HTMX_SMART_ROUTING:
         return
     patch_vary_headers(response, ("HX-Target", "Cookie"))
     partial = getattr(request, "is_layout_partial", False)
-    if _is_htmx(request) and (is_forced(request) or not _has_own_target(request, conf)):
+    if _is_htmx(request) and (is_full_page_forced(request) or not _has_own_target(request, conf)):
         target = (
             {"HX-Retarget": conf.HTMX_CONTENT_TARGET} if partial else {"HX-Retarget": "body", "HX-Reswap": "outerHTML"}
         )
         for name, value in target.items():
             response.headers.setdefault(name, value)
     if not partial:
-        _remember_layout(request, response, conf)
+        _set_layout_cookie(request, response, conf)
 
 
 @cache
-def detector(path: str) -> Detector:
+def load_detector(path: str) -> Detector:
     """The callable at a dotted path; ``ImproperlyConfigured`` where there is none."""
     try:
         found: Detector = import_string(path)
@@ -89,10 +89,10 @@ def detector(path: str) -> Detector:
     return found
 
 
-def _says_so(path: str, request: HttpRequest, conf: LayoutSettings) -> bool:
-    ask = detector(path)
+def _detects_partial(path: str, request: HttpRequest, conf: LayoutSettings) -> bool:
+    detect = load_detector(path)
     try:
-        return bool(ask(request))
+        return bool(detect(request))
     except Exception:  # a detector is the project's code; without an answer the page is whole
         if conf.DETECTOR_RAISE_EXCEPTIONS:
             raise
@@ -104,7 +104,7 @@ def _is_htmx(request: HttpRequest) -> bool:
     return request.headers.get("HX-Request") == "true" and request.headers.get("HX-History-Restore-Request") != "true"
 
 
-def is_forced(request: HttpRequest) -> bool:
+def is_full_page_forced(request: HttpRequest) -> bool:
     """Whether the view or a middleware asked for the full page."""
     return bool(getattr(request, "layouts_force_full", False))
 
@@ -127,7 +127,7 @@ def _has_own_target(request: HttpRequest, conf: LayoutSettings) -> bool:
     return bool(target) and target != request.headers.get("HX-Trigger") and f"#{target}" != conf.HTMX_CONTENT_TARGET
 
 
-def _remember_layout(request: HttpRequest, response: HttpResponseBase, conf: LayoutSettings) -> None:
+def _set_layout_cookie(request: HttpRequest, response: HttpResponseBase, conf: LayoutSettings) -> None:
     key = getattr(request, "layout_key", "")
     if request.COOKIES.get(conf.HTMX_COOKIE_NAME) != key:
         response.set_cookie(

@@ -41,10 +41,10 @@ class ScriptItem:
     crossorigin: str | None = None
 
     def __post_init__(self) -> None:
-        _one_of("script", "src", self.src, self.inline)
+        _require_one("script", "src", self.src, self.inline)
 
     def __html__(self) -> SafeString:
-        attributes = _attributes(
+        attributes = _render_attributes(
             {
                 "async": self.is_async,
                 "defer": self.is_deferred,
@@ -55,7 +55,7 @@ class ScriptItem:
                 "nonce": self.nonce,
             }
         )
-        return format_html("<script{}>{}</script>", attributes, _closed("script", self.inline))
+        return format_html("<script{}>{}</script>", attributes, _escape_closing_tag("script", self.inline))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,26 +70,28 @@ class StyleItem:
     crossorigin: str | None = None
 
     def __post_init__(self) -> None:
-        _one_of("style", "href", self.href, self.inline)
+        _require_one("style", "href", self.href, self.inline)
 
     def __html__(self) -> SafeString:
         shared = {"media": self.media, "nonce": self.nonce}
         if self.href is None:
-            return format_html("<style{}>{}</style>", _attributes(shared), _closed("style", self.inline))
+            return format_html(
+                "<style{}>{}</style>", _render_attributes(shared), _escape_closing_tag("style", self.inline)
+            )
         attributes = {"rel": "stylesheet", "href": self.href, "integrity": self.integrity}
-        return format_html("<link{}>", _attributes({**attributes, "crossorigin": self.crossorigin, **shared}))
+        return format_html("<link{}>", _render_attributes({**attributes, "crossorigin": self.crossorigin, **shared}))
 
 
 class Queue:
     """Ordered items, equal ones once."""
 
     item_type: ClassVar[type] = str
-    adder: ClassVar[str] = "add_to_queue(request, name, html)"
+    usage_hint: ClassVar[str] = "add_to_queue(request, name, html)"
 
     def __init__(self) -> None:
         self._items: dict[Any, None] = {}
 
-    def fresh(self) -> Self:
+    def create_empty(self) -> Self:
         """An empty queue of the same kind."""
         return type(self)()
 
@@ -97,7 +99,7 @@ class Queue:
         """Append ``item``, unless an equal one is there.  ``TypeError`` for an item of another kind."""
         if not isinstance(item, self.item_type):
             given, wanted = type(item).__name__, self.item_type.__name__
-            raise TypeError(f"A {type(self).__name__} holds {wanted}, not {given}: use {self.adder}.")
+            raise TypeError(f"A {type(self).__name__} holds {wanted}, not {given}: use {self.usage_hint}.")
         self._items.setdefault(item)
 
     def __iter__(self) -> Iterator[Any]:
@@ -114,14 +116,14 @@ class ScriptQueue(Queue):
     """Scripts; ``{% renderscripts %}`` looks for the one named ``scripts``."""
 
     item_type = ScriptItem
-    adder = "add_script(request, src) or {% addscript %}"
+    usage_hint = "add_script(request, src) or {% addscript %}"
 
 
 class StyleQueue(Queue):
     """Style sheets; ``{% renderstyles %}`` looks for the one named ``styles``."""
 
     item_type = StyleItem
-    adder = "add_style(request, href) or {% addstyle %}"
+    usage_hint = "add_style(request, href) or {% addstyle %}"
 
 
 class RenderQueue(Queue):
@@ -131,7 +133,7 @@ class RenderQueue(Queue):
         super().__init__()
         self.template = template
 
-    def fresh(self) -> Self:
+    def create_empty(self) -> Self:
         return type(self)(self.template)
 
     def add(self, item: Any) -> None:
@@ -168,17 +170,17 @@ def add_to_queue(request: HttpRequest, name: str, item: Any) -> None:
             "The request has no layout_queues: queues work in views with a layout and in their panels."
         )
     if name not in queues:
-        there = ", ".join(sorted(queues)) or "none"
-        raise KeyError(f"The layout has no queue {name!r}. It has: {there}. Declare one on the layout class.")
+        available = ", ".join(sorted(queues)) or "none"
+        raise KeyError(f"The layout has no queue {name!r}. It has: {available}. Declare one on the layout class.")
     queues[name].add(item)
 
 
-def items_of(queues: dict[str, Queue]) -> tuple[tuple[str, Any], ...]:
+def get_queued_items(queues: dict[str, Queue]) -> tuple[tuple[str, Any], ...]:
     """What was queued, as (queue's name, item)."""
     return tuple((name, item) for name, queue in queues.items() for item in queue)
 
 
-def add_all(queues: dict[str, Queue], items: Iterable[tuple[str, Any]]) -> None:
+def add_items(queues: dict[str, Queue], items: Iterable[tuple[str, Any]]) -> None:
     """Queue ``items``, leaving out those whose queue the layout does not have any more (they may come from a cache)."""
     for name, item in items:
         if name in queues:
@@ -190,7 +192,7 @@ def with_nonce(item: Any, nonce: str | None) -> Any:
     return replace(item, nonce=nonce) if getattr(item, "nonce", None) else item
 
 
-def with_tags(html: str, queues: Iterable[Queue]) -> str:
+def surround_with_tags(html: str, queues: Iterable[Queue]) -> str:
     """``html`` with the styles before it and the scripts after it, for an answer that has no layout around it."""
     asked = [queue for queue in queues if queue]
     styles = [queue.render() for queue in asked if isinstance(queue, StyleQueue)]
@@ -198,20 +200,20 @@ def with_tags(html: str, queues: Iterable[Queue]) -> str:
     return "\n".join([*styles, html, *scripts])
 
 
-def _one_of(kind: str, name: str, address: str | None, inline: str | None) -> None:
+def _require_one(kind: str, name: str, address: str | None, inline: str | None) -> None:
     if (address is None) == (inline is None):
         raise TypeError(f"A {kind} has either {name} or inline; {'neither' if address is None else 'both'} given.")
 
 
-def _attributes(pairs: Mapping[str, str | bool | None]) -> SafeString:
+def _render_attributes(pairs: Mapping[str, str | bool | None]) -> SafeString:
     present = [(name, value) for name, value in pairs.items() if value not in (None, False, "")]
-    return format_html_join("", "{}", ((_attribute(name, value),) for name, value in present))
+    return format_html_join("", "{}", ((_render_attribute(name, value),) for name, value in present))
 
 
-def _attribute(name: str, value: str | bool | None) -> SafeString:
+def _render_attribute(name: str, value: str | bool | None) -> SafeString:
     return format_html(" {}", name) if value is True else format_html(' {}="{}"', name, value)
 
 
-def _closed(tag: str, inline: str | None) -> SafeString:
+def _escape_closing_tag(tag: str, inline: str | None) -> SafeString:
     """``inline`` that cannot end its element: ``</`` becomes ``<\\/``, the same in JavaScript strings and in CSS."""
     return mark_safe(re.sub(rf"</(?={tag})", r"<\\/", inline or "", flags=re.IGNORECASE))

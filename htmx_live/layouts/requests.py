@@ -1,7 +1,7 @@
 """What a panel sees of the request: a copy that says GET, with the page's user, session and frozen context.
 
 Attributes are shared with the page's request (a shallow copy); ``META`` is copied, so that a CSRF token that a
-panel asks for is noticed, and handed back by ``settle``.
+panel asks for is noticed, and handed back by ``copy_csrf_token``.
 
 The layout context: values of the whole page, written by its view and read by its panels.
 
@@ -23,14 +23,14 @@ from django.utils.datastructures import MultiValueDict
 
 from htmx_live.layouts.queues import Queue
 
-__all__ = ["FrozenLayoutContext", "LayoutContext", "LayoutRequest", "freeze", "is_panel"]
+__all__ = ["FrozenLayoutContext", "LayoutContext", "LayoutRequest", "freeze", "is_panel_request"]
 
 
 class LayoutContext(dict[str, Any]):
     """``request.layout_context`` of the page's view: a dict."""
 
 
-def _refuse(*_: object, **__: object) -> NoReturn:
+def _raise_read_only(*_: object, **__: object) -> NoReturn:
     raise TypeError(
         "layout_context is read-only in panel views. Write to it in the page's view or get_layout_context()."
     )
@@ -39,8 +39,8 @@ def _refuse(*_: object, **__: object) -> NoReturn:
 class FrozenLayoutContext(dict[str, Any]):
     """``request.layout_context`` of a panel.  A copy of it is an ordinary dict."""
 
-    __setitem__ = __delitem__ = __ior__ = _refuse
-    clear = pop = popitem = setdefault = update = _refuse
+    __setitem__ = __delitem__ = __ior__ = _raise_read_only
+    clear = pop = popitem = setdefault = update = _raise_read_only
 
     def __reduce__(self) -> tuple[type, tuple[dict[str, Any]]]:
         return dict, (dict(self),)
@@ -49,8 +49,8 @@ class FrozenLayoutContext(dict[str, Any]):
 class FrozenList(list[Any]):
     """A list in a frozen context.  A copy of it is an ordinary list."""
 
-    __setitem__ = __delitem__ = __iadd__ = __imul__ = _refuse
-    append = extend = insert = remove = pop = clear = sort = reverse = _refuse
+    __setitem__ = __delitem__ = __iadd__ = __imul__ = _raise_read_only
+    append = extend = insert = remove = pop = clear = sort = reverse = _raise_read_only
 
     def __reduce__(self) -> tuple[type, tuple[list[Any]]]:
         return list, (list(self),)
@@ -58,18 +58,18 @@ class FrozenList(list[Any]):
 
 def freeze(context: dict[str, Any]) -> FrozenLayoutContext:
     """A frozen copy, to be shared by all panels of a page."""
-    return FrozenLayoutContext({name: _frozen(value) for name, value in context.items()})
+    return FrozenLayoutContext({name: _freeze_value(value) for name, value in context.items()})
 
 
-def _frozen(value: Any) -> Any:
+def _freeze_value(value: Any) -> Any:
     # Exact types only: a subclass (a QueryDict, a form's ErrorDict) has a behaviour that a copy would lose.
     kind = type(value)
     if kind is dict or kind is LayoutContext:
-        return FrozenLayoutContext({key: _frozen(entry) for key, entry in value.items()})
+        return FrozenLayoutContext({key: _freeze_value(entry) for key, entry in value.items()})
     if kind is list:
-        return FrozenList([_frozen(entry) for entry in value])
+        return FrozenList([_freeze_value(entry) for entry in value])
     if kind is tuple:
-        return tuple(_frozen(entry) for entry in value)
+        return tuple(_freeze_value(entry) for entry in value)
     return frozenset(value) if kind is set else value
 
 
@@ -88,13 +88,13 @@ class LayoutRequest(HttpRequest):
     layout_page_request: HttpRequest  # of a panel: the request that middleware sees again at the end
 
 
-def is_panel(request: HttpRequest) -> bool:
+def is_panel_request(request: HttpRequest) -> bool:
     return getattr(request, "layout_role", None) == "panel"
 
 
-def panel_request(request: HttpRequest, context: Mapping[str, Any], queues: dict[str, Queue]) -> LayoutRequest:
+def build_panel_request(request: HttpRequest, context: Mapping[str, Any], queues: dict[str, Queue]) -> LayoutRequest:
     """The request that one panel gets."""
-    clone = _clone(request)
+    clone = _clone_request(request)
     clone.META = {**request.META, "REQUEST_METHOD": "GET"}
     clone.META.pop("CSRF_COOKIE_NEEDS_UPDATE", None)
     clone.method = "GET"
@@ -109,10 +109,10 @@ def panel_request(request: HttpRequest, context: Mapping[str, Any], queues: dict
     return clone
 
 
-def page_request(request: HttpRequest, path: str, match: ResolverMatch | None) -> LayoutRequest:
+def build_page_request(request: HttpRequest, path: str, match: ResolverMatch | None) -> LayoutRequest:
     """``request`` as it would have been for the page at ``path`` (with its query string)."""
     path, _, query = path.partition("?")
-    clone = _clone(request)
+    clone = _clone_request(request)
     clone.path, clone.path_info = unquote(path), "/" + unquote(path).removeprefix(get_script_prefix())
     clone.META = {**request.META, "PATH_INFO": clone.path_info, "QUERY_STRING": query}
     clone.__dict__["GET"] = QueryDict(query)
@@ -120,12 +120,12 @@ def page_request(request: HttpRequest, path: str, match: ResolverMatch | None) -
     return clone
 
 
-def settle(request: HttpRequest, panel: HttpRequest) -> bool:
+def copy_csrf_token(request: HttpRequest, panel: HttpRequest) -> bool:
     """Tell the page's request about the CSRF token that the panel used; whether it used one."""
-    used = "CSRF_COOKIE_NEEDS_UPDATE" in panel.META
-    if used:
+    is_used = "CSRF_COOKIE_NEEDS_UPDATE" in panel.META
+    if is_used:
         request.META.update({key: panel.META[key] for key in _CSRF_KEYS})
-    return used
+    return is_used
 
 
 def share_csrf_secret(request: HttpRequest) -> None:
@@ -158,19 +158,19 @@ def can_stream(request: HttpRequest) -> bool:
     return isinstance(request, ASGIRequest) and request.method != "HEAD" and "HX-Request" not in request.headers
 
 
-def user_key(request: HttpRequest) -> str:
+def get_user_key(request: HttpRequest) -> str:
     """The user's primary key as text, empty for anybody else.  May read the database."""
     user = getattr(request, "user", None)
     return str(user.pk) if user is not None and user.is_authenticated else ""
 
 
-def nonce_of(request: HttpRequest) -> str | None:
+def get_csp_nonce(request: HttpRequest) -> str | None:
     """The CSP nonce of this request, from Django 6's or django-csp's middleware."""
     nonce = getattr(request, "csp_nonce", None) or getattr(request, "_csp_nonce", None)
     return str(nonce) if nonce is not None else None
 
 
-def _clone(request: HttpRequest) -> LayoutRequest:
+def _clone_request(request: HttpRequest) -> LayoutRequest:
     # Not copy.copy(): it leaves out what cannot be pickled, resolver_match among it.
     clone = cast(LayoutRequest, request.__class__.__new__(request.__class__))
     clone.__dict__.update(request.__dict__)

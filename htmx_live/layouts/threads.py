@@ -19,7 +19,7 @@ from django.db import close_old_connections, connections
 
 from htmx_live.layouts.conf import layout_settings
 
-__all__ = ["PanelThreads", "panel_threads"]
+__all__ = ["PanelThreads", "get_panel_threads"]
 
 
 IDLE_SECONDS = 60.0
@@ -27,18 +27,18 @@ IDLE_SECONDS = 60.0
 logger = logging.getLogger("htmx_live.layouts")
 
 
-class _Call(Future[Any]):
+class _PanelCall(Future[Any]):
     """One submitted call."""
 
-    def __init__(self, threads: "PanelThreads", body: Callable[[], Any]) -> None:
+    def __init__(self, threads: "PanelThreads", function: Callable[[], Any]) -> None:
         super().__init__()
-        self.threads, self.body = threads, body
-        self.is_left = False
+        self.threads, self.function = threads, function
+        self.is_abandoned = False
 
     def cancel(self) -> bool:
         if super().cancel():
             return True
-        self.threads.leave(self)
+        self.threads.abandon(self)
         return False
 
 
@@ -47,56 +47,56 @@ class PanelThreads(Executor):
 
     def __init__(self, size: Callable[[], int]) -> None:
         self._size = size
-        self._wake = threading.Condition()
-        self._waiting: deque[_Call] = deque()
-        self._idle = self._busy = self._left = 0
+        self._condition = threading.Condition()
+        self._waiting: deque[_PanelCall] = deque()
+        self._idle = self._busy = self._abandoned = 0
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        call = _Call(self, lambda: fn(*args, **kwargs))
-        with self._wake:
+        call = _PanelCall(self, lambda: fn(*args, **kwargs))
+        with self._condition:
             self._waiting.append(call)
-            self._staff()
+            self._ensure_thread()
         return call
 
-    def leave(self, call: _Call) -> None:
+    def abandon(self, call: _PanelCall) -> None:
         """Nobody waits for ``call`` any more."""
-        with self._wake:
-            if call.running() and not call.is_left and self._left < self._size():
-                call.is_left = True
+        with self._condition:
+            if call.running() and not call.is_abandoned and self._abandoned < self._size():
+                call.is_abandoned = True
                 self._busy -= 1
-                self._left += 1
-                self._staff()
+                self._abandoned += 1
+                self._ensure_thread()
 
-    def _staff(self) -> None:
+    def _ensure_thread(self) -> None:
         """See that somebody takes the next call; the lock is held."""
         if self._idle >= len(self._waiting):
-            self._wake.notify()
+            self._condition.notify()
         elif self._idle + self._busy < max(1, self._size()):
             self._busy += 1
-            threading.Thread(target=self._work, name="htmx-live-panel", daemon=True).start()
+            threading.Thread(target=self._run, name="htmx-live-panel", daemon=True).start()
 
-    def _work(self) -> None:
-        while self._work_once():
+    def _run(self) -> None:
+        while self._run_next():
             pass
         connections.close_all()
 
-    def _work_once(self) -> bool:
+    def _run_next(self) -> bool:
         """Take one call and run it; whether this thread goes on.  (A call is not held while its thread is idle.)"""
-        call = self._next()
+        call = self._next_call()
         if call is None:
             return False
         if call.set_running_or_notify_cancel():
-            _perform(call)
-        with self._wake:
-            self._left -= call.is_left
-            return not call.is_left
+            _run_call(call)
+        with self._condition:
+            self._abandoned -= call.is_abandoned
+            return not call.is_abandoned
 
-    def _next(self) -> _Call | None:
+    def _next_call(self) -> _PanelCall | None:
         """The next call; ``None`` after ``IDLE_SECONDS`` without one.  The thread counts as busy before and after."""
-        with self._wake:
+        with self._condition:
             self._busy -= 1
             self._idle += 1
-            has_call = self._wake.wait_for(lambda: self._waiting, IDLE_SECONDS)
+            has_call = self._condition.wait_for(lambda: self._waiting, IDLE_SECONDS)
             self._idle -= 1
             if not has_call:
                 return None
@@ -104,20 +104,20 @@ class PanelThreads(Executor):
             return self._waiting.popleft()
 
 
-def _perform(call: _Call) -> None:
+def _run_call(call: _PanelCall) -> None:
     """Run it between the two looks at the thread's connections that Django takes around a request."""
-    _look_at_connections()
+    _close_unusable_connections()
     try:
-        result = call.body()
+        result = call.function()
     except BaseException as error:  # handed to whoever waits
-        _look_at_connections()
+        _close_unusable_connections()
         call.set_exception(error)
     else:
-        _look_at_connections()
+        _close_unusable_connections()
         call.set_result(result)
 
 
-def _look_at_connections() -> None:
+def _close_unusable_connections() -> None:
     """Close this thread's connections that are broken or too old."""
     try:
         close_old_connections()
@@ -125,21 +125,21 @@ def _look_at_connections() -> None:
         logger.debug("A panel thread's connections could not be looked at", exc_info=True)
 
 
-def _new_threads() -> PanelThreads:
+def _create_pool() -> PanelThreads:
     return PanelThreads(lambda: layout_settings().PANEL_THREADS)
 
 
-_threads = _new_threads()
+_pool = _create_pool()
 
 
-def panel_threads() -> PanelThreads:
+def get_panel_threads() -> PanelThreads:
     """This process's pool."""
-    return _threads
+    return _pool
 
 
 def _after_fork() -> None:
-    global _threads
-    _threads = _new_threads()  # a fork copies the counts, not the threads
+    global _pool
+    _pool = _create_pool()  # a fork copies the counts, not the threads
 
 
 os.register_at_fork(after_in_child=_after_fork)

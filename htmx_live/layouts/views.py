@@ -33,24 +33,32 @@ from django.views.decorators.http import require_safe
 
 from htmx_live.core.conf import settings
 from htmx_live.core.exceptions import GrantError
-from htmx_live.layouts.base import Layout, Reference, fresh_queues, layout_context, note_reference, page_match, read
-from htmx_live.layouts.conf import layout_settings
-from htmx_live.layouts.execution import Outcome, PanelRun, arun, in_request_thread
-from htmx_live.layouts.page import (
-    Draft,
-    Frame,
-    abegin,
-    add_timing,
-    afinish,
-    entry,
-    failure_html,
-    finish,
-    raise_if_asked,
-    retry_html,
+from htmx_live.layouts.base import (
+    Layout,
+    PanelReference,
+    build_layout_context,
+    create_queues,
+    record_layout_use,
+    resolve_page,
+    unsign_panel_reference,
 )
-from htmx_live.layouts.panels import Panel, parts_of
-from htmx_live.layouts.queues import add_all, with_tags
-from htmx_live.layouts.requests import freeze, is_panel, page_request, settle, user_key
+from htmx_live.layouts.conf import layout_settings
+from htmx_live.layouts.execution import PanelOutcome, PanelRun, arun_panel, run_in_request_thread
+from htmx_live.layouts.page import (
+    LayoutSpec,
+    PageBuild,
+    abegin,
+    add_server_timing,
+    awrap_response,
+    raise_if_configured,
+    render_panel_failure,
+    render_retry,
+    timing_entry,
+    wrap_response,
+)
+from htmx_live.layouts.panels import Panel, resolve_parts
+from htmx_live.layouts.queues import add_items, surround_with_tags
+from htmx_live.layouts.requests import build_page_request, copy_csrf_token, freeze, get_user_key, is_panel_request
 
 __all__ = ["LayoutMixin", "async_layout", "layout", "panel", "panel_only"]
 
@@ -61,69 +69,69 @@ __all__ = ["LayoutMixin", "async_layout", "layout", "panel", "panel_only"]
 async def panel(request: HttpRequest, reference: str) -> HttpResponse:
     """The panel that ``reference`` names, for the user who makes this request."""
     try:
-        found = read(reference, max_age=settings().GRANT_MAX_AGE)
+        found = unsign_panel_reference(reference, max_age=settings().GRANT_MAX_AGE)
     except GrantError as error:
-        return await in_request_thread(_refusal, request, 410 if error.expired else 404)
+        return await run_in_request_thread(_error_response, request, 410 if error.expired else 404)
     with translation.override(found.language or translation.get_language()):
-        run = await in_request_thread(_plan, request, found)
+        run = await run_in_request_thread(_build_run, request, found)
         if isinstance(run, int):
-            return await in_request_thread(_refusal, request, run, found.path)
-        outcome = await arun(run)
-        return await in_request_thread(_answer, request, outcome, found.path)
+            return await run_in_request_thread(_error_response, request, run, found.path)
+        outcome = await arun_panel(run)
+        return await run_in_request_thread(_panel_response, request, outcome, found.path)
 
 
-def _plan(request: HttpRequest, reference: Reference) -> PanelRun | int:
+def _build_run(request: HttpRequest, reference: PanelReference) -> PanelRun | int:
     """The panel's run, or the status that says why there is none."""
-    if user_key(request) != reference.user:
+    if get_user_key(request) != reference.user:
         return 403
     try:
-        layout, panel = reference.find()
+        layout, panel = reference.resolve()
     except LookupError:
         return 410
-    page = page_request(request, reference.path, page_match(reference.path))
+    page = build_page_request(request, reference.path, resolve_page(reference.path))
     page.layout_role, page.layout_key, page.is_layout_partial = "main", layout.layout_key, False
-    page.layout_queues = fresh_queues(layout)
-    page.layout_context = layout_context(layout(), page)
-    page.layout_context.update(reference.carried)
+    page.layout_queues = create_queues(layout)
+    page.layout_context = build_layout_context(layout(), page)
+    page.layout_context.update(reference.carried_context)
     conf = layout_settings()
     # The short timeout of a panel that was late was for its page; here it has all the time that there is.
-    waits_longer = panel.timeout is None or panel.lazy_on_timeout
+    uses_default_timeout = panel.timeout is None or panel.lazy_on_timeout
     return PanelRun(
         name=reference.panel,
         panel=panel,
-        parts=parts_of(panel, getattr(request, "urlconf", None)),
+        parts=resolve_parts(panel, getattr(request, "urlconf", None)),
         layout=layout,
         request=page,
         context=freeze(page.layout_context),
         conf=conf,
-        timeout=conf.PANEL_TIMEOUT if waits_longer else panel.timeout,
+        timeout=conf.PANEL_TIMEOUT if uses_default_timeout else panel.timeout,
         url=request.path,
     )
 
 
-def _answer(request: HttpRequest, outcome: Outcome, page_path: str) -> HttpResponse:
+def _panel_response(request: HttpRequest, outcome: PanelOutcome, page_path: str) -> HttpResponse:
     run = outcome.run
-    settle(request, run.request)
+    copy_csrf_token(request, run.request)
     html, status = outcome.output.html, 200
     if outcome.error is not None:
-        raise_if_asked(run.conf, outcome.error)
-        html = retry_html(run.name, run.url, failure_html(run.layout(), run.request, outcome.error))
+        raise_if_configured(run.conf, outcome.error)
+        html = render_retry(run.name, run.url, render_panel_failure(run.layout(), run.request, outcome.error))
         status = 200 if _is_htmx(request) else 500
-    queues = fresh_queues(run.layout)
-    add_all(queues, outcome.output.items)
-    answer = _wrapped(request, with_tags(html, queues.values()), page_path=page_path, status=status)
-    if run.conf.shows_times:
-        add_timing(answer, [entry(run.name, started=0, seconds=outcome.seconds)])
-    return answer
+    queues = create_queues(run.layout)
+    add_items(queues, outcome.output.items)
+    response = _html_response(request, surround_with_tags(html, queues.values()), page_path=page_path, status=status)
+    if run.conf.sends_server_timing:
+        add_server_timing(response, [timing_entry(run.name, started=0, seconds=outcome.seconds)])
+    return response
 
 
-def _refusal(request: HttpRequest, status: int, page_path: str = "") -> HttpResponse:
+def _error_response(request: HttpRequest, status: int, page_path: str = "") -> HttpResponse:
     """In words, and without a name of ours."""
     html = render_to_string("layouts/gone.html", {"page_path": page_path})
-    return _wrapped(request, html, page_path=page_path, status=status)
+    return _html_response(request, html, page_path=page_path, status=status)
 
 
-def _wrapped(request: HttpRequest, html: str, *, page_path: str, status: int) -> HttpResponse:
+def _html_response(request: HttpRequest, html: str, *, page_path: str, status: int) -> HttpResponse:
     """Bare for htmx; a small page with a way back where somebody followed the link without JavaScript."""
     if not _is_htmx(request):
         context = {"panel": mark_safe(html), "page_path": page_path}
@@ -135,100 +143,100 @@ def _is_htmx(request: HttpRequest) -> bool:
     return request.headers.get("HX-Request") == "true"
 
 
-View = Callable[..., Any]
-W = TypeVar("W", bound=View)
-Overrides = Mapping[str, Panel | None]
+ViewFunction = Callable[..., Any]
+ViewFunctionT = TypeVar("ViewFunctionT", bound=ViewFunction)
+_Overrides = Mapping[str, Panel | None]
 
 
 def layout(
-    layout_class: type[Layout] | str, *, panels: Overrides | None = None, statuses: Collection[int] = (200,)
-) -> Callable[[View], Callable[..., HttpResponseBase]]:
+    layout_class: type[Layout] | str, *, panels: _Overrides | None = None, statuses: Collection[int] = (200,)
+) -> Callable[[ViewFunction], Callable[..., HttpResponseBase]]:
     """Wrap a sync view: its HTML becomes the layout's ``content``.
 
     ``panels`` adds to and replaces the layout's; ``None`` leaves one out.  Answers of other ``statuses``, streaming
     ones and ones that are not HTML pass through untouched.
     """
-    frame = Frame(layout_class=layout_class, panels=panels or {}, statuses=frozenset(statuses))
+    spec = LayoutSpec(layout_class=layout_class, panels=panels or {}, statuses=frozenset(statuses))
 
-    def decorate(view: View) -> Callable[..., HttpResponseBase]:
-        _refuse_panel_only(view, "layout")
+    def decorate(view: ViewFunction) -> Callable[..., HttpResponseBase]:
+        _reject_panel_only(view, "layout")
         if iscoroutinefunction(view):
-            raise TypeError(f"@layout is for sync views, and {_name(view)} is async: use @async_layout.")
+            raise TypeError(f"@layout is for sync views, and {_dotted_name(view)} is async: use @async_layout.")
 
         @wraps(view)
         def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-            if is_panel(request):
+            if is_panel_request(request):
                 return view(request, *args, **kwargs)  # type: ignore[no-any-return]
-            draft = Draft.begin(request, frame)
-            return finish(draft, view(request, *args, **kwargs))
+            build = PageBuild.begin(request, spec)
+            return wrap_response(build, view(request, *args, **kwargs))
 
-        return _published(wrapper, view, frame)
+        return _set_layout_attributes(wrapper, view, spec)
 
     return decorate
 
 
 def async_layout(
-    layout_class: type[Layout] | str, *, panels: Overrides | None = None, statuses: Collection[int] = (200,)
-) -> Callable[[View], Callable[..., Awaitable[HttpResponseBase]]]:
+    layout_class: type[Layout] | str, *, panels: _Overrides | None = None, statuses: Collection[int] = (200,)
+) -> Callable[[ViewFunction], Callable[..., Awaitable[HttpResponseBase]]]:
     """See layout(); for async views.  The panels run side by side, sync ones on threads."""
-    frame = Frame(layout_class=layout_class, panels=panels or {}, statuses=frozenset(statuses))
+    spec = LayoutSpec(layout_class=layout_class, panels=panels or {}, statuses=frozenset(statuses))
 
-    def decorate(view: View) -> Callable[..., Awaitable[HttpResponseBase]]:
-        _refuse_panel_only(view, "async_layout")
+    def decorate(view: ViewFunction) -> Callable[..., Awaitable[HttpResponseBase]]:
+        _reject_panel_only(view, "async_layout")
         if not iscoroutinefunction(view):
-            raise TypeError(f"@async_layout is for async views, and {_name(view)} is sync: use @layout.")
+            raise TypeError(f"@async_layout is for async views, and {_dotted_name(view)} is sync: use @layout.")
 
         @wraps(view)
         async def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-            if is_panel(request):
+            if is_panel_request(request):
                 return await view(request, *args, **kwargs)  # type: ignore[no-any-return]
-            draft = await abegin(request, frame)
-            return await afinish(draft, await view(request, *args, **kwargs))
+            build = await abegin(request, spec)
+            return await awrap_response(build, await view(request, *args, **kwargs))
 
-        return _published(wrapper, view, frame)
+        return _set_layout_attributes(wrapper, view, spec)
 
     return decorate
 
 
-def panel_only(view: View) -> View:
+def panel_only(view: ViewFunction) -> ViewFunction:
     """403 unless the view is called as a panel."""
     if hasattr(view, "layout_class"):
-        raise TypeError(f"{_name(view)} has a layout, so it is a page: @panel_only does not go with it.")
+        raise TypeError(f"{_dotted_name(view)} has a layout, so it is a page: @panel_only does not go with it.")
     if iscoroutinefunction(view):
 
         @wraps(view)
         async def awrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-            return await view(request, *args, **kwargs) if is_panel(request) else HttpResponseForbidden()
+            return await view(request, *args, **kwargs) if is_panel_request(request) else HttpResponseForbidden()
 
-        return _marked(awrapper)
+        return _mark_panel_only(awrapper)
 
     @wraps(view)
     def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        return view(request, *args, **kwargs) if is_panel(request) else HttpResponseForbidden()
+        return view(request, *args, **kwargs) if is_panel_request(request) else HttpResponseForbidden()
 
-    return _marked(wrapper)
+    return _mark_panel_only(wrapper)
 
 
-def _marked(wrapper: View) -> View:
+def _mark_panel_only(wrapper: ViewFunction) -> ViewFunction:
     wrapper.is_panel_only = True  # type: ignore[attr-defined]
     return wrapper
 
 
-def _published(wrapper: W, view: View, frame: Frame) -> W:
+def _set_layout_attributes(wrapper: ViewFunctionT, view: ViewFunction, spec: LayoutSpec) -> ViewFunctionT:
     """Say on the wrapper what it wraps in: lazy panels find the view's own panels there."""
-    note_reference(frame.layout_class, _name(view))
-    vars(wrapper).update(layout_class=frame.layout_class, layout_panels=frame.panels)
+    record_layout_use(spec.layout_class, _dotted_name(view))
+    vars(wrapper).update(layout_class=spec.layout_class, layout_panels=spec.panels)
     return wrapper
 
 
-def _refuse_panel_only(view: View, decorator: str) -> None:
+def _reject_panel_only(view: ViewFunction, decorator: str) -> None:
     if getattr(view, "is_panel_only", False):
         raise TypeError(
-            f"@{decorator} does not go with @panel_only: {_name(view)} would be a page that nobody may open."
+            f"@{decorator} does not go with @panel_only: {_dotted_name(view)} would be a page that nobody may open."
         )
 
 
-def _name(view: View) -> str:
+def _dotted_name(view: ViewFunction) -> str:
     return f"{view.__module__}.{getattr(view, '__qualname__', type(view).__qualname__)}"
 
 
@@ -247,26 +255,26 @@ class LayoutMixin(_Base):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        note_reference(cls.layout_class, f"{cls.__module__}.{cls.__qualname__}")
+        record_layout_use(cls.layout_class, f"{cls.__module__}.{cls.__qualname__}")
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        if is_panel(request):
+        if is_panel_request(request):
             return super().dispatch(request, *args, **kwargs)
-        frame = self._frame()
+        spec = self._build_spec()
         if self.view_is_async:
-            return self._adispatch(frame, request, *args, **kwargs)
-        draft = Draft.begin(request, frame)
-        return finish(draft, super().dispatch(request, *args, **kwargs))
+            return self._adispatch(spec, request, *args, **kwargs)
+        build = PageBuild.begin(request, spec)
+        return wrap_response(build, super().dispatch(request, *args, **kwargs))
 
-    async def _adispatch(self, frame: Frame, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        draft = await abegin(request, frame)
+    async def _adispatch(self, spec: LayoutSpec, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        build = await abegin(request, spec)
         response: Any = super().dispatch(request, *args, **kwargs)
-        return await afinish(draft, await response if isawaitable(response) else response)
+        return await awrap_response(build, await response if isawaitable(response) else response)
 
-    def _frame(self) -> Frame:
+    def _build_spec(self) -> LayoutSpec:
         if self.layout_class is None:
             name = type(self).__qualname__
             raise ImproperlyConfigured(f'{name} has no layout_class. Set layout_class = "app.LayoutName" or a class.')
-        return Frame(
+        return LayoutSpec(
             layout_class=self.layout_class, panels=self.layout_panels or {}, statuses=frozenset(self.layout_statuses)
         )

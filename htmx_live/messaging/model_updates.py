@@ -19,23 +19,23 @@ from django.db.models.signals import post_delete, post_save
 
 from htmx_live.core.conf import settings
 from htmx_live.core.fragments import Fragment
-from htmx_live.messaging.regions import Topic, publish, region
-from htmx_live.runtime.request_context import after_commit
-from htmx_live.runtime.services import parts
+from htmx_live.messaging.regions import Topic, publish_fragments, region
+from htmx_live.runtime.request_context import run_after_commit
+from htmx_live.runtime.services import services
 
 __all__ = ["push_on_save"]
 
 
-logger = logging.getLogger("htmx_live.messaging.push")
+logger = logging.getLogger("htmx_live.messaging")
 
-_BATCH = "_htmx_live_saves"  # attribute of a connection: the objects that its transaction has told of
+_BATCH_ATTRIBUTE = "_htmx_live_saves"  # attribute of a connection: the objects that its transaction has told of
 
-Context = Callable[[Any], Mapping[str, Any]]
+BuildContext = Callable[[Any], Mapping[str, Any]]
 
 
 def push_on_save(
     model: type[Model], name: str, *, template: str, topic: str, append_to: str | None = None
-) -> Callable[[Context], Context]:
+) -> Callable[[BuildContext], BuildContext]:
     """From now on the region ``name`` of ``topic`` shows ``template`` of each object of ``model`` that is saved.
 
     ``name`` and ``topic`` may hold fields: ``"orders:{pk}"``.  The template finds the object under its model's name;
@@ -48,28 +48,30 @@ def push_on_save(
         raise TypeError(f"push_on_save({model!r}, …): expected a model that has a table.")
     if not template or not isinstance(template, str):
         raise TypeError(f"push_on_save(template={template!r}): expected the path of a template.")
-    fields = _fields(model, name, "name")
+    fields = _validate_pattern(model, name, "name")
     if not fields:
         raise ValueError(
             f"push_on_save(name={name!r}): all objects would share one region. Name them: '{name}:{{pk}}'."
         )
-    _fields(model, topic, "topic")
-    pushed = _Pushed(model=model, name=name, template=template, topic=topic, append_to=append_to)
-    post_save.connect(pushed.on_save, sender=model, weak=False)
-    post_delete.connect(pushed.on_delete, sender=model, weak=False)
-    return pushed.use
+    _validate_pattern(model, topic, "topic")
+    binding = _ModelBinding(model=model, name=name, template=template, topic=topic, append_to=append_to)
+    post_save.connect(binding.on_save, sender=model, weak=False)
+    post_delete.connect(binding.on_delete, sender=model, weak=False)
+    return binding.set_context
 
 
-def _fields(model: type[Model], pattern: str, what: str) -> list[str]:
+def _validate_pattern(model: type[Model], pattern: str, argument: str) -> list[str]:
     """The names in a pattern; ``ValueError`` for one that no object of ``model`` has."""
     if not pattern or not isinstance(pattern, str):
-        raise TypeError(f"push_on_save({what}={pattern!r}): expected a text such as 'orders:{{pk}}'.")
+        raise TypeError(f"push_on_save({argument}={pattern!r}): expected a text such as 'orders:{{pk}}'.")
     known = {"pk", *(word for field in model._meta.concrete_fields for word in (field.name, field.attname))}
     names = [found for _, found, _, _ in Formatter().parse(pattern) if found is not None]
     for name in names:
         if name not in known and not (name.isidentifier() and hasattr(model, name)):
             offered = ", ".join(sorted(known))
-            raise ValueError(f"push_on_save({what}={pattern!r}): {model.__name__} has no {name!r}. It has: {offered}.")
+            raise ValueError(
+                f"push_on_save({argument}={pattern!r}): {model.__name__} has no {name!r}. It has: {offered}."
+            )
     return names
 
 
@@ -84,46 +86,46 @@ class _Change:
     is_new: bool
 
 
-class _Pushed:
+class _ModelBinding:
     """One call of ``push_on_save``."""
 
     def __init__(self, *, model: type[Model], name: str, template: str, topic: str, append_to: str | None) -> None:
         self._model, self._name, self._template, self._topic, self._append_to = model, name, template, topic, append_to
-        self._context: Context = lambda found: {str(model._meta.model_name): found}
+        self._build_context: BuildContext = lambda found: {str(model._meta.model_name): found}
 
-    def use(self, context: Context) -> Context:
-        self._context = context
+    def set_context(self, context: BuildContext) -> BuildContext:
+        self._build_context = context
         return context
 
     def on_save(self, instance: Model, using: str, created: bool, raw: bool, **kwargs: Any) -> None:
         if not raw:  # the objects of a fixture come before those that they name
-            self._after_commit(instance, using, is_new=created)
+            self._publish_after_commit(instance, using, is_new=created)
 
     def on_delete(self, instance: Model, using: str, **kwargs: Any) -> None:
-        self._after_commit(instance, using, is_new=False)
+        self._publish_after_commit(instance, using, is_new=False)
 
-    def _after_commit(self, instance: Model, using: str, *, is_new: bool) -> None:
+    def _publish_after_commit(self, instance: Model, using: str, *, is_new: bool) -> None:
         change = _Change(
             pk=instance.pk,
             using=using,
-            name=_filled(self._name, instance),
-            topic=_filled(self._topic, instance),
+            name=_format_pattern(self._name, instance),
+            topic=_format_pattern(self._topic, instance),
             is_new=is_new,
         )
-        batch = connections[using].__dict__.setdefault(_BATCH, set())
+        batch = connections[using].__dict__.setdefault(_BATCH_ATTRIBUTE, set())
         # One for each save, for a savepoint that is rolled back takes its own with it.  The first to run tells all.
-        after_commit(partial(self._tell, change, batch))
+        run_after_commit(partial(self._publish, change, batch))
 
-    def _tell(self, change: _Change, batch: set[Any]) -> None:
+    def _publish(self, change: _Change, batch: set[Any]) -> None:
         connection = connections[change.using]
-        if connection.__dict__.get(_BATCH) is batch:
-            del connection.__dict__[_BATCH]  # the next transaction has its own
+        if connection.__dict__.get(_BATCH_ATTRIBUTE) is batch:
+            del connection.__dict__[_BATCH_ATTRIBUTE]  # the next transaction has its own
         if (self, change.pk) in batch:
             return
         batch.add((self, change.pk))
         try:
-            with _one_at_a_time(f"saved-{self._model._meta.label}-{change.pk}"):
-                publish([self._fragment(change)], to=Topic(change.topic))
+            with _object_lock(f"saved-{self._model._meta.label}-{change.pk}"):
+                publish_fragments([self._fragment(change)], to=Topic(change.topic))
         except Exception:  # a boundary: the object is saved, whatever becomes of the pages that show it
             logger.exception("What became of %s %s could not be sent", self._model._meta.label, change.pk)
 
@@ -131,7 +133,7 @@ class _Pushed:
         found = self._model._base_manager.using(change.using).filter(pk=change.pk).first()
         if found is None:
             return region(change.name, swap="remove")
-        context = self._context(found)
+        context = self._build_context(found)
         if self._append_to is None:
             return region(change.name, template=self._template, context=context)
         if change.is_new:
@@ -139,16 +141,16 @@ class _Pushed:
         return region(change.name, template=self._template, context=context, swap="replace")
 
 
-def _filled(pattern: str, instance: Model) -> str:
+def _format_pattern(pattern: str, instance: Model) -> str:
     names = [name for _, name, _, _ in Formatter().parse(pattern) if name is not None]
     return pattern.format(**{name: getattr(instance, name) for name in names})
 
 
 @contextmanager
-def _one_at_a_time(what: str) -> Iterator[None]:
+def _object_lock(name: str) -> Iterator[None]:
     """In all processes that share the store; one that takes too long is not waited for."""
-    store = parts().store
-    lease = store.acquire(what, wait=settings().BUSY_TIMEOUT)
+    store = services().store
+    lease = store.acquire(name, wait=settings().BUSY_TIMEOUT)
     try:
         yield
     finally:

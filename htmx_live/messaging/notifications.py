@@ -28,21 +28,21 @@ from django.template.loader import render_to_string
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.safestring import SafeString, mark_safe
 
-from htmx_live.backends.notice_store import Unread, notices
+from htmx_live.backends.notice_store import StoredNotice, notice_store
 from htmx_live.backends.wire import user_channel
 from htmx_live.core.conf import settings
 from htmx_live.core.exceptions import RefusedValue, TurnError
 from htmx_live.core.signing import random_id
-from htmx_live.events.context import current_rendering
+from htmx_live.events.context import current_view
 from htmx_live.runtime.inbox_messages import SendNotice
-from htmx_live.runtime.notices import channels_of, deliver, element_id, withdraw
-from htmx_live.runtime.owners import owner_of, owners_of
-from htmx_live.runtime.pages import page_of
-from htmx_live.runtime.request_context import after_commit
-from htmx_live.runtime.subscriptions import listen
+from htmx_live.runtime.notices import deliver_notice, notice_channels, toast_id, withdraw_notices
+from htmx_live.runtime.owners import get_owner, get_owners
+from htmx_live.runtime.pages import get_page
+from htmx_live.runtime.request_context import run_after_commit
+from htmx_live.runtime.subscriptions import subscribe_page
 from htmx_live.runtime.turn import current_turn
 
-__all__ = ["acknowledge", "anotify", "notify", "toasts", "unread"]
+__all__ = ["acknowledge_seen", "anotify", "notify", "toasts", "unread_notices"]
 
 
 LEVELS = tuple(DEFAULT_TAGS.values())
@@ -58,17 +58,17 @@ def notify(to: Any, message: Any, *, level: str = "info", url: Any = "", key: An
     """
     if level not in LEVELS:
         raise ValueError(f"notify(level={level!r}): expected one of {', '.join(LEVELS)}.")
-    text, new = _clean(message), random_id()
+    text, new = _replace_unencodable(message), random_id()
     if not text:
         raise RefusedValue("notify() got an empty message. Expected a text.")
-    address = _checked(resolve_url(url)) if url else ""
-    waits = Unread(id=new, key=_clean(key) or new, message=text, level=level, url=address)
-    notice = SendNotice(channel=_channel(to), notice=asdict(waits))
+    address = _validate_url(resolve_url(url)) if url else ""
+    stored = StoredNotice(id=new, key=_replace_unencodable(key) or new, message=text, level=level, url=address)
+    notice = SendNotice(channel=_channel_for(to), notice=asdict(stored))
     turn = current_turn()
     if turn is not None:
-        turn.ask(notice)
+        turn.emit(notice)
     else:
-        after_commit(partial(deliver, notice))
+        run_after_commit(partial(deliver_notice, notice))
 
 
 async def anotify(to: Any, message: Any, *, level: str = "info", url: Any = "", key: Any = "") -> None:
@@ -77,26 +77,26 @@ async def anotify(to: Any, message: Any, *, level: str = "info", url: Any = "", 
     await sync_to_async(notify, thread_sensitive=True)(to, message, level=level, url=url, key=key)
 
 
-def unread(request: HttpRequest) -> list[Unread]:
+def unread_notices(request: HttpRequest) -> list[StoredNotice]:
     """What the user of ``request`` has not seen yet, oldest first; what they were told before they logged in too."""
-    return [notice for channel in _channels(request) for notice in notices().unread(channel)]
+    return [notice for channel in _notice_channels(request) for notice in notice_store().unread(channel)]
 
 
-def acknowledge(request: HttpRequest, ids: Iterable[str]) -> None:
+def acknowledge_seen(request: HttpRequest, ids: Iterable[str]) -> None:
     """The user of ``request`` has seen these; what is not theirs, or known no more, is ignored."""
     wanted = list(ids)[: settings().MAX_NOTICES]
-    for channel in _channels(request):
-        withdraw(channel, notices().remove(channel, wanted))
+    for channel in _notice_channels(request):
+        withdraw_notices(channel, notice_store().remove(channel, wanted))
 
 
-def _channels(request: HttpRequest) -> list[str]:
+def _notice_channels(request: HttpRequest) -> list[str]:
     """Where notices for this request may be kept, a user's own first."""
-    return list(dict.fromkeys(channel for owner in owners_of(request) for channel in channels_of(owner)))
+    return list(dict.fromkeys(channel for owner in get_owners(request) for channel in notice_channels(owner)))
 
 
-def _channel(to: Any) -> str:
+def _channel_for(to: Any) -> str:
     if isinstance(to, HttpRequest):
-        return _channel_of(to)
+        return _channel_of_request(to)
     if getattr(to, "is_authenticated", None) is not True or to.pk is None:
         raise TypeError(
             f"notify(to={to!r}): expected a user who can log in, or a request. Who is not logged in is known by the "
@@ -105,30 +105,30 @@ def _channel(to: Any) -> str:
     return user_channel(to.pk)
 
 
-def _channel_of(request: HttpRequest) -> str:
+def _channel_of_request(request: HttpRequest) -> str:
     # A live view's stand-in request has no session, and knows whose the view is.
-    owner = getattr(request, "live_owner", None) or owner_of(request, create=True)
-    found = channels_of(owner)
+    owner = getattr(request, "live_owner", None) or get_owner(request, create=True)
+    found = notice_channels(owner)
     if not found:
         raise TypeError(
             "notify(to=request): this request is nobody's. Add Django's SessionMiddleware for visitors who are not "
             "logged in; a shared view has no user of its own."
         )
-    if not owner.user and page_of(request).is_joined:
-        listen(request, found[0])  # the page was there before its visitor had a token
+    if not owner.user and get_page(request).is_joined:
+        subscribe_page(request, found[0])  # the page was there before its visitor had a token
     return found[0]
 
 
-def _checked(url: str) -> str:
-    odd = "\\" in url or any(ord(character) < 33 or ord(character) == 127 for character in url)
-    if odd or not url_has_allowed_host_and_scheme(url, allowed_hosts=set(settings().REDIRECT_HOSTS)):
+def _validate_url(url: str) -> str:
+    is_malformed = "\\" in url or any(ord(character) < 33 or ord(character) == 127 for character in url)
+    if is_malformed or not url_has_allowed_host_and_scheme(url, allowed_hosts=set(settings().REDIRECT_HOSTS)):
         raise RefusedValue(
             "notify() got a url that leaves this site. Give a path, or add its host to HTMX_LIVE['REDIRECT_HOSTS']."
         )
     return url
 
 
-def _clean(text: Any) -> str:
+def _replace_unencodable(text: Any) -> str:
     """``text`` as any encoding can carry it."""
     return str(text).encode(errors="replace").decode()
 
@@ -138,7 +138,7 @@ def toasts(context: Context, messages: bool = False) -> SafeString:
 
     Stands once in the base template, and not in a live view's.
     """
-    if current_rendering.get() is not None:
+    if current_view.get() is not None:
         raise TurnError("{% toasts %} stands in a live view. Put it into the page's own template, once.")
     request = context.get("request")
     if request is None:
@@ -146,22 +146,22 @@ def toasts(context: Context, messages: bool = False) -> SafeString:
             "{% toasts %} needs the request in the template's context. Render with a request, or add "
             "'django.template.context_processors.request' to the context processors."
         )
-    owner = owner_of(request)
-    channels = channels_of(owner)
+    owner = get_owner(request)
+    channels = notice_channels(owner)
     # A user's pages hear the user's channel anyway.  Listening comes first: what is said meanwhile is sent.
-    word = listen(request, "" if owner.user else channels[0]) if channels else ""
-    waiting = unread(request)
+    subscription = subscribe_page(request, "" if owner.user else channels[0]) if channels else ""
+    waiting = unread_notices(request)
     shown: list[dict[str, Any]] = [
-        {"id": element_id(one.id), "key": one.key, "level": _shown(one.level), "text": one.message, "url": one.url}
+        {"id": toast_id(one.id), "key": one.key, "level": _toast_level(one.level), "text": one.message, "url": one.url}
         for one in waiting
     ]
     if messages:
-        shown += [{"level": _shown(one.level_tag), "text": one.message} for one in get_messages(request)]
-    facts = {"word": word, "toasts": shown, "ids": [one.id for one in waiting]}
+        shown += [{"level": _toast_level(one.level_tag), "text": one.message} for one in get_messages(request)]
+    template_context = {"subscription": subscription, "toasts": shown, "ids": [one.id for one in waiting]}
     if waiting:
-        facts["csrf"] = get_token(request)
-    return mark_safe(render_to_string("htmx_live/toasts.html", facts))
+        template_context["csrf"] = get_token(request)
+    return mark_safe(render_to_string("htmx_live/toasts.html", template_context))
 
 
-def _shown(level: str) -> str:
+def _toast_level(level: str) -> str:
     return level if level in ("success", "warning", "error") else "info"

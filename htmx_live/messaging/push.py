@@ -11,10 +11,10 @@ from asgiref.sync import sync_to_async
 from django.db.models import Model
 
 from htmx_live.core.exceptions import StateError, TurnError
-from htmx_live.runtime.dispatch import deliver
-from htmx_live.runtime.inbox_messages import PushTo
-from htmx_live.runtime.request_context import after_commit
-from htmx_live.runtime.services import parts
+from htmx_live.runtime.dispatch import push_to_instances
+from htmx_live.runtime.inbox_messages import BroadcastPush
+from htmx_live.runtime.request_context import run_after_commit
+from htmx_live.runtime.services import services
 from htmx_live.runtime.state import encode, encode_state
 from htmx_live.runtime.turn import current_turn
 from htmx_live.runtime.view import Live, check_method, import_view, view_path
@@ -44,9 +44,9 @@ def push_to_view(
     if payload and handler is None:
         raise TurnError("push_to_view(payload=…) needs handler=…, the method that takes it.")
     pk = None if user is None else str(user.pk if isinstance(user, Model) else user)
-    push = PushTo(
+    push = BroadcastPush(
         view=view_path(cls),
-        state=_state(cls, state or {}, user=pk or ""),
+        state=_encode_valid_state(cls, state or {}, user=pk or ""),
         handler=handler or "",
         payload={word: encode(value, f"payload[{word!r}]") for word, value in (payload or {}).items()},
         kwargs=None if kwargs is None else {word: encode(value, word) for word, value in kwargs.items()},
@@ -54,10 +54,10 @@ def push_to_view(
     )
     turn = current_turn()
     if turn is not None:
-        turn.ask(push)
+        turn.emit(push)
         return None
     counts: list[int] = []
-    after_commit(lambda: counts.append(deliver(push)))
+    run_after_commit(lambda: counts.append(push_to_instances(push)))
     return counts[0] if counts else None
 
 
@@ -76,17 +76,17 @@ async def apush_to_view(
     return await push(view, state=state, handler=handler, payload=payload, kwargs=kwargs, user=user)
 
 
-def _state(cls: type[Live], state: Mapping[str, Any], *, user: str) -> dict[str, str]:
+def _encode_valid_state(cls: type[Live], state: Mapping[str, Any], *, user: str) -> dict[str, str]:
     """``state`` encoded.  In DEBUG and in tests, each name must be an attribute of the class or of an open instance."""
     for name in state:
-        if name in cls._guarded or name.startswith("__"):
+        if name in cls._reserved_names or name.startswith("__"):
             raise StateError(f"push_to_view(state={{{name!r}: …}}): {cls.__name__}.{name} cannot be assigned.")
-    others = [name for name in state if name not in cls._defaults]
-    is_checked = bool(others) and parts().is_strict  # it reads the state of every instance
-    records = list(parts().store.of_view(view_path(cls), user=user)) if is_checked else []
+    others = [name for name in state if name not in cls._class_defaults]
+    is_checked = bool(others) and services().is_strict  # it reads the state of every instance
+    records = list(services().store.find_by_view(view_path(cls), user=user)) if is_checked else []
     unknown = [name for name in others if records and not any(name in record.state for record in records)]
     if unknown:
-        known = set(cls._defaults).union(*(record.state for record in records))
+        known = set(cls._class_defaults).union(*(record.state for record in records))
         close = get_close_matches(unknown[0], known, n=1)
         hint = f"Did you mean {close[0]!r}?" if close else f"It has: {', '.join(sorted(known)) or 'none'}."
         raise StateError(f"push_to_view(state={{{unknown[0]!r}: …}}): {cls.__name__} has no such attribute. {hint}")

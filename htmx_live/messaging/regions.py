@@ -22,21 +22,30 @@ from django.utils.html import conditional_escape
 from django.utils.safestring import SafeString, mark_safe
 
 from htmx_live.backends.wire import page_channel, topic_channel, user_channel
-from htmx_live.core.conf import site_facts
-from htmx_live.core.fragments import Fragment, Swap, join
+from htmx_live.core.conf import site_locale
+from htmx_live.core.fragments import Fragment, Swap, join_fragments
 from htmx_live.core.signing import random_id
-from htmx_live.events.context import current_rendering
+from htmx_live.events.context import current_view
 from htmx_live.runtime.inbox_messages import SendFragments
-from htmx_live.runtime.pages import page_of
-from htmx_live.runtime.rendering import csrf_slot, without_noise
-from htmx_live.runtime.request_context import after_commit
-from htmx_live.runtime.services import parts
+from htmx_live.runtime.pages import get_page
+from htmx_live.runtime.rendering import csrf_placeholder, strip_component_ids
+from htmx_live.runtime.request_context import run_after_commit
+from htmx_live.runtime.services import services
 from htmx_live.runtime.turn import current_turn
 
-__all__ = ["Topic", "asend_fragment", "channels_to", "is_sending", "publish", "region", "region_id", "send_fragment"]
+__all__ = [
+    "Topic",
+    "asend_fragment",
+    "channels_to",
+    "is_sending",
+    "publish_fragments",
+    "region",
+    "region_id",
+    "send_fragment",
+]
 
 
-Word = Literal["update", "replace", "append", "prepend", "before", "after", "remove"]
+SwapName = Literal["update", "replace", "append", "prepend", "before", "after", "remove"]
 
 # Turbo's words for htmx's swaps.
 _SWAPS: dict[str, Swap] = {
@@ -48,10 +57,10 @@ _SWAPS: dict[str, Swap] = {
     "after": "afterend",
     "remove": "delete",
 }
-_ADDING = {"beforebegin", "afterbegin", "beforeend", "afterend"}
+_ADDING_SWAPS = {"beforebegin", "afterbegin", "beforeend", "afterend"}
 
-_ID = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
-_LONGEST_ID = 120
+_ELEMENT_ID = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+_MAX_ID_LENGTH = 120
 _INNER_PARTIAL = re.compile(r"<(?=/?hx-partial)", re.IGNORECASE)
 
 _sending: ContextVar[bool] = ContextVar("sending", default=False)
@@ -73,7 +82,7 @@ def region_id(name: str) -> str:
     if not isinstance(name, str) or not name:
         raise ValueError(f"{name!r} cannot be a region's name: it is a text that is not empty, such as 'orders:42'.")
     quoted = re.sub(r"[^A-Za-z0-9-]", lambda found: f"_{ord(found[0]):x}_", name)
-    if len(quoted) > _LONGEST_ID:
+    if len(quoted) > _MAX_ID_LENGTH:
         quoted = "_" + blake2b(name.encode(errors="surrogatepass"), digest_size=16).hexdigest()
     return f"live-region-{quoted}"
 
@@ -84,20 +93,20 @@ def region(
     template: str | None = None,
     context: Mapping[str, Any] | None = None,
     html: str | None = None,
-    swap: Swap | Word = "innerMorph",
+    swap: Swap | SwapName = "innerMorph",
 ) -> Fragment:
     """What ``send_fragment`` sends to one region, as a value: several go into one message."""
-    how = _SWAPS.get(swap, cast(Swap, swap))
-    if how not in get_args(Swap):
+    htmx_swap = _SWAPS.get(swap, cast(Swap, swap))
+    if htmx_swap not in get_args(Swap):
         raise ValueError(f"swap={swap!r}: expected one of {', '.join(_SWAPS)}, or htmx's {', '.join(get_args(Swap))}.")
     given = [word for word, value in (("template", template), ("html", html)) if value is not None]
-    if len(given) != (how != "delete"):
-        expected = "neither template= nor html=" if how == "delete" else "one of template= and html="
+    if len(given) != (htmx_swap != "delete"):
+        expected = "neither template= nor html=" if htmx_swap == "delete" else "one of template= and html="
         raise ValueError(f"A fragment for {name!r} with swap={swap!r} takes {expected}; {len(given)} of them given.")
     if context is not None and template is None:
         raise ValueError(f"A fragment for {name!r} has context= without template=, the template that it is for.")
     body = _render(template, context or {}) if template is not None else conditional_escape(html or "")
-    return Fragment(target=region_id(name), html=body, swap=how)
+    return Fragment(target=region_id(name), html=body, swap=htmx_swap)
 
 
 def send_fragment(
@@ -107,7 +116,7 @@ def send_fragment(
     context: Mapping[str, Any] | None = None,
     html: str | None = None,
     to: Any,
-    swap: Swap | Word = "innerMorph",
+    swap: Swap | SwapName = "innerMorph",
 ) -> None:
     """Write to the region ``name`` on the pages of ``to``: a user, a request (its page) or a ``Topic``.
 
@@ -122,15 +131,15 @@ def send_fragment(
     elif template is not None or context is not None or html is not None or swap != "innerMorph":
         raise ValueError("send_fragment() with a list of fragments takes to= only: each says its own html and swap.")
     else:
-        fragments = [_checked(fragment) for fragment in name]
+        fragments = [_validate_fragment(fragment) for fragment in name]
     if not fragments:
         return
-    message = _message(fragments, to)
+    message = _build_message(fragments, to)
     turn = current_turn()
     if turn is not None:
-        turn.ask(message)
+        turn.emit(message)
     else:
-        after_commit(partial(_send, message))
+        run_after_commit(partial(_publish_message, message))
 
 
 async def asend_fragment(
@@ -140,7 +149,7 @@ async def asend_fragment(
     context: Mapping[str, Any] | None = None,
     html: str | None = None,
     to: Any,
-    swap: Swap | Word = "innerMorph",
+    swap: Swap | SwapName = "innerMorph",
 ) -> None:
     """See ``send_fragment()``."""
     # In the thread of the caller's database connections, for a transaction there to be noticed.
@@ -155,16 +164,16 @@ def channels_to(to: Any) -> list[str]:
     if isinstance(to, HttpRequest):
         # A live view's stand-in request knows the pages that show the view.
         pages: Iterable[str] | None = getattr(to, "live_pages", None)
-        return [page_channel(page) for page in ([page_of(to).id] if pages is None else pages)]
+        return [page_channel(page) for page in ([get_page(to).id] if pages is None else pages)]
     if getattr(to, "is_authenticated", None) is not True or to.pk is None:
         hint = f"Did you mean Topic({to!r})?" if isinstance(to, str) else "Who is not logged in has no pages of theirs."
         raise TypeError(f"to={to!r}: expected a user who can log in, a request or Topic('…'). {hint}")
     return [user_channel(to.pk)]
 
 
-def publish(fragments: list[Fragment], *, to: Any) -> None:
+def publish_fragments(fragments: list[Fragment], *, to: Any) -> None:
     """Send at once, whatever transaction or turn this is called in: what the fragments show is settled."""
-    _send(_message(fragments, to))
+    _publish_message(_build_message(fragments, to))
 
 
 def is_sending() -> bool:
@@ -173,56 +182,54 @@ def is_sending() -> bool:
 
 
 def _render(template: str, context: Mapping[str, Any]) -> SafeString:
-    with _surrounded():
+    with _site_context():
         # The script fills in the token of the page that a form ends up in.
-        return without_noise(get_template(template).render({"csrf_token": csrf_slot(), **context}))
+        return strip_component_ids(get_template(template).render({"csrf_token": csrf_placeholder(), **context}))
 
 
 @contextmanager
-def _surrounded() -> Iterator[None]:
+def _site_context() -> Iterator[None]:
     """The site's language and time zone, and no live view around."""
-    site = site_facts()
-    outer, sending = current_rendering.set(None), _sending.set(True)
+    site = site_locale()
+    outer, sending = current_view.set(None), _sending.set(True)
     try:
         with translation.override(site["language"]), timezone.override(site["time_zone"]):
             yield
     finally:
         _sending.reset(sending)
-        current_rendering.reset(outer)
+        current_view.reset(outer)
 
 
-def _checked(fragment: Fragment) -> Fragment:
+def _validate_fragment(fragment: Fragment) -> Fragment:
     if not isinstance(fragment, Fragment):
-        raise TypeError(
-            f"send_fragment([{fragment!r}]): expected fragments. Make one with htmx_live.messaging.regions.region()."
-        )
-    if not _ID.fullmatch(fragment.target):
+        raise TypeError(f"send_fragment([{fragment!r}]): expected fragments. Make one with htmx_live.region().")
+    if not _ELEMENT_ID.fullmatch(fragment.target):
         raise ValueError(f"Fragment(target={fragment.target!r}): expected an element's id of letters, digits, - and _.")
     return fragment
 
 
-def _target(fragments: list[Fragment]) -> str:
+def _message_target(fragments: list[Fragment]) -> str:
     """What a newer message takes the place of: one that says all that this one says; never one that adds."""
     target = " ".join(f"{fragment.target}:{fragment.swap}" for fragment in fragments)
-    return f"{target} {random_id()}" if _ADDING.intersection(fragment.swap for fragment in fragments) else target
+    return f"{target} {random_id()}" if _ADDING_SWAPS.intersection(fragment.swap for fragment in fragments) else target
 
 
-def _text(fragments: list[Fragment]) -> str:
+def _message_data(fragments: list[Fragment]) -> str:
     """The message: nothing in a fragment's HTML ends its partial early."""
     closed = [
-        Fragment(target=one.target, html=_without_partials(conditional_escape(one.html)), swap=one.swap)
+        Fragment(target=one.target, html=_escape_partials(conditional_escape(one.html)), swap=one.swap)
         for one in fragments
     ]
-    return str(join(closed)).replace(csrf_slot(), "")
+    return str(join_fragments(closed)).replace(csrf_placeholder(), "")
 
 
-def _without_partials(html: str) -> SafeString:
+def _escape_partials(html: str) -> SafeString:
     return mark_safe(_INNER_PARTIAL.sub("&lt;", html))
 
 
-def _message(fragments: list[Fragment], to: Any) -> SendFragments:
-    return SendFragments(channels=channels_to(to), target=_target(fragments), data=_text(fragments))
+def _build_message(fragments: list[Fragment], to: Any) -> SendFragments:
+    return SendFragments(channels=channels_to(to), target=_message_target(fragments), data=_message_data(fragments))
 
 
-def _send(message: SendFragments) -> None:
-    parts().bus.publish(message.channels, message.target, message.data)
+def _publish_message(message: SendFragments) -> None:
+    services().bus.publish(message.channels, message.target, message.data)

@@ -24,29 +24,38 @@ from django.utils.translation import get_language
 from htmx_live.core.exceptions import RunnerUnavailable, StoreUnavailable
 from htmx_live.core.signing import random_id
 from htmx_live.jobs.runner import Job
-from htmx_live.progress.model import WORKER_WAIT, ProgressStatus, Row, Session
-from htmx_live.progress.notifications import expect_end
-from htmx_live.progress.publisher import changed
-from htmx_live.progress.reporter import end
-from htmx_live.progress.store import apply, keeping
-from htmx_live.progress.transitions import failed, queued
-from htmx_live.runtime.request_context import after_commit
-from htmx_live.runtime.services import parts
+from htmx_live.progress.model import NO_WORKER_AFTER, ProgressStatus, SessionHeader, TaskState
+from htmx_live.progress.notifications import schedule_slow_notice
+from htmx_live.progress.publisher import schedule_publish
+from htmx_live.progress.reporter import finish_task
+from htmx_live.progress.store import progress_store, update_task
+from htmx_live.progress.transitions import mark_failed, mark_queued
+from htmx_live.runtime.request_context import run_after_commit
+from htmx_live.runtime.services import services
 from htmx_live.runtime.state import encode
 
-__all__ = ["KIND", "call", "can_retry", "deadline_name", "job_of", "retry_task", "set_start_deadline", "start_job"]
+__all__ = [
+    "KIND",
+    "build_task_job",
+    "call_function",
+    "can_retry",
+    "retry_task",
+    "set_start_deadline",
+    "start_deadline_name",
+    "start_task",
+]
 
 
-__all__ += ["stop_job"]
+__all__ += ["cancel_task_job"]
 
 logger = logging.getLogger("htmx_live.progress")
 
 KIND = "progress"
 
 
-def start_job(
-    session: Session,
-    task: str,
+def start_task(
+    header: SessionHeader,
+    task_id: str,
     func: Callable[..., Any],
     *,
     args: Iterable[Any],
@@ -57,100 +66,104 @@ def start_job(
 
     ``TypeError`` for what others could not find, ``StateError`` for arguments.
     """
-    path = _path(func)
-    encoded = [encode(value, f"argument {number} of {path}") for number, value in enumerate(args, 1)]
-    words = {word: encode(value, f"argument {word} of {path}") for word, value in kwargs.items()}
+    path = _import_path(func)
+    encoded_args = [encode(value, f"argument {number} of {path}") for number, value in enumerate(args, 1)]
+    encoded_kwargs = {name: encode(value, f"argument {name} of {path}") for name, value in kwargs.items()}
 
     ref = random_id()
 
-    def change(row: Row, now: float) -> Row | None:
-        after = queued(ref)(row, now)
-        if after is None or (session.key and row.status is ProgressStatus.QUEUED):
+    def transition(state: TaskState, now: float) -> TaskState | None:
+        after = mark_queued(ref)(state, now)
+        if after is None or (header.key and state.status is ProgressStatus.QUEUED):
             return None
-        start = replace(after, callback=path, args=encoded, kwargs=words, is_async=iscoroutinefunction(func))
+        start = replace(
+            after, callback=path, args=encoded_args, kwargs=encoded_kwargs, is_async=iscoroutinefunction(func)
+        )
         return replace(start, notify=notify, language=get_language() or "")
 
-    _start(session.id, task, ref, change)
+    _queue_task(header.id, task_id, ref, transition)
 
 
-def retry_task(session: str, task: str) -> None:
+def retry_task(session_id: str, task_id: str) -> None:
     """Start it again as it was started, if it has ended and not well; otherwise nothing."""
     ref = random_id()
 
-    def change(row: Row, now: float) -> Row | None:
-        if not can_retry(row, now):
+    def transition(state: TaskState, now: float) -> TaskState | None:
+        if not can_retry(state, now):
             return None
-        ended = row if row.status.is_ended else replace(row, status=ProgressStatus.LOST)
-        return queued(ref)(ended, now)
+        ended = state if state.status.is_ended else replace(state, status=ProgressStatus.LOST)
+        return mark_queued(ref)(ended, now)
 
-    _start(session, task, ref, change)
+    _queue_task(session_id, task_id, ref, transition)
 
 
-def can_retry(row: Row, now: float) -> bool:
+def can_retry(state: TaskState, now: float) -> bool:
     """Whether the runner had it, and it has ended, and not well."""
-    has_failed = row.status_at(now).is_failed or row.status is ProgressStatus.CANCELLED
-    return bool(row.callback) and has_failed
+    has_failed = state.status_at(now).is_failed or state.status is ProgressStatus.CANCELLED
+    return bool(state.callback) and has_failed
 
 
-def set_start_deadline(session: str, task: str, ref: str = "", *, is_submitted: bool = False) -> None:
-    """Have a queued task checked after ``WORKER_WAIT``; it is submitted again only once it ``is_submitted``."""
-    name = deadline_name(session, task, ref)
-    facts = {"session": session, "task": task, "ref": ref, "is_submitted": is_submitted}
-    parts().store.set_deadline(name, json.dumps({"kind": KIND, "name": name, **facts}), within=WORKER_WAIT)
+def set_start_deadline(session_id: str, task_id: str, ref: str = "", *, is_submitted: bool = False) -> None:
+    """Have a queued task checked after ``NO_WORKER_AFTER``; it is submitted again only once it ``is_submitted``."""
+    name = start_deadline_name(session_id, task_id, ref)
+    details = {"session": session_id, "task": task_id, "ref": ref, "is_submitted": is_submitted}
+    services().store.set_deadline(name, json.dumps({"kind": KIND, "name": name, **details}), within=NO_WORKER_AFTER)
 
 
-def deadline_name(session: str, task: str, ref: str) -> str:
-    return f"{KIND}:{session}:{task}:{ref}"
+def start_deadline_name(session_id: str, task_id: str, ref: str) -> str:
+    return f"{KIND}:{session_id}:{task_id}:{ref}"
 
 
-def job_of(session: str, task: str, row: Row) -> Job:
-    return Job(ref=row.ref, instance=session, callback=row.callback, args=[task], is_async=False, kind=KIND)
+def build_task_job(session_id: str, task_id: str, state: TaskState) -> Job:
+    return Job(ref=state.ref, instance=session_id, callback=state.callback, args=[task_id], is_async=False, kind=KIND)
 
 
-def stop_job(row: Row) -> None:
+def cancel_task_job(state: TaskState) -> None:
     """Tell the runner that a cancelled start is not wanted any more."""
-    if row.ref:
-        parts().runner.cancel(row.ref)
+    if state.ref:
+        services().runner.cancel(state.ref)
 
 
-def call(row: Row, args: list[Any], kwargs: dict[str, Any]) -> Any:
+def call_function(state: TaskState, args: list[Any], kwargs: dict[str, Any]) -> Any:
     """Make the call that a row names."""
-    where, _, name = row.callback.partition(":")
+    where, _, name = state.callback.partition(":")
     found: Any = import_module(where)
     for part in name.split("."):
         found = getattr(found, part)
-    return async_to_sync(found)(*args, **kwargs) if row.is_async else found(*args, **kwargs)
+    return async_to_sync(found)(*args, **kwargs) if state.is_async else found(*args, **kwargs)
 
 
-def _start(session: str, task: str, ref: str, change: Callable[[Row, float], Row | None]) -> None:
-    """Make ``change``, which queues the task under ``ref`` or does nothing, and submit its job."""
-    set_start_deadline(session, task, ref)  # before the row is queued: a process may die in between
-    row = apply(session, task, change)
-    if row is None or row.ref != ref:  # it runs, or cannot be started
-        parts().store.clear_deadline(deadline_name(session, task, ref))
-        if row is not None and row.callback and row.is_waiting_for_worker(keeping().now()):
-            after_commit(lambda: _submit(session, task, row))  # its message may be lost
+def _queue_task(
+    session_id: str, task_id: str, ref: str, transition: Callable[[TaskState, float], TaskState | None]
+) -> None:
+    """Make ``transition``, which queues the task under ``ref`` or does nothing, and submit its job."""
+    set_start_deadline(session_id, task_id, ref)  # before the row is queued: a process may die in between
+    state = update_task(session_id, task_id, transition)
+    if state is None or state.ref != ref:  # it runs, or cannot be started
+        services().store.clear_deadline(start_deadline_name(session_id, task_id, ref))
+        if state is not None and state.callback and state.is_waiting_for_worker(progress_store().now()):
+            run_after_commit(lambda: _submit(session_id, task_id, state))  # its message may be lost
         return
-    expect_end(session, task, row)
-    changed(session, at_once=True)
-    after_commit(lambda: _submit(session, task, row))
+    schedule_slow_notice(session_id, task_id, state)
+    schedule_publish(session_id, at_once=True)
+    run_after_commit(lambda: _submit(session_id, task_id, state))
 
 
-def _submit(session: str, task: str, row: Row) -> None:
+def _submit(session_id: str, task_id: str, state: TaskState) -> None:
     try:
-        set_start_deadline(session, task, row.ref, is_submitted=True)
+        set_start_deadline(session_id, task_id, state.ref, is_submitted=True)
     except StoreUnavailable as error:
         logger.warning(
-            "The task %s of session %s is not submitted again if its message is lost: %s", task, session, error
+            "The task %s of session %s is not submitted again if its message is lost: %s", task_id, session_id, error
         )
     try:
-        parts().runner.submit(job_of(session, task, row))
+        services().runner.submit(build_task_job(session_id, task_id, state))
     except RunnerUnavailable:
-        logger.exception("The task %s of session %s could not be started", task, session)
-        end(session, task, lambda report: failed("", report), ref=row.ref)
+        logger.exception("The task %s of session %s could not be started", task_id, session_id)
+        finish_task(session_id, task_id, lambda report: mark_failed("", report), ref=state.ref)
 
 
-def _path(func: Callable[..., Any]) -> str:
+def _import_path(func: Callable[..., Any]) -> str:
     path = f"{getattr(func, '__module__', '')}:{getattr(func, '__qualname__', '')}"
     if "<" in path or path.endswith(":") or getattr(func, "__self__", None) is not None:
         raise TypeError(

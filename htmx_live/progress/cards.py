@@ -32,32 +32,39 @@ from htmx_live.backends.wire import progress_channel
 from htmx_live.core.conf import settings
 from htmx_live.core.exceptions import GrantError
 from htmx_live.core.records import Owner
-from htmx_live.events.context import current_rendering
-from htmx_live.progress.model import Kept, ProgressStatus, Row, Seen, Session, seen
-from htmx_live.progress.store import keeping
-from htmx_live.runtime.owners import owners_of
+from htmx_live.events.context import current_view
+from htmx_live.progress.model import (
+    ProgressStatus,
+    SessionHeader,
+    SessionSnapshot,
+    SessionSummary,
+    TaskState,
+    summarize,
+)
+from htmx_live.progress.store import progress_store
+from htmx_live.runtime.owners import get_owners
 
 __all__ = [
     "Card",
     "ProgressGrant",
-    "amount",
-    "checked_url",
-    "draw",
-    "draw_list",
-    "duration",
+    "format_amount",
+    "format_duration",
+    "get_viewer",
+    "get_viewers",
     "is_owner",
     "progress_context",
-    "sign_control",
-    "sign_read",
+    "render_card",
+    "render_session_list",
+    "sign_control_grant",
+    "sign_read_grant",
     "status_text",
     "task_message",
-    "unsign",
-    "viewer_of",
-    "viewers_of",
+    "unsign_progress_grant",
+    "validate_result_url",
 ]
 
 
-def task_message(row: Row, status: ProgressStatus, name: str, *, is_waiting: bool = False) -> str:
+def task_message(state: TaskState, status: ProgressStatus, name: str, *, is_waiting: bool = False) -> str:
     """The task's own message, or what its status says.  A final message waits until the percentage has reached 100."""
     if status is ProgressStatus.PENDING:
         return gettext("Waiting...")
@@ -65,10 +72,10 @@ def task_message(row: Row, status: ProgressStatus, name: str, *, is_waiting: boo
         return gettext("Waiting for a worker…") if is_waiting else gettext("Waiting...")
     if status is ProgressStatus.COMPLETING:
         return gettext("Completing…")
-    if status is ProgressStatus.COMPLETE or row.status is ProgressStatus.COMPLETE:
-        return row.message or gettext("%(name)s complete") % {"name": name}
+    if status is ProgressStatus.COMPLETE or state.status is ProgressStatus.COMPLETE:
+        return state.message or gettext("%(name)s complete") % {"name": name}
     if status is ProgressStatus.ERROR:
-        return row.message or gettext("%(name)s failed") % {"name": name}
+        return state.message or gettext("%(name)s failed") % {"name": name}
     if status is ProgressStatus.CANCELLED:
         return gettext("%(name)s cancelled") % {"name": name}
     if status is ProgressStatus.LOST:
@@ -77,7 +84,7 @@ def task_message(row: Row, status: ProgressStatus, name: str, *, is_waiting: boo
         return gettext("No sign of life, waiting…")
     if status is ProgressStatus.RETRYING:
         return gettext("Failed, will be tried again…")
-    return row.message or gettext("Processing...")
+    return state.message or gettext("Processing...")
 
 
 def status_text(status: ProgressStatus) -> str:
@@ -96,7 +103,7 @@ def status_text(status: ProgressStatus) -> str:
     return texts[status]
 
 
-def checked_url(url: str) -> str:
+def validate_result_url(url: str) -> str:
     """``url`` as a link may have it: a path, or http(s).  ``ValueError`` for what a browser would run."""
     text = str(url)
     scheme, colon, _ = text.partition(":")
@@ -106,20 +113,20 @@ def checked_url(url: str) -> str:
     return text
 
 
-def amount(row: Row) -> str:
+def format_amount(state: TaskState) -> str:
     """``1,200 of 5,000 rows``, or "" without a real figure."""
-    if row.current is None:
+    if state.current is None:
         return ""
-    current = _number(row.current)
+    current = _format_number(state.current)
     text = (
-        gettext("%(current)s of %(total)s") % {"current": current, "total": _number(row.total)}
-        if row.total
+        gettext("%(current)s of %(total)s") % {"current": current, "total": _format_number(state.total)}
+        if state.total
         else current
     )
-    return f"{text} {row.unit}".strip()
+    return f"{text} {state.unit}".strip()
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """``45 s``, ``3 min``, ``2 h 5 min``: as exact as anybody wants to know."""
     whole = max(int(seconds + 0.5), 0)
     if whole < 60:
@@ -133,7 +140,7 @@ def duration(seconds: float) -> str:
     return gettext("%(hours)d h %(minutes)d min") % {"hours": hours, "minutes": minutes_left}
 
 
-def _number(value: float) -> str:
+def _format_number(value: float) -> str:
     if value == int(value):
         return number_format(int(value), use_l10n=True, force_grouping=True)
     return number_format(round(value, 1), use_l10n=True, force_grouping=True)
@@ -147,63 +154,63 @@ _READ, _CONTROL = "read", "control"
 class ProgressGrant:
     """``may_control``: cancel and try again; ``redirect`` is where a status page without JavaScript goes at the end."""
 
-    session: str
+    session_id: str
     may_control: bool
     redirect: str = ""
 
 
-def sign_read(session: Session, viewer: Owner, *, redirect: str = "", now: float | None = None) -> str:
+def sign_read_grant(header: SessionHeader, viewer: Owner, *, redirect: str = "", now: float | None = None) -> str:
     """A grant for ``viewer``, for ``GRANT_MAX_AGE`` seconds from ``now``."""
-    issued = int(keeping().now() if now is None else now)
-    return _sign([_READ, session.id, issued, viewer.token, viewer.user, redirect])
+    issued = int(progress_store().now() if now is None else now)
+    return _sign([_READ, header.id, issued, viewer.token, viewer.user, redirect])
 
 
-def sign_control(session: Session) -> str:
+def sign_control_grant(header: SessionHeader) -> str:
     """The same text each time, so that buttons that are drawn anew do not change."""
-    return _sign([_CONTROL, session.id, int(session.created), session.owner.token, session.owner.user, ""])
+    return _sign([_CONTROL, header.id, int(header.created), header.owner.token, header.owner.user, ""])
 
 
-def unsign(text: str, request: HttpRequest, *, now: float | None = None) -> ProgressGrant:
+def unsign_progress_grant(text: str, request: HttpRequest, *, now: float | None = None) -> ProgressGrant:
     """The grant in ``text``, if it is for who asks."""
     try:
         kind, session, issued, token, user, redirect = signing.Signer(salt=_SALT).unsign_object(text)
     except (signing.BadSignature, ValueError, TypeError, UnicodeError):
         raise GrantError("The grant is missing or its signature is wrong.") from None
-    given_to, asking = Owner(token=token, user=user), owners_of(request)
-    if (keeping().now() if now is None else now) - issued > settings().GRANT_MAX_AGE:
+    given_to, requesters = Owner(token=token, user=user), get_owners(request)
+    if (progress_store().now() if now is None else now) - issued > settings().GRANT_MAX_AGE:
         raise GrantError("The grant has expired.")
-    if given_to != Owner() and not is_owner(given_to, asking):
+    if given_to != Owner() and not is_owner(given_to, requesters):
         raise GrantError("The grant was given to somebody else.")
-    return ProgressGrant(session=session, may_control=kind == _CONTROL, redirect=redirect)
+    return ProgressGrant(session_id=session, may_control=kind == _CONTROL, redirect=redirect)
 
 
-def is_owner(owner: Owner, asking: Sequence[Owner]) -> bool:
+def is_owner(owner: Owner, requesters: Sequence[Owner]) -> bool:
     """Whether one of those who ask is the owner: the same user, or the same visitor, who may have logged in since."""
     if owner.user:
-        return owner.user in {one.user for one in asking}
-    return owner.token != "" and owner.token in {one.token for one in asking}
+        return owner.user in {one.user for one in requesters}
+    return owner.token != "" and owner.token in {one.token for one in requesters}
 
 
-def viewer_of(request: HttpRequest | None) -> Owner:
+def get_viewer(request: HttpRequest | None) -> Owner:
     """For whom something is being rendered: a live view's owner, or the request's."""
-    return viewers_of(request)[0]
+    return get_viewers(request)[0]
 
 
-def viewers_of(request: HttpRequest | None) -> tuple[Owner, ...]:
-    """``viewer_of()``, and the other owners that the request may act for."""
-    around = current_rendering.get()
-    if around is not None:
-        return (around.live._live.record.owner,)
-    return (Owner(),) if request is None else owners_of(request)
+def get_viewers(request: HttpRequest | None) -> tuple[Owner, ...]:
+    """``get_viewer()``, and the other owners that the request may act for."""
+    rendering = current_view.get()
+    if rendering is not None:
+        return (rendering.view._live.record.owner,)
+    return (Owner(),) if request is None else get_owners(request)
 
 
 def _sign(values: list[Any]) -> str:
     return signing.Signer(salt=_SALT).sign_object(values, compress=False)
 
 
-_MOST_TASKS = 20  # that are drawn by themselves
-_LONGEST = 300  # characters of a name or a message
-_FIRST = [
+_MAX_TASKS = 20  # that are drawn by themselves
+_MAX_LENGTH = 300  # characters of a name or a message
+_STATUS_PRIORITY = [
     ProgressStatus.ERROR,
     ProgressStatus.LOST,
     ProgressStatus.STALLED,
@@ -233,7 +240,7 @@ class Card:
     name: str = ""
 
     @property
-    def list_element(self) -> str:
+    def list_dom_id(self) -> str:
         """The id of a list's root element."""
         return f"progress-list-{self.name}" if self.name else "progress-list"
 
@@ -249,134 +256,138 @@ class Card:
         given = json.loads(text)
         return cls(**{**given, "tasks": tuple(given["tasks"])})
 
-    def element(self, session: str) -> str:
+    def dom_id(self, session_id: str) -> str:
         """The id of the root element."""
         part = blake2b("\0".join(self.tasks).encode(), digest_size=4).hexdigest() if self.tasks else ""
-        return f"progress-{session}" + (f"-{part}" if part else "")
+        return f"progress-{session_id}" + (f"-{part}" if part else "")
 
-    def channel(self, session: str) -> str:
-        return progress_channel(f"{session}.{self.key}")
+    def channel(self, session_id: str) -> str:
+        return progress_channel(f"{session_id}.{self.key}")
 
 
-def progress_context(kept: Kept, card: Card) -> dict[str, Any]:
+def progress_context(snapshot: SessionSnapshot, card: Card) -> dict[str, Any]:
     """What ``htmx_live/progress.html`` shows of a session."""
-    here = seen(kept, card.tasks, is_settled=True)
-    control = card.url.replace("GRANT", sign_control(kept.session)) if card.may_cancel and card.url else ""
-    root = card.element(kept.session.id)
-    order = {task: number for number, task in enumerate(here.rows, 1)}
-    names = [_task(kept, here, task, element=f"{root}-{order[task]}") for task in _drawn(here)]
-    since = [row.started for row in here.rows.values() if row.started is not None]
-    is_single = len(here.rows) == 1
-    last = max((row.ended or kept.now for row in here.rows.values()), default=kept.now)
-    until = last if here.is_ended else kept.now
+    summary = summarize(snapshot, card.tasks, is_settled=True)
+    control = card.url.replace("GRANT", sign_control_grant(snapshot.header)) if card.may_cancel and card.url else ""
+    root = card.dom_id(snapshot.header.id)
+    order = {task: number for number, task in enumerate(summary.states, 1)}
+    names = [_task_context(snapshot, summary, task, dom_id=f"{root}-{order[task]}") for task in _visible_tasks(summary)]
+    since = [state.started for state in summary.states.values() if state.started is not None]
+    is_single = len(summary.states) == 1
+    last = max((state.ended or snapshot.now for state in summary.states.values()), default=snapshot.now)
+    until = last if summary.is_ended else snapshot.now
     return {
         "id": root,
         "label": f"{root}-name",
-        "session": kept.session.id,
+        "session": snapshot.header.id,
         "class": card.css,
         "redirect": card.redirect,
         "event": card.event,
-        "done": _done(here),
-        "status": here.status,
-        "status_text": status_text(here.status),
-        "percent": here.percent,
+        "done": _end_status(summary),
+        "status": summary.status,
+        "status_text": status_text(summary.status),
+        "percent": summary.percent,
         "tasks": names,
-        "more": len(here.rows) - len(names),
+        "more": len(summary.states) - len(names),
         "is_single": is_single,
-        "elapsed": duration(until - min(since)) if since else "",
-        "announced": _announced(here),
-        "cancel_url": f"{control}cancel/" if control and not _is_over(here) else "",
-        "retry_url": f"{control}retry/" if control and _can_retry(here) else "",
+        "elapsed": format_duration(until - min(since)) if since else "",
+        "announced": _announcement(summary),
+        "cancel_url": f"{control}cancel/" if control and not _is_finished(summary) else "",
+        "retry_url": f"{control}retry/" if control and _has_retryable_task(summary) else "",
     }
 
 
-def draw(kept: Kept, card: Card, **extra: Any) -> SafeString:
-    """The card's root element.  ``extra``: ``word``, ``csrf_token``, ``status_url``, for the page that it stands in."""
+def render_card(snapshot: SessionSnapshot, card: Card, **extra: Any) -> SafeString:
+    """The card's root element.  ``extra``: ``subscription``, ``csrf_token``, ``status_url`` for its page."""
     with translation.override(card.language or None):
-        return _one_line(render_to_string("htmx_live/progress.html", {**progress_context(kept, card), **extra}))
+        return _strip_indentation(
+            render_to_string("htmx_live/progress.html", {**progress_context(snapshot, card), **extra})
+        )
 
 
-def draw_list(sessions: Iterable[Kept], card: Card, **extra: Any) -> SafeString:
+def render_session_list(sessions: Iterable[SessionSnapshot], card: Card, **extra: Any) -> SafeString:
     """The list of sessions, each as one bar."""
     with translation.override(card.language or None):
-        items = [{**progress_context(kept, card), **_item(kept, card)} for kept in sessions]
-        context = {"id": card.list_element, "items": items, "class": card.css, **extra}
-        return _one_line(render_to_string("htmx_live/progress_list.html", context))
+        items = [{**progress_context(snapshot, card), **_list_item_context(snapshot, card)} for snapshot in sessions]
+        context = {"id": card.list_dom_id, "items": items, "class": card.css, **extra}
+        return _strip_indentation(render_to_string("htmx_live/progress_list.html", context))
 
 
-def _item(kept: Kept, card: Card) -> dict[str, Any]:
-    element = f"progress-item-{card.name}-{kept.session.id}" if card.name else f"progress-item-{kept.session.id}"
-    return {"id": element, "label": f"{element}-name", "names": _names(kept)}
+def _list_item_context(snapshot: SessionSnapshot, card: Card) -> dict[str, Any]:
+    dom_id = f"progress-item-{card.name}-{snapshot.header.id}" if card.name else f"progress-item-{snapshot.header.id}"
+    return {"id": dom_id, "label": f"{dom_id}-name", "names": _join_names(snapshot)}
 
 
-def _one_line(html: str) -> SafeString:
+def _strip_indentation(html: str) -> SafeString:
     """Without the template's own indentation."""
     return mark_safe("".join(line.strip(" ") + "\n" for line in html.splitlines() if line.strip()).strip())
 
 
-def _drawn(here: Seen) -> list[str]:
+def _visible_tasks(summary: SessionSummary) -> list[str]:
     """The tasks that are drawn by themselves: of too many those that somebody wants to know of."""
-    if len(here.rows) <= _MOST_TASKS:
-        return list(here.rows)
-    rank = {status: number for number, status in enumerate(_FIRST)}
-    wanted = set(sorted(here.rows, key=lambda task: rank.get(here.statuses[task], 99))[:_MOST_TASKS])
-    return [task for task in here.rows if task in wanted]
+    if len(summary.states) <= _MAX_TASKS:
+        return list(summary.states)
+    rank = {status: number for number, status in enumerate(_STATUS_PRIORITY)}
+    wanted = set(sorted(summary.states, key=lambda task: rank.get(summary.statuses[task], 99))[:_MAX_TASKS])
+    return [task for task in summary.states if task in wanted]
 
 
-def _task(kept: Kept, here: Seen, task: str, *, element: str) -> dict[str, Any]:
-    row, status, name = here.rows[task], here.statuses[task], _clipped(kept.session.names[task])
-    speed = row.rate.per_second if row.total is None or (row.current or 0) < row.total else None
-    left = row.rate.ends - kept.now if row.rate.ends is not None and status is ProgressStatus.RUNNING else None
+def _task_context(snapshot: SessionSnapshot, summary: SessionSummary, task_id: str, *, dom_id: str) -> dict[str, Any]:
+    state, status, name = summary.states[task_id], summary.statuses[task_id], _truncate(snapshot.header.names[task_id])
+    speed = state.rate.per_second if state.total is None or (state.current or 0) < state.total else None
+    left = state.rate.ends - snapshot.now if state.rate.ends is not None and status is ProgressStatus.RUNNING else None
     return {
-        "id": task,
-        "element": element,
-        "label": f"{element}-name",
+        "id": task_id,
+        "element": dom_id,
+        "label": f"{dom_id}-name",
         "name": name,
         "status": status,
         "status_text": status_text(status),
-        "message": _clipped(task_message(row, status, name, is_waiting=row.is_waiting_for_worker(kept.now))),
-        "percent": here.percents[task],
-        "is_indeterminate": status.is_running and row.current is not None and row.total is None,
-        "amount": amount(row),
-        "rate": amount(replace(row, current=_rounded(speed), total=None)) if speed and status.is_running else "",
-        "result": row.result if status is ProgressStatus.COMPLETE else "",
-        "left": duration(left) if left is not None and left > 0 else "",
+        "message": _truncate(task_message(state, status, name, is_waiting=state.is_waiting_for_worker(snapshot.now))),
+        "percent": summary.percents[task_id],
+        "is_indeterminate": status.is_running and state.current is not None and state.total is None,
+        "amount": format_amount(state),
+        "rate": format_amount(replace(state, current=_round_rate(speed), total=None))
+        if speed and status.is_running
+        else "",
+        "result": state.result if status is ProgressStatus.COMPLETE else "",
+        "left": format_duration(left) if left is not None and left > 0 else "",
     }
 
 
-def _rounded(speed: float) -> float:
+def _round_rate(speed: float) -> float:
     """As exact as it can be read while it changes."""
     return float(round(speed)) if speed >= 10 else round(speed, 1)
 
 
-def _names(kept: Kept) -> str:
-    names = list(kept.session.names.values())
-    return _clipped(", ".join(names[:3]) + (" …" if len(names) > 3 else ""))
+def _join_names(snapshot: SessionSnapshot) -> str:
+    names = list(snapshot.header.names.values())
+    return _truncate(", ".join(names[:3]) + (" …" if len(names) > 3 else ""))
 
 
-def _clipped(text: str) -> str:
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+def _truncate(text: str) -> str:
+    return text if len(text) <= _MAX_LENGTH else text[: _MAX_LENGTH - 1] + "…"
 
 
-def _done(here: Seen) -> str:
+def _end_status(summary: SessionSummary) -> str:
     """How it has ended, for the script; "" while it goes on."""
-    if here.status is ProgressStatus.ERROR:
-        failures = {status for status in here.statuses.values() if status.is_failed}
+    if summary.status is ProgressStatus.ERROR:
+        failures = {status for status in summary.statuses.values() if status.is_failed}
         return "lost" if failures == {ProgressStatus.LOST} else "error"
-    return str(here.status) if here.is_ended else ""
+    return str(summary.status) if summary.is_ended else ""
 
 
-def _announced(here: Seen) -> str:
+def _announcement(summary: SessionSummary) -> str:
     """What is read out: it changes at the start, at quarters and at the end only."""
-    if here.is_ended or here.status is ProgressStatus.PENDING:
-        return status_text(here.status)
-    return f"{here.percent // 25 * 25} %" if here.percent >= 25 else status_text(here.status)
+    if summary.is_ended or summary.status is ProgressStatus.PENDING:
+        return status_text(summary.status)
+    return f"{summary.percent // 25 * 25} %" if summary.percent >= 25 else status_text(summary.status)
 
 
-def _is_over(here: Seen) -> bool:
-    return all(status.is_ended for status in here.statuses.values())
+def _is_finished(summary: SessionSummary) -> bool:
+    return all(status.is_ended for status in summary.statuses.values())
 
 
-def _can_retry(here: Seen) -> bool:
+def _has_retryable_task(summary: SessionSummary) -> bool:
     again = (ProgressStatus.ERROR, ProgressStatus.LOST, ProgressStatus.CANCELLED)
-    return any(here.rows[task].callback and status in again for task, status in here.statuses.items())
+    return any(summary.states[task].callback and status in again for task, status in summary.statuses.items())

@@ -12,51 +12,57 @@ from celery import current_task
 from celery.exceptions import WorkerLostError
 from celery.signals import task_failure, task_retry, task_revoked
 
-from htmx_live.progress import transitions as changes
-from htmx_live.progress.publisher import changed
-from htmx_live.progress.reporter import beginnings, end, hush, note_cancelled, running
-from htmx_live.progress.store import apply, keeping
+from htmx_live.progress import transitions
+from htmx_live.progress.publisher import schedule_publish
+from htmx_live.progress.reporter import (
+    cancel_reporters,
+    discard_pending,
+    finish_task,
+    running_tasks,
+    task_started_receivers,
+)
+from htmx_live.progress.store import progress_store, update_task
 
-__all__ = ["connect"]
+__all__ = ["connect_celery_signals"]
 
 
-def connect() -> None:
+def connect_celery_signals() -> None:
     """Listen from now on; harmless when it does."""
-    if _bind in beginnings:
+    if _link_task in task_started_receivers:
         return
-    beginnings.append(_bind)
-    task_failure.connect(_failed, dispatch_uid="htmx_live.progress")
-    task_retry.connect(_retried, dispatch_uid="htmx_live.progress")
-    task_revoked.connect(_revoked, dispatch_uid="htmx_live.progress")
+    task_started_receivers.append(_link_task)
+    task_failure.connect(_on_failure, dispatch_uid="htmx_live.progress")
+    task_retry.connect(_on_retry, dispatch_uid="htmx_live.progress")
+    task_revoked.connect(_on_revoked, dispatch_uid="htmx_live.progress")
 
 
-def _bind(session: str, task: str) -> None:
+def _link_task(session_id: str, task_id: str) -> None:
     """A task begins to run in this process, perhaps inside of a Celery task."""
     if current_task and current_task.request.id:
-        keeping().bind(current_task.request.id, session, task)
+        progress_store().link_celery_task(current_task.request.id, session_id, task_id)
 
 
-def _failed(task_id: str, exception: BaseException, **kwargs: Any) -> None:
-    change = changes.killed if isinstance(exception, WorkerLostError) else None
-    for session, task in keeping().bound(task_id):
-        if change is None and (session, task) in running():
-            end(session, task, lambda report: changes.failed("", report))  # with what it said last
+def _on_failure(task_id: str, exception: BaseException, **kwargs: Any) -> None:
+    transition = transitions.mark_worker_lost if isinstance(exception, WorkerLostError) else None
+    for session, task in progress_store().find_by_celery_task(task_id):
+        if transition is None and (session, task) in running_tasks():
+            finish_task(session, task, lambda report: transitions.mark_failed("", report))  # with what it said last
         else:
-            _say(session, task, change or changes.failed("", changes.Report()))
+            _apply_transition(session, task, transition or transitions.mark_failed("", transitions.Report()))
 
 
-def _retried(request: Any, **kwargs: Any) -> None:
-    for session, task in keeping().bound(request.id):
-        hush(session, task)
-        _say(session, task, changes.retrying)
+def _on_retry(request: Any, **kwargs: Any) -> None:
+    for session, task in progress_store().find_by_celery_task(request.id):
+        discard_pending(session, task)
+        _apply_transition(session, task, transitions.mark_retrying)
 
 
-def _revoked(request: Any, **kwargs: Any) -> None:
-    for session, task in keeping().bound(request.id):
-        _say(session, task, changes.cancelled)
-        note_cancelled(session, [task])
+def _on_revoked(request: Any, **kwargs: Any) -> None:
+    for session, task in progress_store().find_by_celery_task(request.id):
+        _apply_transition(session, task, transitions.mark_cancelled)
+        cancel_reporters(session, [task])
 
 
-def _say(session: str, task: str, change: changes.Change) -> None:
-    apply(session, task, change)
-    changed(session, at_once=True)
+def _apply_transition(session_id: str, task_id: str, transition: transitions.Transition) -> None:
+    update_task(session_id, task_id, transition)
+    schedule_publish(session_id, at_once=True)

@@ -13,16 +13,24 @@ from django.utils import translation
 from django.utils.safestring import SafeString
 
 from htmx_live.core.records import Owner
-from htmx_live.events.context import current_rendering
-from htmx_live.progress.cards import Card, draw, draw_list, is_owner, sign_read, viewer_of, viewers_of
-from htmx_live.progress.model import Kept, Session, listed_under
-from htmx_live.progress.publisher import list_channel, listed
+from htmx_live.events.context import current_view
+from htmx_live.progress.cards import (
+    Card,
+    get_viewer,
+    get_viewers,
+    is_owner,
+    render_card,
+    render_session_list,
+    sign_read_grant,
+)
+from htmx_live.progress.model import SessionHeader, SessionSnapshot, owner_key
+from htmx_live.progress.publisher import find_listed, list_channel
 from htmx_live.progress.session import ProgressSession
-from htmx_live.progress.store import keeping
-from htmx_live.runtime.owners import owner_of
-from htmx_live.runtime.rendering import csrf_slot
-from htmx_live.runtime.services import parts
-from htmx_live.runtime.subscriptions import listen
+from htmx_live.progress.store import progress_store
+from htmx_live.runtime.owners import get_owner
+from htmx_live.runtime.rendering import csrf_placeholder
+from htmx_live.runtime.services import services
+from htmx_live.runtime.subscriptions import subscribe_page
 
 __all__ = ["progress_card", "progress_list", "status_url"]
 
@@ -43,68 +51,74 @@ def progress_card(
     may cancel it; ``may_cancel`` says otherwise for one that has no owner.  ``KeyError`` for a task that is
     not there.
     """
-    kept = keeping().load(session.session_id if isinstance(session, ProgressSession) else str(session or ""))
-    if kept is None:
+    snapshot = progress_store().load(session.session_id if isinstance(session, ProgressSession) else str(session or ""))
+    if snapshot is None:
         return SafeString("")
-    card = _card(kept.session, tuple(tasks), request, redirect=redirect, event=event, css=css, may_cancel=may_cancel)
-    keeping().show(kept.session.id, card.key, card.to_json())
-    parts().watcher.start()
-    word = listen(request, card.channel(kept.session.id))
-    newest: Kept = keeping().load(kept.session.id) or kept
-    url = status_url(kept.session, viewer_of(request), redirect=redirect)
-    return draw(newest, card, word=word, status_url=url, csrf_token=_csrf(request))
+    card = _build_card(
+        snapshot.header, tuple(tasks), request, redirect=redirect, event=event, css=css, may_cancel=may_cancel
+    )
+    progress_store().add_card(snapshot.header.id, card.key, card.to_json())
+    services().deadline_monitor.start()
+    subscription = subscribe_page(request, card.channel(snapshot.header.id))
+    newest: SessionSnapshot = progress_store().load(snapshot.header.id) or snapshot
+    url = status_url(snapshot.header, get_viewer(request), redirect=redirect)
+    return render_card(newest, card, subscription=subscription, status_url=url, csrf_token=_csrf_token(request))
 
 
 def progress_list(*, request: HttpRequest | None, css: str = "", name: str = "") -> SafeString:
     """All running work of whose page this is, live; ``name`` tells the list from others in the page."""
-    owner = _lister(request)
-    card = Card(css=css, name=name, language=translation.get_language() or "", may_cancel=True, url=_pattern())
+    owner = _list_owner(request)
+    card = Card(
+        css=css, name=name, language=translation.get_language() or "", may_cancel=True, url=_status_url_template()
+    )
     if owner == Owner():
-        return draw_list([], card)
-    keeping().show_list(listed_under(owner), card.key, card.to_json())
-    parts().watcher.start()
-    word = listen(request, list_channel(listed_under(owner), card.key))
-    return draw_list(listed(listed_under(owner)), card, word=word, csrf_token=_csrf(request))
+        return render_session_list([], card)
+    progress_store().add_list_card(owner_key(owner), card.key, card.to_json())
+    services().deadline_monitor.start()
+    subscription = subscribe_page(request, list_channel(owner_key(owner), card.key))
+    return render_session_list(
+        find_listed(owner_key(owner)), card, subscription=subscription, csrf_token=_csrf_token(request)
+    )
 
 
-def status_url(session: Session, viewer: Owner, *, redirect: str = "") -> str:
+def status_url(header: SessionHeader, viewer: Owner, *, redirect: str = "") -> str:
     """The address under which ``viewer`` may follow the session without JavaScript."""
-    return _pattern().replace("GRANT", sign_read(session, viewer, redirect=redirect))
+    return _status_url_template().replace("GRANT", sign_read_grant(header, viewer, redirect=redirect))
 
 
-def _card(session: Session, tasks: tuple[str, ...], request: HttpRequest | None, **given: Any) -> Card:
+def _build_card(header: SessionHeader, tasks: tuple[str, ...], request: HttpRequest | None, **options: Any) -> Card:
     for task in tasks:
-        if task not in session.names:
-            raise KeyError(f"The session has no task {task!r}. It has: {', '.join(list(session.names)[:20])}.")
-    may_cancel = given.pop("may_cancel")
-    if session.owner != Owner():
-        may_cancel = is_owner(session.owner, viewers_of(request))
+        if task not in header.names:
+            raise KeyError(f"The session has no task {task!r}. It has: {', '.join(list(header.names)[:20])}.")
+    may_cancel = options.pop("may_cancel")
+    if header.owner != Owner():
+        may_cancel = is_owner(header.owner, get_viewers(request))
     card = Card(
         tasks=tasks,
         language=translation.get_language() or "",
         may_cancel=bool(may_cancel),
-        url=_pattern(),
-        **given,
+        url=_status_url_template(),
+        **options,
     )
     return Card.from_json(card.to_json())  # plain texts: a template's literals are safe ones, and a URL may hold "&"
 
 
-def _pattern() -> str:
+def _status_url_template() -> str:
     try:
         return reverse("htmx_live:progress", args=["GRANT"])
     except NoReverseMatch:
         return ""
 
 
-def _lister(request: HttpRequest | None) -> Owner:
+def _list_owner(request: HttpRequest | None) -> Owner:
     """Whose list it is.  A visitor with a session may start work later, and gets a token; looking makes no session."""
     session = getattr(request, "session", None)
-    if request is not None and current_rendering.get() is None and session is not None and not session.is_empty():
-        return owner_of(request, create=True)
-    return viewer_of(request)
+    if request is not None and current_view.get() is None and session is not None and not session.is_empty():
+        return get_owner(request, create=True)
+    return get_viewer(request)
 
 
-def _csrf(request: HttpRequest | None) -> str:
-    if current_rendering.get() is not None:
-        return csrf_slot()
+def _csrf_token(request: HttpRequest | None) -> str:
+    if current_view.get() is not None:
+        return csrf_placeholder()
     return "" if request is None else get_token(request)

@@ -1,4 +1,4 @@
-"""``RedisKeeping``: sessions in Redis, for all processes.
+"""``RedisProgressStore``: sessions in Redis, for all processes.
 
 ``session:ID`` is a hash: ``session`` and ``row:TASK`` are JSON texts, ``rev:TASK`` and ``state:TASK`` repeat what the
 scripts compare, ``beat:TASK`` is a sign of life, ``card:KEY`` what is on pages.  Every script is one step, tells its
@@ -12,31 +12,31 @@ from typing import Any
 
 from htmx_live.backends.redis.client import RedisConnection, Script, redis_connection
 from htmx_live.core.conf import settings
-from htmx_live.progress.memory_store import KEY_TTL, LISTED, MAX_SHOWN, read_bound
+from htmx_live.progress.memory_store import KEY_TTL, MAX_CARDS, MAX_LISTED, parse_links
 from htmx_live.progress.model import (
-    Kept,
-    Row,
-    Session,
-    decode_row,
-    decode_session,
-    encode_row,
-    encode_session,
-    listed_under,
+    SessionHeader,
+    SessionSnapshot,
+    TaskState,
+    decode_header,
+    decode_task_state,
+    encode_header,
+    encode_task_state,
+    owner_key,
 )
 
-__all__ = ["RedisKeeping"]
+__all__ = ["RedisProgressStore"]
 
 
 _LOAD = Script("""
 return {redis.call('HGETALL', KEYS[1]), redis.call('TIME')}
 """)
 
-_ROW = Script("""
+_LOAD_TASK = Script("""
 return {redis.call('HMGET', KEYS[1], 'row:' .. ARGV[1], 'beat:' .. ARGV[1]), redis.call('TIME')}
 """)
 
 # ARGV: what comes before an id in a session's key, how many
-_OF_OWNER = Script("""
+_FIND_BY_OWNER = Script("""
 local found = {}
 for _, id in ipairs(redis.call('ZREVRANGE', KEYS[1], 0, ARGV[2] - 1)) do
   local fields = redis.call('HGETALL', ARGV[1] .. id)
@@ -55,7 +55,7 @@ end
 """
 
 # ARGV: task, the rev that is expected, row, status, beat, ttl
-_SWAP = Script(
+_COMPARE_AND_SET = Script(
     _RENEW
     + """
 if redis.call('HGET', KEYS[1], 'rev:' .. ARGV[1]) ~= ARGV[2] then return 0 end
@@ -67,7 +67,7 @@ return 1
 )
 
 # ARGV: ttl, tasks…
-_BEAT = Script(
+_HEARTBEAT = Script(
     _RENEW
     + """
 local time = redis.call('TIME')
@@ -86,7 +86,7 @@ return running
 )
 
 # ARGV: field, card, the most fields of a kind
-_SHOW = Script("""
+_ADD_CARD = Script("""
 if redis.call('HEXISTS', KEYS[1], 'session') == 0 then return 0 end
 local cards = {}
 for _, name in ipairs(redis.call('HKEYS', KEYS[1])) do
@@ -98,7 +98,7 @@ return 1
 """)
 
 # ARGV: key, card
-_SHOW_LIST = Script("""
+_ADD_LIST_CARD = Script("""
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 return redis.call('EXPIRE', KEYS[1], 86400)
 """)
@@ -128,7 +128,7 @@ return ARGV[3]
 
 
 # ARGV: session and task, the most of them, ttl
-_BIND = Script("""
+_LINK_CELERY_TASK = Script("""
 redis.call('LREM', KEYS[1], 0, ARGV[1])
 redis.call('RPUSH', KEYS[1], ARGV[1])
 redis.call('LTRIM', KEYS[1], -ARGV[2], -1)
@@ -136,95 +136,102 @@ return redis.call('EXPIRE', KEYS[1], ARGV[3])
 """)
 
 
-class RedisKeeping:
-    """See ``htmx_live.progress.store.Keeping``."""
+class RedisProgressStore:
+    """See ``htmx_live.progress.store.ProgressStore``."""
 
     def __init__(self, connection: RedisConnection | None = None) -> None:
-        self._chosen = connection
+        self._connection = connection
 
     @property
     def _redis(self) -> RedisConnection:
-        return self._chosen or redis_connection()
+        return self._connection or redis_connection()
 
-    def create(self, session: Session, rows: dict[str, Row], *, instead_of: str = "") -> str:
-        words: list[str] = ["session", encode_session(session)]
-        for task, row in rows.items():
-            words += [f"rev:{task}", str(row.rev), f"row:{task}", encode_row(row), f"state:{task}", row.status]
-        owner = listed_under(session.owner)
-        named = self._redis.key("progress", "key", owner, session.key) if session.key else ""
-        keys = [self._key(session.id), self._list_key(owner) if owner else "", named]
-        facts: list[str | int | float] = [settings().PROGRESS_TTL, session.created, session.id, LISTED]
-        return str(self._redis.run(_CREATE, keys, [*facts, instead_of, self._key(""), KEY_TTL, *words]))
+    def create(self, header: SessionHeader, states: dict[str, TaskState], *, replacing: str = "") -> str:
+        arguments: list[str] = ["session", encode_header(header)]
+        for task, state in states.items():
+            arguments += [
+                f"rev:{task}",
+                str(state.rev),
+                f"row:{task}",
+                encode_task_state(state),
+                f"state:{task}",
+                state.status,
+            ]
+        owner = owner_key(header.owner)
+        key_name = self._redis.key("progress", "key", owner, header.key) if header.key else ""
+        keys = [self._key(header.id), self._list_key(owner) if owner else "", key_name]
+        options: list[str | int | float] = [settings().PROGRESS_TTL, header.created, header.id, MAX_LISTED]
+        return str(self._redis.run(_CREATE, keys, [*options, replacing, self._key(""), KEY_TTL, *arguments]))
 
     def now(self) -> float:
-        return _seconds(self._redis.call("TIME"))
+        return _parse_time(self._redis.call("TIME"))
 
-    def load(self, session: str) -> Kept | None:
-        answer, time = self._redis.run(_LOAD, [self._key(session)])
-        return _kept(answer, _seconds(time))
+    def load(self, session_id: str) -> SessionSnapshot | None:
+        reply, time = self._redis.run(_LOAD, [self._key(session_id)])
+        return _parse_snapshot(reply, _parse_time(time))
 
-    def row(self, session: str, task: str) -> tuple[Row, float] | None:
-        (text, beat), time = self._redis.run(_ROW, [self._key(session)], [task])
-        return None if text is None else (_row(text, beat), _seconds(time))
+    def load_task(self, session_id: str, task_id: str) -> tuple[TaskState, float] | None:
+        (text, last_heartbeat), time = self._redis.run(_LOAD_TASK, [self._key(session_id)], [task_id])
+        return None if text is None else (_parse_task(text, last_heartbeat), _parse_time(time))
 
-    def swap(self, session: str, task: str, row: Row) -> bool:
-        words: list[str | int | float] = [
-            task,
-            row.rev - 1,
-            encode_row(row),
-            row.status,
-            row.beat,
+    def compare_and_set(self, session_id: str, task_id: str, state: TaskState) -> bool:
+        arguments: list[str | int | float] = [
+            task_id,
+            state.rev - 1,
+            encode_task_state(state),
+            state.status,
+            state.beat,
             settings().PROGRESS_TTL,
         ]
-        return bool(self._redis.run(_SWAP, [self._key(session)], words))
+        return bool(self._redis.run(_COMPARE_AND_SET, [self._key(session_id)], arguments))
 
-    def beat(self, session: str, tasks: Iterable[str]) -> set[str]:
-        return set(self._redis.run(_BEAT, [self._key(session)], [settings().PROGRESS_TTL, *tasks]))
+    def heartbeat(self, session_id: str, task_ids: Iterable[str]) -> set[str]:
+        return set(self._redis.run(_HEARTBEAT, [self._key(session_id)], [settings().PROGRESS_TTL, *task_ids]))
 
-    def show(self, session: str, key: str, card: str) -> None:
-        self._redis.run(_SHOW, [self._key(session)], [f"card:{key}", card, MAX_SHOWN])
+    def add_card(self, session_id: str, key: str, card_json: str) -> None:
+        self._redis.run(_ADD_CARD, [self._key(session_id)], [f"card:{key}", card_json, MAX_CARDS])
 
-    def bind(self, job: str, session: str, task: str) -> None:
-        name = self._redis.key("progress", "job", job)
-        self._redis.run(_BIND, [name], [json.dumps([session, task]), MAX_SHOWN, KEY_TTL])
+    def link_celery_task(self, celery_task_id: str, session_id: str, task_id: str) -> None:
+        name = self._redis.key("progress", "job", celery_task_id)
+        self._redis.run(_LINK_CELERY_TASK, [name], [json.dumps([session_id, task_id]), MAX_CARDS, KEY_TTL])
 
-    def bound(self, job: str) -> list[tuple[str, str]]:
-        return read_bound(self._redis.call("LRANGE", self._redis.key("progress", "job", job), 0, -1))
+    def find_by_celery_task(self, celery_task_id: str) -> list[tuple[str, str]]:
+        return parse_links(self._redis.call("LRANGE", self._redis.key("progress", "job", celery_task_id), 0, -1))
 
-    def of_owner(self, owner: str) -> list[Kept]:
-        answers, time = self._redis.run(_OF_OWNER, [self._list_key(owner)], [self._key(""), LISTED])
-        found = (_kept(answer, _seconds(time)) for answer in answers)
-        return [kept for kept in found if kept is not None]
+    def find_by_owner(self, owner: str) -> list[SessionSnapshot]:
+        replies, time = self._redis.run(_FIND_BY_OWNER, [self._list_key(owner)], [self._key(""), MAX_LISTED])
+        found = (_parse_snapshot(reply, _parse_time(time)) for reply in replies)
+        return [snapshot for snapshot in found if snapshot is not None]
 
-    def show_list(self, owner: str, key: str, card: str) -> None:
-        self._redis.run(_SHOW_LIST, [self._redis.key("progress", "lists", owner)], [key, card])
+    def add_list_card(self, owner: str, key: str, card_json: str) -> None:
+        self._redis.run(_ADD_LIST_CARD, [self._redis.key("progress", "lists", owner)], [key, card_json])
 
-    def shown_lists(self, owner: str) -> dict[str, str]:
-        answer: Any = self._redis.call("HGETALL", self._redis.key("progress", "lists", owner))
-        return dict(answer if isinstance(answer, dict) else zip(answer[::2], answer[1::2], strict=True))
+    def load_list_cards(self, owner: str) -> dict[str, str]:
+        reply: Any = self._redis.call("HGETALL", self._redis.key("progress", "lists", owner))
+        return dict(reply if isinstance(reply, dict) else zip(reply[::2], reply[1::2], strict=True))
 
-    def _key(self, session: str) -> str:
-        return self._redis.key("progress", "session", session)
+    def _key(self, session_id: str) -> str:
+        return self._redis.key("progress", "session", session_id)
 
     def _list_key(self, owner: str) -> str:
         return self._redis.key("progress", "owner", owner)
 
 
-def _kept(answer: list[str], now: float) -> Kept | None:
+def _parse_snapshot(reply: list[str], now: float) -> SessionSnapshot | None:
     """The session in the fields and values of its hash; None without any."""
-    fields = dict(zip(answer[::2], answer[1::2], strict=True))
+    fields = dict(zip(reply[::2], reply[1::2], strict=True))
     if "session" not in fields:
         return None
-    known = decode_session(fields["session"])
-    rows = {task: _row(fields[f"row:{task}"], fields.get(f"beat:{task}")) for task in known.names}
+    header = decode_header(fields["session"])
+    states = {task: _parse_task(fields[f"row:{task}"], fields.get(f"beat:{task}")) for task in header.names}
     shown = {name[5:]: card for name, card in fields.items() if name.startswith("card:")}
-    return Kept(session=known, rows=rows, shown=shown, now=now)
+    return SessionSnapshot(header=header, states=states, cards=shown, now=now)
 
 
-def _row(text: str, beat: str | None) -> Row:
-    row = decode_row(text)
-    return row if beat is None else replace(row, beat=max(row.beat, float(beat)))
+def _parse_task(text: str, last_heartbeat: str | None) -> TaskState:
+    state = decode_task_state(text)
+    return state if last_heartbeat is None else replace(state, beat=max(state.beat, float(last_heartbeat)))
 
 
-def _seconds(time: list[str]) -> float:
+def _parse_time(time: list[str]) -> float:
     return int(time[0]) + int(time[1]) / 1_000_000

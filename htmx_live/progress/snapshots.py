@@ -16,79 +16,81 @@ from asgiref.sync import SyncToAsync, sync_to_async
 from django.http import StreamingHttpResponse
 
 from htmx_live.progress.cards import task_message
-from htmx_live.progress.model import Kept, ProgressStatus, Row, Seen, seen
-from htmx_live.progress.store import keeping
+from htmx_live.progress.model import ProgressStatus, SessionSnapshot, SessionSummary, TaskState, summarize
+from htmx_live.progress.store import progress_store
 
-__all__ = ["Snapshots", "asnapshots", "read", "snapshot"]
+__all__ = ["SnapshotStream", "astream_snapshots", "read_snapshot_line", "serialize_snapshot"]
 
 
-def snapshot(kept: Kept) -> dict[str, Any]:
+def serialize_snapshot(snapshot: SessionSnapshot) -> dict[str, Any]:
     """``overall_percent``, ``session_id``, ``status`` and ``tasks``, with further keys beside these."""
-    here = seen(kept)
+    summary = summarize(snapshot)
     return {
-        "overall_percent": here.percent,
-        "session_id": kept.session.id,
-        "status": _reported(here.status),
-        "tasks": {task: _task(kept, here, task) for task in here.rows},
-        "number": here.number,
+        "overall_percent": summary.percent,
+        "session_id": snapshot.header.id,
+        "status": _public_status(summary.status),
+        "tasks": {task: _serialize_task(snapshot, summary, task) for task in summary.states},
+        "number": summary.number,
     }
 
 
-def _task(kept: Kept, here: Seen, task: str) -> dict[str, Any]:
-    row, status, name = here.rows[task], here.statuses[task], kept.session.names[task]
-    is_waiting = row.is_waiting_for_worker(kept.now)
+def _serialize_task(snapshot: SessionSnapshot, summary: SessionSummary, task_id: str) -> dict[str, Any]:
+    state, status, name = summary.states[task_id], summary.statuses[task_id], snapshot.header.names[task_id]
+    is_waiting = state.is_waiting_for_worker(snapshot.now)
     return {
-        "message": task_message(row, status, name, is_waiting=is_waiting),
+        "message": task_message(state, status, name, is_waiting=is_waiting),
         "name": name,
-        "percent": here.percents[task],
-        "status": _reported(status),
-        "current": row.current,
-        "total": row.total,
-        "unit": row.unit,
-        "rate": row.rate.per_second if status.is_running else None,
-        "eta": _left(row, status, kept.now),
-        "elapsed": None if row.started is None else (kept.now if row.ended is None else row.ended) - row.started,
-        "is_indeterminate": status.is_running and row.current is not None and row.total is None,
+        "percent": summary.percents[task_id],
+        "status": _public_status(status),
+        "current": state.current,
+        "total": state.total,
+        "unit": state.unit,
+        "rate": state.rate.per_second if status.is_running else None,
+        "eta": _seconds_left(state, status, snapshot.now),
+        "elapsed": None
+        if state.started is None
+        else (snapshot.now if state.ended is None else state.ended) - state.started,
+        "is_indeterminate": status.is_running and state.current is not None and state.total is None,
         "is_waiting_for_worker": is_waiting,
-        "result": row.result,
+        "result": state.result,
     }
 
 
-def _left(row: Row, status: ProgressStatus, now: float) -> float | None:
+def _seconds_left(state: TaskState, status: ProgressStatus, now: float) -> float | None:
     """Seconds until the predicted end."""
-    if row.rate.ends is None or status is not ProgressStatus.RUNNING:
+    if state.rate.ends is None or status is not ProgressStatus.RUNNING:
         return None
-    return max(row.rate.ends - now, 0.0)
+    return max(state.rate.ends - now, 0.0)
 
 
-def _reported(status: ProgressStatus) -> str:
+def _public_status(status: ProgressStatus) -> str:
     """``completing`` is an inner matter."""
     return str(ProgressStatus.RUNNING if status is ProgressStatus.COMPLETING else status)
 
 
-def read(session: str) -> tuple[str, int, bool] | None:
+def read_snapshot_line(session_id: str) -> tuple[str, int, bool] | None:
     """A line of JSON, the session's number, and whether it has ended; None when it is gone."""
-    kept = keeping().load(session)
-    if kept is None:
+    snapshot = progress_store().load(session_id)
+    if snapshot is None:
         return None
-    here = seen(kept)
-    return json.dumps(snapshot(kept)) + "\n", here.number, here.is_ended
+    summary = summarize(snapshot)
+    return json.dumps(serialize_snapshot(snapshot)) + "\n", summary.number, summary.is_ended
 
 
-class Snapshots:
+class SnapshotStream:
     """The lines, to be had with ``for`` and with ``async for``.
 
     Django asks a response's body for a sync iterator first, and under ASGI would send nothing before that has ended.
     Where a sync view runs under ASGI, it is refused the sync one, and takes the other.
     """
 
-    def __init__(self, session: str, poll_interval: float) -> None:
-        self._session, self._interval = session, poll_interval
-        self._lines = _snapshots(session, poll_interval)
+    def __init__(self, session_id: str, poll_interval: float) -> None:
+        self._session, self._interval = session_id, poll_interval
+        self._lines = _stream_snapshots(session_id, poll_interval)
 
     def __iter__(self) -> Iterator[str]:
-        asking = sys._getframe(1).f_code
-        if asking is StreamingHttpResponse._set_streaming_content.__code__ and _is_asgi():  # type: ignore[attr-defined]
+        caller = sys._getframe(1).f_code
+        if caller is StreamingHttpResponse._set_streaming_content.__code__ and _is_asgi():  # type: ignore[attr-defined]
             raise TypeError("Under ASGI a response takes the asynchronous iterator.")
         return self
 
@@ -96,25 +98,25 @@ class Snapshots:
         return next(self._lines)
 
     def __aiter__(self) -> AsyncIterator[str]:
-        return asnapshots(self._session, self._interval)
+        return astream_snapshots(self._session, self._interval)
 
     def close(self) -> None:
         self._lines.close()  # type: ignore[attr-defined]
 
 
-def _snapshots(session: str, poll_interval: float) -> Iterator[str]:
-    while (found := read(session)) is not None:
+def _stream_snapshots(session_id: str, poll_interval: float) -> Iterator[str]:
+    while (found := read_snapshot_line(session_id)) is not None:
         yield found[0]
         if found[2]:
             return
         time.sleep(poll_interval)
 
 
-async def asnapshots(session: str, poll_interval: float = 0.1) -> AsyncIterator[str]:
-    """See ``Snapshots``: the loop is free in between."""
+async def astream_snapshots(session_id: str, poll_interval: float = 0.1) -> AsyncIterator[str]:
+    """See ``SnapshotStream``: the loop is free in between."""
     # A thread of its own each time: a store that is slow must not hold up what shares the request's thread.
-    aread = sync_to_async(read, thread_sensitive=False)
-    while (found := await aread(session)) is not None:
+    aread = sync_to_async(read_snapshot_line, thread_sensitive=False)
+    while (found := await aread(session_id)) is not None:
         yield found[0]
         if found[2]:
             return

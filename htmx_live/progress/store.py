@@ -13,24 +13,33 @@ from typing import Protocol
 
 from htmx_live.core.concurrency import after_fork
 from htmx_live.core.conf import settings
-from htmx_live.jobs.watchdog import on_sweep
-from htmx_live.progress.cache_store import CacheKeeping
-from htmx_live.progress.memory_store import MemoryKeeping
-from htmx_live.progress.model import Kept, Row, Session, is_going
-from htmx_live.progress.redis_store import RedisKeeping
-from htmx_live.progress.transitions import Change
+from htmx_live.jobs.watchdog import register_sweep
+from htmx_live.progress.cache_store import CacheProgressStore
+from htmx_live.progress.memory_store import MemoryProgressStore
+from htmx_live.progress.model import SessionHeader, SessionSnapshot, TaskState, is_active
+from htmx_live.progress.redis_store import RedisProgressStore
+from htmx_live.progress.transitions import Transition
 
-__all__ = ["Keeping", "apply", "create_or_join", "endings", "keeping", "override_keeping"]
+__all__ = [
+    "ProgressStore",
+    "create_or_join",
+    "override_progress_store",
+    "progress_store",
+    "task_finished_receivers",
+    "update_task",
+]
 
 
-endings: list[Callable[[str, str, Row], None]] = []  # told of the end of each task that wants it noticed
-_TRIES = 100  # swaps that others may come before
+task_finished_receivers: list[
+    Callable[[str, str, TaskState], None]
+] = []  # told of the end of each task that wants it noticed
+_MAX_TRIES = 100  # swaps that others may come before
 
 
-class Keeping(Protocol):
+class ProgressStore(Protocol):
     """Every method may raise ``StoreUnavailable``."""
 
-    def create(self, session: Session, rows: dict[str, Row], *, instead_of: str = "") -> str:
+    def create(self, header: SessionHeader, states: dict[str, TaskState], *, replacing: str = "") -> str:
         """Keep a session; the id of the one that is kept then.
 
         Of those with one owner and one key there is one: if another is kept it stays, and nothing is done, unless it
@@ -40,112 +49,114 @@ class Keeping(Protocol):
     def now(self) -> float:
         """Seconds since 1970 on the clock of this place."""
 
-    def load(self, session: str) -> Kept | None:
+    def load(self, session_id: str) -> SessionSnapshot | None:
         """All of a session in one step; None when there is none."""
 
-    def row(self, session: str, task: str) -> tuple[Row, float] | None:
+    def load_task(self, session_id: str, task_id: str) -> tuple[TaskState, float] | None:
         """One task and the time; None when there is none."""
 
-    def swap(self, session: str, task: str, row: Row) -> bool:
-        """Put ``row`` in the place of the one whose rev is one less; False when there is another."""
+    def compare_and_set(self, session_id: str, task_id: str, state: TaskState) -> bool:
+        """Put ``state`` in the place of the one whose rev is one less; False when there is another."""
 
-    def beat(self, session: str, tasks: Iterable[str]) -> set[str]:
+    def heartbeat(self, session_id: str, task_ids: Iterable[str]) -> set[str]:
         """Signs of life; those of the tasks that still run."""
 
-    def show(self, session: str, key: str, card: str) -> None:
+    def add_card(self, session_id: str, key: str, card_json: str) -> None:
         """Note what is on a page, until the session goes; past 32 kinds the first goes."""
 
-    def bind(self, job: str, session: str, task: str) -> None:
+    def link_celery_task(self, celery_task_id: str, session_id: str, task_id: str) -> None:
         """Note for a week that the Celery task with the id ``job`` works on a task; past 32 tasks the first goes."""
 
-    def bound(self, job: str) -> list[tuple[str, str]]:
+    def find_by_celery_task(self, celery_task_id: str) -> list[tuple[str, str]]:
         """Sessions and tasks that the Celery task works on."""
 
-    def of_owner(self, owner: str) -> list[Kept]:
+    def find_by_owner(self, owner: str) -> list[SessionSnapshot]:
         """The last 100 sessions of an owner that are still kept, the newest first; in Redis one round trip."""
 
-    def show_list(self, owner: str, key: str, card: str) -> None:
-        """See ``show``: of the list of an owner's sessions."""
+    def add_list_card(self, owner: str, key: str, card_json: str) -> None:
+        """See ``add_card``: of the list of an owner's sessions."""
 
-    def shown_lists(self, owner: str) -> dict[str, str]: ...
+    def load_list_cards(self, owner: str) -> dict[str, str]: ...
 
 
 _lock = threading.Lock()
-_built: dict[tuple[str, str], Keeping] = {}
-_override: Keeping | None = None
+_stores: dict[tuple[str, str], ProgressStore] = {}
+_override: ProgressStore | None = None
 
 
-def keeping() -> Keeping:
+def progress_store() -> ProgressStore:
     """Where the settings say that sessions are kept."""
     if _override is not None:
         return _override
     chosen = settings()
     key = (chosen.PROGRESS_CACHE or "", chosen.REDIS_URL)
-    built = _built.get(key)
+    built = _stores.get(key)
     if built is None:
         with _lock:
-            built = _built.setdefault(key, _build(*key))
+            built = _stores.setdefault(key, _create_store(*key))
     return built
 
 
-def _build(cache: str, redis_url: str) -> Keeping:
+def _create_store(cache: str, redis_url: str) -> ProgressStore:
     if cache:
-        return CacheKeeping(cache)
-    return RedisKeeping() if redis_url else MemoryKeeping()
+        return CacheProgressStore(cache)
+    return RedisProgressStore() if redis_url else MemoryProgressStore()
 
 
 @after_fork
-def _forget() -> None:
+def _renew_lock() -> None:
     global _lock
     _lock = threading.Lock()
 
 
 @contextmanager
-def override_keeping(other: Keeping) -> Iterator[Keeping]:
+def override_progress_store(other: ProgressStore) -> Iterator[ProgressStore]:
     """Another place for a while; for tests."""
     global _override
-    before, _override = _override, other
+    previous, _override = _override, other
     try:
         yield other
     finally:
-        _override = before
+        _override = previous
 
 
-def create_or_join(session: Session, rows: dict[str, Row]) -> Session:
+def create_or_join(header: SessionHeader, states: dict[str, TaskState]) -> SessionHeader:
     """Keep a session; the one of its owner and key that is going already, if there is one, in its place."""
-    place, over = keeping(), ""
-    for _ in range(_TRIES):
-        there = place.create(session, rows, instead_of=over)
-        if there == session.id:
-            return session
-        kept = place.load(there)
-        if kept is not None and is_going(kept):
-            return kept.session
-        over = there
-    raise RuntimeError(f"Sessions with the key {session.key!r} ended {_TRIES} times while another was made.")
+    store, ended_id = progress_store(), ""
+    for _ in range(_MAX_TRIES):
+        existing_id = store.create(header, states, replacing=ended_id)
+        if existing_id == header.id:
+            return header
+        snapshot = store.load(existing_id)
+        if snapshot is not None and is_active(snapshot):
+            return snapshot.header
+        ended_id = existing_id
+    raise RuntimeError(f"Sessions with the key {header.key!r} ended {_MAX_TRIES} times while another was made.")
 
 
-def apply(session: str, task: str, change: Change) -> Row | None:
-    """Make ``change`` to one task; its row as it is then, also when the change was dropped; None when it is gone.
+def update_task(session_id: str, task_id: str, transition: Transition) -> TaskState | None:
+    """Make ``transition`` on one task; its row as it is then, also when the change was dropped; None when it is gone.
 
     The time that a change hears never runs back, whatever was done to the clock.
     """
-    place = keeping()
-    for _ in range(_TRIES):
-        found = place.row(session, task)
+    store = progress_store()
+    for _ in range(_MAX_TRIES):
+        found = store.load_task(session_id, task_id)
         if found is None:
             return None
-        row, now = found
-        after = change(row, max(now, row.since, row.rate.at or 0.0))
-        if after is None:
-            return row
-        after = replace(after, rev=row.rev + 1)
-        if place.swap(session, task, after):
-            if after.notify and after.status.is_ended and after.status is not row.status:
-                for told in endings:
-                    told(session, task, after)
-            return after
-    raise RuntimeError(f"Task {task!r} of session {session} was changed {_TRIES} times by others, each in between.")
+        state, now = found
+        updated = transition(state, max(now, state.since, state.rate.at or 0.0))
+        if updated is None:
+            return state
+        updated = replace(updated, rev=state.rev + 1)
+        if store.compare_and_set(session_id, task_id, updated):
+            if updated.notify and updated.status.is_ended and updated.status is not state.status:
+                for receiver in task_finished_receivers:
+                    receiver(session_id, task_id, updated)
+            return updated
+    raise RuntimeError(
+        f"Task {task_id!r} of session {session_id} was changed {_MAX_TRIES} times by others, each in between."
+    )
 
 
-on_sweep(keeping)
+register_sweep(progress_store)

@@ -8,28 +8,28 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import isfinite
 
-from htmx_live.progress.model import NO_RATE, ProgressStatus, Row
+from htmx_live.progress.model import NO_RATE, ProgressStatus, TaskState
 
 __all__ = [
-    "Change",
     "Report",
-    "cancelled",
-    "completed",
-    "failed",
-    "given_up",
-    "killed",
-    "lost",
-    "of_start",
-    "queued",
-    "reopened",
-    "reported",
-    "retrying",
-    "started",
-    "waiting",
+    "Transition",
+    "apply_report",
+    "if_current_start",
+    "mark_cancelled",
+    "mark_completed",
+    "mark_failed",
+    "mark_lost",
+    "mark_not_started",
+    "mark_queued",
+    "mark_retrying",
+    "mark_started",
+    "mark_waiting",
+    "mark_worker_lost",
+    "reopen",
 ]
 
 
-Change = Callable[[Row, float], Row | None]
+Transition = Callable[[TaskState, float], TaskState | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +52,7 @@ class Report:
     def has_figure(self) -> bool:
         return self.current is not None or self.advance > 0
 
-    def then(self, later: "Report") -> "Report":
+    def merge(self, later: "Report") -> "Report":
         """Both in one, ``later`` coming after this."""
         return Report(
             current=self.current if later.current is None else later.current,
@@ -63,45 +63,45 @@ class Report:
         )
 
 
-def queued(ref: str) -> Change:
+def mark_queued(ref: str) -> Transition:
     """A job was handed to the runner, for the first time or again; ``ref`` is that start's."""
 
-    def change(row: Row, now: float) -> Row | None:
-        if row.status not in (ProgressStatus.PENDING, ProgressStatus.QUEUED) and not row.status.is_ended:
+    def transition(state: TaskState, now: float) -> TaskState | None:
+        if state.status not in (ProgressStatus.PENDING, ProgressStatus.QUEUED) and not state.status.is_ended:
             return None
-        return replace(_anew(row), status=ProgressStatus.QUEUED, ref=ref, attempt=row.attempt + 1, since=now)
+        return replace(_reset(state), status=ProgressStatus.QUEUED, ref=ref, attempt=state.attempt + 1, since=now)
 
-    return change
+    return transition
 
 
-def started(row: Row, now: float) -> Row | None:
+def mark_started(state: TaskState, now: float) -> TaskState | None:
     """It begins to run.  A second start of what runs already is only a sign of life."""
-    if row.status is ProgressStatus.RUNNING:
-        return replace(row, beat=now)
-    if row.status.is_ended and row.status is not ProgressStatus.LOST:
+    if state.status is ProgressStatus.RUNNING:
+        return replace(state, beat=now)
+    if state.status.is_ended and state.status is not ProgressStatus.LOST:
         return None
-    fresh = _anew(row) if row.status in (ProgressStatus.LOST, ProgressStatus.RETRYING) else row
+    fresh = _reset(state) if state.status in (ProgressStatus.LOST, ProgressStatus.RETRYING) else state
     return replace(fresh, status=ProgressStatus.RUNNING, started=now, since=now, beat=now)
 
 
-def reported(report: Report) -> Change:
+def apply_report(report: Report) -> Transition:
     """A running task's own figures; the first of them starts it.  Percentages of real figures never fall."""
 
-    def change(row: Row, now: float) -> Row | None:
-        if row.status.is_ended and row.status is not ProgressStatus.LOST:
+    def transition(state: TaskState, now: float) -> TaskState | None:
+        if state.status.is_ended and state.status is not ProgressStatus.LOST:
             return None
-        return _with(report, _alive(row, now), now)
+        return _merge_report(report, _mark_running(state, now), now)
 
-    return change
+    return transition
 
 
-def completed(message: str | None, report: Report, *, result: str = "") -> Change:
+def mark_completed(message: str | None, report: Report, *, result: str = "") -> Transition:
     """It has ended well; ``report`` is what it said last."""
 
-    def change(row: Row, now: float) -> Row | None:
-        if row.status.is_ended and row.status is not ProgressStatus.LOST:
+    def transition(state: TaskState, now: float) -> TaskState | None:
+        if state.status.is_ended and state.status is not ProgressStatus.LOST:
             return None
-        last = _with(report, _alive(row, now), now)
+        last = _merge_report(report, _mark_running(state, now), now)
         if last.total is not None and last.current is not None:
             last = replace(last, current=max(last.current, last.total))
         # A real bar that is full does not climb; one that ran for no time at all has nothing to climb from.
@@ -110,114 +110,116 @@ def completed(message: str | None, report: Report, *, result: str = "") -> Chang
             last,
             status=ProgressStatus.COMPLETE,
             floor=100.0 if full else last.floor,
-            ended=_not_before(last.started, now),
+            ended=_end_time(last.started, now),
             since=now,
             message=last.message if message is None else message,
             result=result,
         )
 
-    return change
+    return transition
 
 
-def failed(message: str, report: Report, *, error: str = "") -> Change:
+def mark_failed(message: str, report: Report, *, error: str = "") -> Transition:
     """It has ended badly; the percentage stays.  ``error`` is the id under which the log has why."""
-    return _ended(ProgressStatus.ERROR, message, report, error=error)
+    return _mark_ended(ProgressStatus.ERROR, message, report, error=error)
 
 
-def cancelled(row: Row, now: float) -> Row | None:
+def mark_cancelled(state: TaskState, now: float) -> TaskState | None:
     """Its owner wants it no more."""
-    if row.status.is_ended:
+    if state.status.is_ended:
         return None
-    return replace(row, status=ProgressStatus.CANCELLED, ended=_not_before(row.started, now), since=now)
+    return replace(state, status=ProgressStatus.CANCELLED, ended=_end_time(state.started, now), since=now)
 
 
-def of_start(ref: str, change: Change) -> Change:
-    """``change``, if this is still the start that counts."""
-    return lambda row, now: change(row, now) if row.ref == ref else None
+def if_current_start(ref: str, transition: Transition) -> Transition:
+    """``transition``, if this is still the start that counts."""
+    return lambda row, now: transition(row, now) if row.ref == ref else None
 
 
-def lost(row: Row, now: float) -> Row | None:
+def mark_lost(state: TaskState, now: float) -> TaskState | None:
     """It was found without a sign of life, if it still is."""
-    if row.status is not ProgressStatus.RUNNING or row.status_at(now) is not ProgressStatus.LOST:
+    if state.status is not ProgressStatus.RUNNING or state.status_at(now) is not ProgressStatus.LOST:
         return None
-    return replace(row, status=ProgressStatus.LOST, ended=_not_before(row.started, now), since=now)
+    return replace(state, status=ProgressStatus.LOST, ended=_end_time(state.started, now), since=now)
 
 
-def killed(row: Row, now: float) -> Row | None:
+def mark_worker_lost(state: TaskState, now: float) -> TaskState | None:
     """The process that ran it is known to be dead."""
-    if row.status.is_ended:
+    if state.status.is_ended:
         return None
-    return replace(row, status=ProgressStatus.LOST, ended=_not_before(row.started, now), since=now)
+    return replace(state, status=ProgressStatus.LOST, ended=_end_time(state.started, now), since=now)
 
 
-def given_up(row: Row, now: float) -> Row | None:
+def mark_not_started(state: TaskState, now: float) -> TaskState | None:
     """No worker has begun it for too long."""
     return (
-        replace(row, status=ProgressStatus.LOST, ended=now, since=now) if row.status is ProgressStatus.QUEUED else None
+        replace(state, status=ProgressStatus.LOST, ended=now, since=now)
+        if state.status is ProgressStatus.QUEUED
+        else None
     )
 
 
-def waiting(row: Row, now: float) -> Row | None:
+def mark_waiting(state: TaskState, now: float) -> TaskState | None:
     """A job that the runner knows nothing of was put into a queue, unless it has begun already."""
-    return replace(row, status=ProgressStatus.QUEUED, since=now) if row.status is ProgressStatus.PENDING else None
+    return replace(state, status=ProgressStatus.QUEUED, since=now) if state.status is ProgressStatus.PENDING else None
 
 
-def reopened(row: Row, now: float) -> Row | None:
+def reopen(state: TaskState, now: float) -> TaskState | None:
     """It was cancelled before anybody began it, and what comes before it is started again: it waits once more."""
-    if row.status is not ProgressStatus.CANCELLED or row.started is not None or row.callback:
+    if state.status is not ProgressStatus.CANCELLED or state.started is not None or state.callback:
         return None
-    return replace(_anew(row), status=ProgressStatus.PENDING, since=now)
+    return replace(_reset(state), status=ProgressStatus.PENDING, since=now)
 
 
-def retrying(row: Row, now: float) -> Row | None:
+def mark_retrying(state: TaskState, now: float) -> TaskState | None:
     """It has failed, which may have been said already, and will be started once more by whoever runs it."""
-    if row.status.is_ended and not row.status.is_failed:
+    if state.status.is_ended and not state.status.is_failed:
         return None
-    return replace(row, status=ProgressStatus.RETRYING, ended=None, since=now, error="")
+    return replace(state, status=ProgressStatus.RETRYING, ended=None, since=now, error="")
 
 
-def _ended(status: ProgressStatus, message: str, report: Report, *, error: str) -> Change:
-    def change(row: Row, now: float) -> Row | None:
-        if row.status.is_ended and row.status is not ProgressStatus.LOST:
+def _mark_ended(status: ProgressStatus, message: str, report: Report, *, error: str) -> Transition:
+    def transition(state: TaskState, now: float) -> TaskState | None:
+        if state.status.is_ended and state.status is not ProgressStatus.LOST:
             return None
-        last = _with(report, row if row.started is None else _alive(row, now), now)
-        return replace(
-            last, status=status, ended=_not_before(last.started, now), since=now, message=message, error=error
-        )
+        last = _merge_report(report, state if state.started is None else _mark_running(state, now), now)
+        return replace(last, status=status, ended=_end_time(last.started, now), since=now, message=message, error=error)
 
-    return change
+    return transition
 
 
-def _anew(row: Row) -> Row:
+def _reset(state: TaskState) -> TaskState:
     """As before its first start."""
-    before = replace(row, started=None, ended=None, current=None, total=None, floor=0.0, rate=NO_RATE, message="")
+    before = replace(state, started=None, ended=None, current=None, total=None, floor=0.0, rate=NO_RATE, message="")
     return replace(before, result="", error="")
 
 
-def _alive(row: Row, now: float) -> Row:
+def _mark_running(state: TaskState, now: float) -> TaskState:
     """Running, and seen just now; also what was taken for lost."""
-    if row.started is None:
-        return replace(row, status=ProgressStatus.RUNNING, started=now, since=now, beat=now, ended=None)
-    return replace(row, status=ProgressStatus.RUNNING, beat=now, ended=None)
+    if state.started is None:
+        return replace(state, status=ProgressStatus.RUNNING, started=now, since=now, beat=now, ended=None)
+    return replace(state, status=ProgressStatus.RUNNING, beat=now, ended=None)
 
 
-def _with(report: Report, row: Row, now: float) -> Row:
-    row = replace(
-        row,
-        total=row.total if report.total is None else report.total,
-        message=row.message if report.message is None else report.message,
-        unit=row.unit if report.unit is None else report.unit,
+def _merge_report(report: Report, state: TaskState, now: float) -> TaskState:
+    state = replace(
+        state,
+        total=state.total if report.total is None else report.total,
+        message=state.message if report.message is None else report.message,
+        unit=state.unit if report.unit is None else report.unit,
     )
-    if not report.has_figure and (row.current is None and row.total is None):
-        return row
-    before = row.current or 0.0
+    if not report.has_figure and (state.current is None and state.total is None):
+        return state
+    before = state.current or 0.0
     current = max(before, report.current or 0.0) + report.advance
-    rate = (row.rate if row.rate.at is not None else NO_RATE.sampled(0.0, row.started or now)).sampled(current, now)
-    if row.total is not None:
-        rate = rate.predicted(row.total - current, now)
-    share = 100.0 * current / row.total if row.total else 0.0
-    return replace(row, current=current, rate=rate, floor=max(row.floor, min(share, 100.0)))
+    rate = (state.rate if state.rate.at is not None else NO_RATE.with_sample(0.0, state.started or now)).with_sample(
+        current, now
+    )
+    if state.total is not None:
+        rate = rate.with_prediction(state.total - current, now)
+    share = 100.0 * current / state.total if state.total else 0.0
+    return replace(state, current=current, rate=rate, floor=max(state.floor, min(share, 100.0)))
 
 
-def _not_before(started: float | None, now: float) -> float:
+def _end_time(started: float | None, now: float) -> float:
     return now if started is None else max(started, now)

@@ -44,84 +44,88 @@ from django.utils.translation import gettext as _
 from htmx_live.core.conf import settings
 from htmx_live.core.exceptions import TurnError, UploadTooLarge
 from htmx_live.core.signing import random_id
-from htmx_live.events.context import current_rendering
-from htmx_live.jobs.watchdog import on_sweep
-from htmx_live.runtime.inbox_messages import DiscardFile
-from htmx_live.runtime.services import parts
+from htmx_live.events.context import current_view
+from htmx_live.jobs.watchdog import register_sweep
+from htmx_live.runtime.inbox_messages import DeleteUpload
+from htmx_live.runtime.services import services
 
 __all__ = [
-    "FOLDER",
-    "Hourly",
-    "KeepsFiles",
+    "UPLOAD_FOLDER",
+    "HourlyThrottle",
+    "UploadMixin",
     "check_uploads",
-    "delete_file",
-    "keeping",
-    "sweep",
-    "sweep_ended",
-    "undone_on_failure",
-    "watch",
+    "delete_stored_upload",
+    "limit_uploads",
+    "sweep_expired_uploads",
+    "sweep_uploads",
+    "upload_savepoint",
+    "upload_transaction",
 ]
 
 
-logger = logging.getLogger("htmx_live.runtime.files")
+logger = logging.getLogger("htmx_live.runtime")
 
-FOLDER = "htmx_live/kept"
-_NAME = re.compile(rf"{FOLDER}/([0-9a-f]{{8,12}})-([0-9a-f]{{32}})-[0-9a-f]{{32}}[\w.]*", re.ASCII)
+UPLOAD_FOLDER = "htmx_live/kept"
+_STORED_NAME = re.compile(rf"{UPLOAD_FOLDER}/([0-9a-f]{{8,12}})-([0-9a-f]{{32}})-[0-9a-f]{{32}}[\w.]*", re.ASCII)
 _EXTENSION = re.compile(r"\.[a-z0-9]{1,10}")
 
-_kept: ContextVar[list[str] | None] = ContextVar("kept_files", default=None)  # by the turn that runs here
+_stored_names: ContextVar[list[str] | None] = ContextVar("kept_files", default=None)  # by the turn that runs here
 
 
-class KeepsFiles:
+class UploadMixin:
     """What a live view does with uploads."""
 
     _live: Any
 
-    def keep(self, file: "File[Any]") -> str:
+    def store_upload(self, file: "File[Any]") -> str:
         """Store an uploaded file for a job; the name to open it by, in ``default_storage``.
 
         Nobody can guess the name; it ends like that of the file.  When the turn fails, the file is gone again.
         """
-        names = _kept.get()
+        names = _stored_names.get()
         if not isinstance(file, File):
-            raise TurnError(f"keep() got {file!r}, and takes an uploaded file. Where none was sent, there is nothing.")
-        if names is None or current_rendering.get() is not None:
             raise TurnError(
-                f"{type(self).__name__}.keep() stores a file for the time after an event: call it in a handler, or in "
-                "form_valid(). Elsewhere, in a job for example, use default_storage.save()."
+                f"store_upload() got {file!r}, and takes an uploaded file. Where none was sent, there is nothing."
             )
-        wanted = _name(self._live.record.instance, file.name or "")
+        if names is None or current_view.get() is not None:
+            raise TurnError(
+                f"{type(self).__name__}.store_upload() stores a file for the time after an event: call it in a "
+                "handler, or in form_valid(). Elsewhere, in a job for example, use default_storage.save()."
+            )
+        wanted = _build_name(self._live.record.instance, file.name or "")
         names.append(wanted)  # first, for a storage that fails may have written half of it
         name = default_storage.save(wanted, file)
         if name != wanted:
             names.append(name)
         return name
 
-    def discard(self, name: str) -> None:
+    def delete_upload(self, name: str) -> None:
         """Delete a kept file: in a job at once, in a handler when its turn is saved.  One that is gone is fine."""
-        if not _NAME.fullmatch(name):
-            raise TurnError(f"discard({name!r}): that is no name that keep() returned, and discard() deletes no other.")
-        self._live.outlet.ask(DiscardFile(name=name))
+        if not _STORED_NAME.fullmatch(name):
+            raise TurnError(
+                f"delete_upload({name!r}): no name that store_upload() returned, and delete_upload() deletes no other."
+            )
+        self._live.sink.emit(DeleteUpload(name=name))
 
 
 @contextmanager
-def undone_on_failure() -> Iterator[list[str]]:
+def upload_savepoint() -> Iterator[list[str]]:
     """Delete what is kept in the block if the block fails; the names of what is kept."""
-    outer, names = _kept.get(), list[str]()
-    token = _kept.set(names)
+    outer, names = _stored_names.get(), list[str]()
+    token = _stored_names.set(names)
     try:
         yield names
     except BaseException:
         for name in names:
-            delete_file(name)
+            delete_stored_upload(name)
         raise
     finally:
-        _kept.reset(token)
+        _stored_names.reset(token)
     if outer is not None:
         outer.extend(names)
 
 
-def delete_file(name: str) -> None:
+def delete_stored_upload(name: str) -> None:
     """Delete one file; a storage that fails is logged, and what is left there is swept one day."""
     try:
         default_storage.delete(name)
@@ -129,32 +133,32 @@ def delete_file(name: str) -> None:
         logger.exception("The kept file %s could not be deleted", name)
 
 
-def sweep(*, before: float, is_alive: Callable[[str], bool]) -> None:
+def sweep_uploads(*, before: float, is_alive: Callable[[str], bool]) -> None:
     """Delete what was kept ``before`` (seconds since 1970) by instances that are no longer alive."""
     try:
-        _, files = default_storage.listdir(FOLDER)
+        _, files = default_storage.listdir(UPLOAD_FOLDER)
     except (FileNotFoundError, NotImplementedError):  # nothing was ever kept; a storage that cannot tell
         return
     for file in files:
-        name = f"{FOLDER}/{file}"
-        match = _NAME.fullmatch(name)
+        name = f"{UPLOAD_FOLDER}/{file}"
+        match = _STORED_NAME.fullmatch(name)
         if match and int(match[1], 16) < before and not is_alive(match[2]):
-            delete_file(name)
+            delete_stored_upload(name)
 
 
-def _name(instance: str, sent: str) -> str:
+def _build_name(instance: str, sent: str) -> str:
     extension = PurePath(sent).suffix.lower()
     ending = extension if _EXTENSION.fullmatch(extension) else ""
-    return f"{FOLDER}/{int(time.time()):08x}-{instance}-{random_id()}{ending}"
+    return f"{UPLOAD_FOLDER}/{int(time.time()):08x}-{instance}-{random_id()}{ending}"
 
 
-_TOO_MUCH = (RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent)
+_DJANGO_LIMIT_ERRORS = (RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent)
 
 
-def watch(request: HttpRequest) -> None:
+def limit_uploads(request: HttpRequest) -> None:
     """Have the files of an event counted and measured while they are read; other requests are left alone."""
     if request.content_type == "multipart/form-data" and not hasattr(request, "_files") and _is_event(request):
-        request.upload_handlers.insert(0, _Limits(request))
+        request.upload_handlers.insert(0, _UploadLimits(request))
 
 
 def check_uploads(request: HttpRequest) -> None:
@@ -164,13 +168,13 @@ def check_uploads(request: HttpRequest) -> None:
     """
     files = [file for _name, files in request.FILES.lists() for file in files]
     for handler in request.upload_handlers:
-        if isinstance(handler, _Limits) and handler.refusal is not None:
-            raise handler.refusal
+        if isinstance(handler, _UploadLimits) and handler.error is not None:
+            raise handler.error
     if len(files) > settings().MAX_UPLOADS:
-        raise _too_many()
+        raise _too_many_files_error()
     for file in files:
         if (file.size or 0) > settings().MAX_UPLOAD_SIZE:
-            raise _too_large(str(file.name))
+            raise _file_too_large_error(str(file.name))
 
 
 def _is_event(request: HttpRequest) -> bool:
@@ -181,17 +185,17 @@ def _is_event(request: HttpRequest) -> bool:
     return match.app_names[-1:] == ["htmx_live"] and match.url_name == "event"
 
 
-def _too_many() -> UploadTooLarge:
+def _too_many_files_error() -> UploadTooLarge:
     limit = settings().MAX_UPLOADS
     return UploadTooLarge(_("Too many files: at most %(limit)s can be sent at once.") % {"limit": limit})
 
 
-def _too_large(name: str) -> UploadTooLarge:
+def _file_too_large_error(name: str) -> UploadTooLarge:
     limit = filesizeformat(settings().MAX_UPLOAD_SIZE)
     return UploadTooLarge(_("%(name)s is too large: a file may have %(limit)s.") % {"name": name, "limit": limit})
 
 
-class _Limits(FileUploadHandler):
+class _UploadLimits(FileUploadHandler):
     """The first of a request's upload handlers.  ``refusal`` is why it stopped, or None.
 
     It parses the body itself, so that Django's own limits too are remembered and not raised in a middleware.
@@ -201,9 +205,9 @@ class _Limits(FileUploadHandler):
 
     def __init__(self, request: HttpRequest) -> None:
         super().__init__(request)
-        self.refusal: Exception | None = None
+        self.error: Exception | None = None
         self._is_parsing = False
-        self._count = 0
+        self._file_count = 0
 
     def handle_raw_input(
         self, input_data: Any, META: Any, content_length: int, boundary: Any, encoding: str | None = None
@@ -215,8 +219,8 @@ class _Limits(FileUploadHandler):
         parser: Any = MultiPartParser(META, input_data, list(self.request.upload_handlers), encoding)
         try:
             return parser.parse()
-        except _TOO_MUCH as error:
-            self.refusal = error
+        except _DJANGO_LIMIT_ERRORS as error:
+            self.error = error
             # The fields before it: a form without JavaScript has its CSRF token among them.
             fields: QueryDict = parser._post
             fields._mutable = False
@@ -224,31 +228,31 @@ class _Limits(FileUploadHandler):
 
     def new_file(self, field_name: str, file_name: str, *args: Any, **kwargs: Any) -> None:
         super().new_file(field_name, file_name, *args, **kwargs)
-        self._count += 1
-        if self._count > settings().MAX_UPLOADS:
-            self._stop(_too_many())
+        self._file_count += 1
+        if self._file_count > settings().MAX_UPLOADS:
+            self._stop(_too_many_files_error())
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> bytes:
         if start + len(raw_data) > settings().MAX_UPLOAD_SIZE:
-            self._stop(_too_large(str(self.file_name)))
+            self._stop(_file_too_large_error(str(self.file_name)))
         return raw_data
 
     def file_complete(self, file_size: int) -> None:
         """The others keep it."""
 
-    def _stop(self, refusal: UploadTooLarge) -> None:
-        self.refusal = refusal
+    def _stop(self, error: UploadTooLarge) -> None:
+        self.error = error
         raise StopUpload(connection_reset=False)  # the rest is read and dropped: the browser waits for its answer
 
 
-class Hourly:
+class HourlyThrottle:
     """Says yes to one caller per hour; ``now`` is in seconds."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._next = float("-inf")
 
-    def is_due(self, now: float) -> bool:
+    def allow(self, now: float) -> bool:
         with self._lock:
             if now < self._next:
                 return False
@@ -256,23 +260,25 @@ class Hourly:
             return True
 
 
-_hourly = Hourly()
+_sweep_throttle = HourlyThrottle()
 
 
 @contextmanager
-def keeping() -> Iterator[None]:
+def upload_transaction() -> Iterator[None]:
     """A turn, its save included: what is kept in it stays only if nothing fails."""
-    with undone_on_failure() as names:
+    with upload_savepoint() as names:
         yield
-    if names and _hourly.is_due(time.monotonic()):
-        parts().turns.submit(lambda: sweep_ended(time.time()))  # beside the turns, for a storage may be slow
+    if names and _sweep_throttle.allow(time.monotonic()):
+        services().turn_pool.submit(
+            lambda: sweep_expired_uploads(time.time())
+        )  # beside the turns, for a storage may be slow
 
 
-def sweep_ended(now: float) -> None:
+def sweep_expired_uploads(now: float) -> None:
     """Delete kept files that are older than ``UPLOAD_TTL`` and whose instance has no record any more."""
-    store = parts().store
-    sweep(before=now - settings().UPLOAD_TTL, is_alive=lambda instance: store.load(instance) is not None)
+    store = services().store
+    sweep_uploads(before=now - settings().UPLOAD_TTL, is_alive=lambda instance: store.load(instance) is not None)
 
 
-on_sweep(lambda: parts().store)
-on_sweep(lambda: parts().bus)
+register_sweep(lambda: services().store)
+register_sweep(lambda: services().bus)

@@ -8,7 +8,7 @@ Letters: mail as text, for it waits in a store, and another process may take it 
 
 import json
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
@@ -17,34 +17,34 @@ from htmx_live.core.records import JobRow, Record
 from htmx_live.events.handlers import Handler
 
 __all__ = [
-    "Adopt",
-    "Again",
-    "Call",
+    "AppendText",
+    "AttachPage",
+    "BroadcastPush",
     "CancelJobs",
-    "DiscardFile",
+    "ClearText",
+    "DeleteUpload",
     "Effect",
-    "EndText",
     "Event",
-    "JobEnd",
+    "InstanceMessage",
     "JobFailure",
+    "JobFinished",
+    "JobFlush",
     "JobLost",
-    "JobMail",
-    "JobNews",
-    "Mail",
-    "Merge",
-    "Notice",
+    "JobMessage",
+    "JobStageChanged",
     "Push",
-    "PushTo",
     "Redirect",
+    "Rerender",
     "ResetForms",
     "SendFragments",
     "SendNotice",
+    "ShowToast",
     "StartJob",
     "Tick",
-    "WriteText",
-    "fold_of",
-    "read_mail",
-    "write_mail",
+    "UserEvent",
+    "coalesce_key",
+    "deserialize_message",
+    "serialize_message",
 ]
 
 
@@ -97,7 +97,7 @@ class CancelJobs:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WriteText:
+class AppendText:
     """Add ``text`` to a text stream of the instance, or put it in the place of what is there."""
 
     stream: str
@@ -106,7 +106,7 @@ class WriteText:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EndText:
+class ClearText:
     """Forget a text stream."""
 
     stream: str
@@ -120,7 +120,7 @@ class Redirect:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Notice:
+class ShowToast:
     """A toast; ``level`` is one of Django's message tags (debug, info, success, warning, error)."""
 
     message: str
@@ -150,7 +150,7 @@ class SendNotice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PushTo:
+class BroadcastPush:
     """Hand a ``Push`` to all instances of a view, those with these encoded mount kwargs and of this user's pk.
 
     None stands for any; ``without`` is the id of an instance that is left out.
@@ -164,7 +164,7 @@ class PushTo:
     user: str | None = None
     without: str = ""
 
-    def is_meant_for(self, record: Record) -> bool:
+    def matches(self, record: Record) -> bool:
         if record.view != self.view or record.instance == self.without:
             return False
         if self.user is not None and self.user != record.owner.user:
@@ -173,21 +173,32 @@ class PushTo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DiscardFile:
+class DeleteUpload:
     """Delete a kept file; ``name`` is what ``keep()`` returned."""
 
     name: str
 
 
-_Sent = SendFragments | SendNotice
-Effect = StartJob | CancelJobs | WriteText | EndText | Redirect | Notice | ResetForms | PushTo | _Sent | DiscardFile
+_PublishEffect = SendFragments | SendNotice
+Effect = (
+    StartJob
+    | CancelJobs
+    | AppendText
+    | ClearText
+    | Redirect
+    | ShowToast
+    | ResetForms
+    | BroadcastPush
+    | _PublishEffect
+    | DeleteUpload
+)
 
 
 # Events
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class UserEvent:
     """A user's event, bound and checked: ``arguments`` are keyword arguments of the handler."""
 
     handler: Handler
@@ -198,7 +209,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Adopt:
+class AttachPage:
     """Another page load shows the instance from now on (reload, back, a form posted without JavaScript).
 
     ``facts`` are the fields of a record that describe that load: the language, for example, may have been changed.
@@ -206,11 +217,11 @@ class Adopt:
 
     page: str
     request: HttpRequest
-    facts: dict[str, Any] = field(default_factory=dict)
+    fields: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Merge:
+class JobFlush:
     """A running job hands over what it changed so far (``flush()``), and what it asks for.
 
     ``changes`` are encoded attributes, ``removed`` the names of deleted ones.
@@ -223,7 +234,7 @@ class Merge:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobEnd:
+class JobFinished:
     """A job has ended.  ``result`` is encoded; ``failure`` is None when it is done.
 
     ``cancelled`` is true when the callback itself gave up by raising ``Cancelled``.
@@ -238,7 +249,7 @@ class JobEnd:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobNews:
+class JobStageChanged:
     """How it stands with a job that has not ended: its row's new ``stage``."""
 
     ref: str
@@ -257,7 +268,7 @@ class JobLost:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Again:
+class Rerender:
     """A turn was saved, and what it had to say could not be sent: ``effects``, and the render in any case.
 
     ``page`` is that of the user who caused them.
@@ -285,53 +296,75 @@ class Tick:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Viewed:
+class VariantViewed:
     """Somebody looks at a shared instance in this variant: what they may lack of it is rendered and sent."""
 
     variant: str
 
 
-JobMail = Merge | JobEnd | JobNews | JobLost
-Mail = JobMail | Push | Tick | Viewed | Again
-Event = Call | Adopt | Mail
+JobMessage = JobFlush | JobFinished | JobStageChanged | JobLost
+InstanceMessage = JobMessage | Push | Tick | VariantViewed | Rerender
+Event = UserEvent | AttachPage | InstanceMessage
 
 
-_MAIL: dict[str, type[Mail]] = {kind.__name__: kind for kind in get_args(Mail)}
-_EFFECTS: dict[str, type[Effect]] = {kind.__name__: kind for kind in get_args(Effect)}
+_MESSAGE_TYPES: dict[str, type[InstanceMessage]] = {
+    "Merge": JobFlush,
+    "JobEnd": JobFinished,
+    "JobNews": JobStageChanged,
+    "JobLost": JobLost,
+    "Push": Push,
+    "Tick": Tick,
+    "Viewed": VariantViewed,
+    "Again": Rerender,
+}  # the words of stored messages
+_EFFECT_TYPES: dict[str, type[Effect]] = {
+    "StartJob": StartJob,
+    "CancelJobs": CancelJobs,
+    "WriteText": AppendText,
+    "EndText": ClearText,
+    "Redirect": Redirect,
+    "Notice": ShowToast,
+    "ResetForms": ResetForms,
+    "PushTo": BroadcastPush,
+    "SendFragments": SendFragments,
+    "SendNotice": SendNotice,
+    "DiscardFile": DeleteUpload,
+}
+_STORED_NAMES: dict[type, str] = {kind: name for name, kind in [*_MESSAGE_TYPES.items(), *_EFFECT_TYPES.items()]}
 
 
-def write_mail(mail: Mail) -> str:
+def serialize_message(message: InstanceMessage) -> str:
     """``mail`` as text for a mailbox."""
-    fields = asdict(mail)
-    if isinstance(mail, Merge | Again):
-        fields["effects"] = [[type(effect).__name__, asdict(effect)] for effect in mail.effects]
-    return json.dumps([type(mail).__name__, fields])
+    fields = asdict(message)
+    if isinstance(message, JobFlush | Rerender):
+        fields["effects"] = [[_STORED_NAMES[type(effect)], asdict(effect)] for effect in message.effects]
+    return json.dumps([_STORED_NAMES[type(message)], fields])
 
 
-def fold_of(mail: Mail) -> str:
+def coalesce_key(message: InstanceMessage) -> str:
     """A word that two letters share when the newer says all that the older did, "" when none does."""
-    if isinstance(mail, Tick):
+    if isinstance(message, Tick):
         return "tick"
-    if isinstance(mail, Again) and not mail.effects:
+    if isinstance(message, Rerender) and not message.effects:
         return "again"
-    if isinstance(mail, Push) and not mail.handler:
-        return f"push {' '.join(sorted(mail.state))}"
-    if isinstance(mail, Viewed):
-        return f"viewed {mail.variant}"
+    if isinstance(message, Push) and not message.handler:
+        return f"push {' '.join(sorted(message.state))}"
+    if isinstance(message, VariantViewed):
+        return f"viewed {message.variant}"
     return ""
 
 
-def read_mail(text: str) -> Mail:
+def deserialize_message(text: str) -> InstanceMessage:
     """The mail that ``write_mail`` wrote."""
     name, fields = json.loads(text)
     if fields.get("failure"):
         fields["failure"] = JobFailure(**fields["failure"])
     if "effects" in fields:
-        fields["effects"] = [_read_effect(*effect) for effect in fields["effects"]]
-    return _MAIL[name](**fields)
+        fields["effects"] = [_deserialize_effect(*effect) for effect in fields["effects"]]
+    return _MESSAGE_TYPES[name](**fields)
 
 
-def _read_effect(name: str, fields: dict[str, Any]) -> Effect:
+def _deserialize_effect(name: str, fields: dict[str, Any]) -> Effect:
     if "row" in fields:
         fields["row"] = JobRow(**fields["row"])
-    return _EFFECTS[name](**fields)
+    return _EFFECT_TYPES[name](**fields)

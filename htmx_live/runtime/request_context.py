@@ -30,29 +30,29 @@ from django_htmx.middleware import HtmxDetails
 from htmx_live.core.conf import settings
 from htmx_live.core.exceptions import TurnError
 from htmx_live.core.records import Owner, Record
-from htmx_live.runtime.url_state import without_reference
+from htmx_live.runtime.url_state import strip_return_param
 
 __all__ = [
-    "after_commit",
-    "around",
-    "atomic_where_asked",
+    "activate",
+    "atomic_if_configured",
     "csrf_secret",
-    "facts_of",
-    "stand_in",
-    "zone_name",
-    "zone_of",
+    "current_zone_name",
+    "get_zone",
+    "request_fields",
+    "run_after_commit",
+    "synthetic_request",
 ]
 
 
-_MAX_ADDRESS = 4096  # characters of a page's address that a client may tell
+_MAX_URL_LENGTH = 4096  # characters of a page's address that a client may tell
 
 
-def stand_in(record: Record) -> HttpRequest:
+def synthetic_request(record: Record) -> HttpRequest:
     """The request that a view sees when no user's request is there."""
     host, _, port = record.host.rpartition(":") if record.host.rpartition(":")[2].isdigit() else (record.host, "", "")
     prefix = record.script_prefix.rstrip("/")
     path_info = record.path[len(prefix) :] if record.path.startswith(prefix) else record.path
-    request = _StandIn(
+    request = _SyntheticRequest(
         {
             "REQUEST_METHOD": "GET",
             "SCRIPT_NAME": prefix,
@@ -67,7 +67,7 @@ def stand_in(record: Record) -> HttpRequest:
             "wsgi.input": BytesIO(),
         }
     )
-    request.user = SimpleLazyObject(lambda: _user(record))  # type: ignore[assignment]
+    request.user = SimpleLazyObject(lambda: _load_user(record))  # type: ignore[assignment]
     request.LANGUAGE_CODE = record.language
     request.live_pages = record.pages
     request.live_owner = record.owner
@@ -81,7 +81,7 @@ def csrf_secret() -> str:
     return salted_hmac("htmx_live.csrf", "stand-in", algorithm="sha256").hexdigest()[:CSRF_SECRET_LENGTH]
 
 
-class _StandIn(WSGIRequest):
+class _SyntheticRequest(WSGIRequest):
     live_pages: tuple[str, ...]
     live_owner: Owner
 
@@ -90,40 +90,40 @@ class _StandIn(WSGIRequest):
         return HtmxDetails(self)
 
 
-def facts_of(request: HttpRequest) -> dict[str, Any]:
+def request_fields(request: HttpRequest) -> dict[str, Any]:
     """The fields of a record that describe a user's request."""
     return {
         "language": translation.get_language() or "",
-        "time_zone": zone_name(),
+        "time_zone": current_zone_name(),
         "script_prefix": get_script_prefix(),
         "secure": request.is_secure(),
         "host": request.get_host(),
-        **_place(request),
+        **_page_location(request),
     }
 
 
-def _place(request: HttpRequest) -> dict[str, str]:
+def _page_location(request: HttpRequest) -> dict[str, str]:
     """Path and query of the page.  An endpoint of ours is asked by a page, which says where it is."""
     match = request.resolver_match
     if match is None or match.app_names[-1:] != ["htmx_live"]:
-        return {"path": request.path, "query": without_reference(request.META.get("QUERY_STRING", ""))}
-    told = request.headers.get("HX-Current-URL") or request.headers.get("Referer", "")
+        return {"path": request.path, "query": strip_return_param(request.META.get("QUERY_STRING", ""))}
+    url = request.headers.get("HX-Current-URL") or request.headers.get("Referer", "")
     try:
-        parts = urlsplit(told)
+        parts = urlsplit(url)
     except ValueError:
         return {"path": "/", "query": ""}
-    if parts.netloc != request.get_host() or len(told) > _MAX_ADDRESS:
+    if parts.netloc != request.get_host() or len(url) > _MAX_URL_LENGTH:
         return {"path": "/", "query": ""}
-    return {"path": unquote(parts.path) or "/", "query": without_reference(parts.query)}
+    return {"path": unquote(parts.path) or "/", "query": strip_return_param(parts.query)}
 
 
 @contextmanager
-def around(record: Record) -> Iterator[None]:
-    """The record's language, time zone and script prefix, and the project's ``AROUND``."""
-    factory = settings().AROUND
+def activate(record: Record) -> Iterator[None]:
+    """The record's language, time zone and script prefix, and the project's ``TURN_CONTEXT``."""
+    factory = settings().TURN_CONTEXT
     with ExitStack() as stack:
         stack.enter_context(translation.override(record.language or None))
-        stack.enter_context(timezone.override(zone_of(record.time_zone)))
+        stack.enter_context(timezone.override(get_zone(record.time_zone)))
         stack.callback(set_script_prefix, get_script_prefix())
         set_script_prefix(record.script_prefix)
         if factory:
@@ -132,7 +132,7 @@ def around(record: Record) -> Iterator[None]:
 
 
 @contextmanager
-def atomic_where_asked() -> Iterator[None]:
+def atomic_if_configured() -> Iterator[None]:
     """A transaction on each database that the project set ``ATOMIC_REQUESTS`` for; within one, a savepoint."""
     with ExitStack() as stack:
         for alias in connections:
@@ -141,7 +141,7 @@ def atomic_where_asked() -> Iterator[None]:
         yield
 
 
-def after_commit(call: Callable[[], object]) -> bool:
+def run_after_commit(call: Callable[[], object]) -> bool:
     """Run ``call`` once every transaction that this thread is in has been committed; True when that is now.
 
     Only connections that are open are looked at: ``transaction.on_commit`` would open one.  The transaction that
@@ -150,26 +150,26 @@ def after_commit(call: Callable[[], object]) -> bool:
     for connection in connections.all(initialized_only=True):
         blocks = connection.atomic_blocks if connection.in_atomic_block else []
         if any(not getattr(block, "_from_testcase", False) for block in blocks):
-            connection.on_commit(lambda: after_commit(call) and None)
+            connection.on_commit(lambda: run_after_commit(call) and None)
             return False
     call()
     return True
 
 
-def zone_name() -> str:
+def current_zone_name() -> str:
     """A name under which ``zone_of`` finds the current time zone: its key, or its distance from UTC in minutes."""
     zone = timezone.get_current_timezone()
     offset = zone.utcoffset(None)
     return f"{offset.total_seconds() / 60:+g}" if offset else getattr(zone, "key", "UTC")
 
 
-def zone_of(name: str) -> tzinfo | None:
+def get_zone(name: str) -> tzinfo | None:
     if not name:
         return None
     return fixed_zone(timedelta(minutes=float(name))) if name[0] in "+-" else ZoneInfo(name)
 
 
-def _user(record: Record) -> Any:
+def _load_user(record: Record) -> Any:
     if record.shared:
         raise TurnError(f"{record.view} is shared: its template has no user, for what it shows is everybody's.")
     pk = record.owner.user

@@ -27,10 +27,20 @@ from htmx_live.core.concurrency import DaemonPool, Pool, after_fork
 from htmx_live.core.conf import is_debug, settings
 from htmx_live.core.exceptions import StoreUnavailable
 from htmx_live.core.scheduler import NoTicker, ThreadTimer, Ticker, Timer
-from htmx_live.jobs.runner import Perform, Runner
-from htmx_live.jobs.watchdog import NoWatcher, Watcher
+from htmx_live.jobs.runner import Executor, Runner
+from htmx_live.jobs.watchdog import DeadlineMonitor, NoDeadlineMonitor
 
-__all__ = ["PATIENCE", "Parts", "after_fork", "give_perform", "give_tick", "insist", "keep_trying", "override", "parts"]
+__all__ = [
+    "GIVE_UP_AFTER",
+    "Services",
+    "after_fork",
+    "override_services",
+    "retry_blocking",
+    "retry_in_background",
+    "services",
+    "set_default_executor",
+    "set_tick_callback",
+]
 
 
 _RUNNERS = {
@@ -46,142 +56,144 @@ def _default_store(redis_url: str) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
+class Services:
     store: Store
     bus: Bus
     runner: Runner
-    turns: Pool
+    turn_pool: Pool
     ticker: Ticker | NoTicker
     is_strict: bool  # looks for mistakes that only rendered HTML shows: in DEBUG and in tests
     timer: Timer
-    watcher: Watcher | NoWatcher
+    deadline_monitor: DeadlineMonitor | NoDeadlineMonitor
 
 
-_LAST_TURNS = 2.0  # seconds that the exit of a process waits for background turns, those of pushes above all
+_EXIT_TIMEOUT = 2.0  # seconds that the exit of a process waits for background turns, those of pushes above all
 
 _lock = threading.Lock()
-_parts: Parts | None = None
-_perform: Perform | None = None
+_services: Services | None = None
+_executor: Executor | None = None
 _tick: Callable[[str, float], bool] | None = None
 
 
-def parts() -> Parts:
+def services() -> Services:
     """This process's parts."""
-    return _parts or _build()
+    return _services or _build()
 
 
-def give_perform(perform: Perform) -> None:
+def set_default_executor(executor: Executor) -> None:
     """Say what runners are to run; called once, by the module that performs jobs, which stands above this one."""
-    global _perform
-    _perform = perform
+    global _executor
+    _executor = executor
 
 
-def give_tick(tick: Callable[[str, float], bool]) -> None:
+def set_tick_callback(tick: Callable[[str, float], bool]) -> None:
     """Say how an instance is ticked; called once, by the module of ticks, which stands above this one."""
     global _tick
     _tick = tick
 
 
 @contextmanager
-def override(**changed: Any) -> Iterator[Parts]:
+def override_services(**changes: Any) -> Iterator[Services]:
     """Use other parts for a while; for tests.  ``runner`` may be given as a class, which is built with ``perform``.
 
     Parts first built here, from settings that may hold for one test only, are built again when they are needed.
     """
-    global _parts
-    before = _parts
-    if isinstance(changed.get("runner"), type):
-        changed["runner"] = changed["runner"](_perform)
-    _parts = replace(parts(), **changed)
+    global _services
+    before = _services
+    if isinstance(changes.get("runner"), type):
+        changes["runner"] = changes["runner"](_executor)
+    _services = replace(services(), **changes)
     try:
-        yield _parts
+        yield _services
     finally:
-        _parts = before
+        _services = before
 
 
-def _build() -> Parts:
-    global _parts
+def _build() -> Services:
+    global _services
     with _lock:
-        if _parts is None:
+        if _services is None:
             chosen = settings()
-            if _perform is None or _tick is None:
+            if _executor is None or _tick is None:
                 raise ImproperlyConfigured("htmx_live is not ready. Add 'htmx_live' to INSTALLED_APPS.")
             store: Store = import_string(chosen.STORE or _default_store(chosen.REDIS_URL))()
-            _parts = Parts(
+            _services = Services(
                 store=store,
                 bus=bus(),
-                runner=import_string(_RUNNERS.get(chosen.RUNNER, chosen.RUNNER))(_perform),
-                turns=DaemonPool("htmx-live-turn", lambda: settings().TURN_THREADS),
+                runner=import_string(_RUNNERS.get(chosen.RUNNER, chosen.RUNNER))(_executor),
+                turn_pool=DaemonPool("htmx-live-turn", lambda: settings().TURN_THREADS),
                 ticker=Ticker(_tick),
                 is_strict=is_debug(),
                 timer=ThreadTimer(),
-                watcher=Watcher(lambda: store),
+                deadline_monitor=DeadlineMonitor(lambda: store),
             )
-            atexit.register(_parts.turns.settle, _LAST_TURNS)  # a command that pushes ends right after
-    return _parts
+            atexit.register(_services.turn_pool.join, _EXIT_TIMEOUT)  # a command that pushes ends right after
+    return _services
 
 
 @after_fork
-def _forget() -> None:
-    global _lock, _parts
-    _lock, _parts = threading.Lock(), None
+def _reset_after_fork() -> None:
+    global _lock, _services
+    _lock, _services = threading.Lock(), None
 
 
 logger = logging.getLogger("htmx_live.runtime")
 
-PATIENCE = 300.0  # seconds after which a store that is away is given up
-_FIRST, _LONGEST = 0.1, 2.0  # seconds between two attempts
-_MOST = 10_000  # calls that wait; one more is given up at once
+GIVE_UP_AFTER = 300.0  # seconds after which a store that is away is given up
+_FIRST_DELAY, _MAX_DELAY = 0.1, 2.0  # seconds between two attempts
+_MAX_WAITING_CALLS = 10_000  # calls that wait; one more is given up at once
 
-_waiting = 0  # counted roughly: two threads may miscount by one
+_waiting_calls = 0  # counted roughly: two threads may miscount by one
 
-Answer = TypeVar("Answer")
+_Result = TypeVar("_Result")
 
 
-def insist(call: Callable[[], Answer]) -> Answer:
+def retry_blocking(call: Callable[[], _Result]) -> _Result:
     """The answer of ``call``, which is made until it has one; ``StoreUnavailable`` after ``PATIENCE`` seconds.
 
     A call whose answer was lost may have been heard: it must be one that can be made twice.
     """
-    until, delay = time.monotonic() + PATIENCE, _FIRST
+    give_up_at, delay = time.monotonic() + GIVE_UP_AFTER, _FIRST_DELAY
     while True:
         try:
             return call()
         except StoreUnavailable:
-            if time.monotonic() > until:
+            if time.monotonic() > give_up_at:
                 raise
         time.sleep(delay)
-        delay = min(2 * delay, _LONGEST)
+        delay = min(2 * delay, _MAX_DELAY)
 
 
-def keep_trying(call: Callable[[], object], *, after: float = 0) -> None:
+def retry_in_background(call: Callable[[], object], *, delay: float = 0) -> None:
     """Make ``call`` now, and by the pool of turns while it raises ``StoreUnavailable``, for ``PATIENCE`` seconds.
 
     ``after`` is in seconds, for what has failed just now.
     """
-    timer = parts().timer
-    attempt = partial(_attempt, call, timer() + PATIENCE, _FIRST)
-    if after:
-        timer.at(timer() + after, lambda: parts().turns.submit(attempt))
+    timer = services().timer
+    attempt = partial(_attempt, call, timer() + GIVE_UP_AFTER, _FIRST_DELAY)
+    if delay:
+        timer.call_at(timer() + delay, lambda: services().turn_pool.submit(attempt))
     else:
         attempt()
 
 
-def _attempt(call: Callable[[], object], until: float, delay: float) -> None:
-    global _waiting
+def _attempt(call: Callable[[], object], give_up_at: float, delay: float) -> None:
+    global _waiting_calls
     try:
         call()
     except StoreUnavailable:
-        here = parts()
-        at = here.timer() + delay
-        if at > until or _waiting >= _MOST:
+        process_services = services()
+        at = process_services.timer() + delay
+        if at > give_up_at or _waiting_calls >= _MAX_WAITING_CALLS:
             logger.exception("The store is away for too long: given up")
             return
-        _waiting += 1
-        here.timer.at(at, partial(_attempt_in_pool, partial(_attempt, call, until, min(2 * delay, _LONGEST))))
+        _waiting_calls += 1
+        process_services.timer.call_at(
+            at, partial(_attempt_in_pool, partial(_attempt, call, give_up_at, min(2 * delay, _MAX_DELAY)))
+        )
 
 
 def _attempt_in_pool(attempt: Callable[[], None]) -> None:
-    global _waiting
-    _waiting -= 1
-    parts().turns.submit(attempt)
+    global _waiting_calls
+    _waiting_calls -= 1
+    services().turn_pool.submit(attempt)

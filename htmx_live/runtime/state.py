@@ -30,17 +30,17 @@ from django.utils.safestring import SafeString, mark_safe
 
 from htmx_live.core.exceptions import StateError
 
-__all__ = ["State", "decode", "decode_state", "encode", "encode_state", "mounted_names", "state_of", "take_state"]
+__all__ = ["State", "decode", "decode_state", "encode", "encode_state", "get_state", "names_set_by_mount", "set_state"]
 
 
 State = dict[str, str]  # attribute name -> JSON text
 
-_write = json.JSONEncoder(separators=(",", ":")).encode
+_dumps = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def encode_state(values: Mapping[str, Any]) -> State:
     """Attributes as JSON texts; ``StateError`` names the attribute that cannot be kept, and what to do instead."""
-    return {name: _write(encode(value, name)) for name, value in values.items()}
+    return {name: _dumps(encode(value, name)) for name, value in values.items()}
 
 
 def decode_state(state: Mapping[str, str]) -> dict[str, Any]:
@@ -48,9 +48,9 @@ def decode_state(state: Mapping[str, str]) -> dict[str, Any]:
 
     ``StateError`` for what ``encode_state`` never wrote, or wrote for classes that are gone since.
     """
-    with _readable():
+    with _raising_state_error():
         loaded = {name: json.loads(text) for name, text in state.items()}
-        rows = _Rows(loaded.values())
+        rows = _ModelRows(loaded.values())
         return {name: _decode(value, rows) for name, value in loaded.items()}
 
 
@@ -64,38 +64,46 @@ def encode(value: Any, name: str = "value") -> Any:
 
 def decode(value: Any) -> Any:
     """The Python value that ``encode`` made ``value`` of; ``StateError`` as in ``decode_state``."""
-    with _readable():
-        return _decode(value, _Rows([value]))
+    with _raising_state_error():
+        return _decode(value, _ModelRows([value]))
 
 
-_UNREADABLE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError, ValidationError)
+_DECODING_ERRORS = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    ValidationError,
+)
 
 
 @contextmanager
-def _readable() -> Iterator[None]:
+def _raising_state_error() -> Iterator[None]:
     try:
         yield
-    except _UNREADABLE as error:
+    except _DECODING_ERRORS as error:
         raise StateError(f"A kept value cannot be read: {type(error).__name__}: {error}") from error
 
 
 def _encode(value: Any, name: str) -> Any:
     kind = type(value)
-    if kind in _PLAIN:
+    if kind in _JSON_TYPES:
         return value
     if kind is int:
         return _encode_int(value, name)
     encoder = _ENCODERS.get(kind)
     if encoder is not None:
         return encoder(value, name)
-    for base, tagged in _FAMILIES:
+    for base, tagged in _BASE_ENCODERS:
         if isinstance(value, base):
             return tagged(value, name)
-    raise StateError(_refusal(value, name))
+    raise StateError(_unsupported_message(value, name))
 
 
 def _encode_int(value: int, name: str) -> Any:
-    if value.bit_length() > _MAX_BITS:
+    if value.bit_length() > _MAX_INT_BITS:
         raise StateError(f"{name} is an integer of {value.bit_length()} bits, too long to be kept. Keep it as a str.")
     return value
 
@@ -135,14 +143,12 @@ def _encode_enum(value: Enum, name: str) -> Any:
     return {"$": "enum", "t": path, "v": value.name}
 
 
-def _refusal(value: Any, name: str) -> str:
+def _unsupported_message(value: Any, name: str) -> str:
     kind = f"{type(value).__module__}.{type(value).__qualname__}"
     if isinstance(value, QuerySet):
         return f"{name} is a QuerySet, which a record cannot keep. Return it from get_context_data(), or keep a list."
     if isinstance(value, File):
-        return (
-            f"{name} is a file, which a record cannot keep. Keep its name: an upload's is what self.keep(file) returns."
-        )
+        return f"{name} is a file, which a record cannot keep. Keep its name: self.store_upload(file) returns it."
     if callable(value):
         return f"{name} is a {kind}: code cannot be kept in a record. Make it a method of the view."
     return (
@@ -152,12 +158,12 @@ def _refusal(value: Any, name: str) -> str:
     )
 
 
-def _tagged(tag: str, text: Callable[[Any], Any]) -> Callable[[Any, str], Any]:
-    return lambda value, name: {"$": tag, "v": text(value)}
+def _tagging_encoder(tag: str, to_json: Callable[[Any], Any]) -> Callable[[Any, str], Any]:
+    return lambda value, name: {"$": tag, "v": to_json(value)}
 
 
-_MAX_BITS = 13_000  # Python refuses to read or write integers of more than 4300 digits
-_PLAIN = frozenset({type(None), bool, str})
+_MAX_INT_BITS = 13_000  # Python refuses to read or write integers of more than 4300 digits
+_JSON_TYPES = frozenset({type(None), bool, str})
 _ENCODERS: dict[type, Callable[[Any, str], Any]] = {
     float: _encode_float,
     list: _encode_list,
@@ -165,16 +171,16 @@ _ENCODERS: dict[type, Callable[[Any, str], Any]] = {
     set: _encode_set,
     frozenset: lambda value, name: _encode_set(value, name) | {"$": "frozenset"},
     tuple: lambda value, name: {"$": "tuple", "v": _encode_list(value, name)},
-    SafeString: _tagged("safe", str.__str__),
-    dt.datetime: _tagged("datetime", dt.datetime.isoformat),
-    dt.date: _tagged("date", dt.date.isoformat),
-    dt.time: _tagged("time", dt.time.isoformat),
-    dt.timedelta: _tagged("timedelta", lambda value: [value.days, value.seconds, value.microseconds]),
-    Decimal: _tagged("decimal", str),
-    uuid.UUID: _tagged("uuid", str),
+    SafeString: _tagging_encoder("safe", str.__str__),
+    dt.datetime: _tagging_encoder("datetime", dt.datetime.isoformat),
+    dt.date: _tagging_encoder("date", dt.date.isoformat),
+    dt.time: _tagging_encoder("time", dt.time.isoformat),
+    dt.timedelta: _tagging_encoder("timedelta", lambda value: [value.days, value.seconds, value.microseconds]),
+    Decimal: _tagging_encoder("decimal", str),
+    uuid.UUID: _tagging_encoder("uuid", str),
 }
 # Types with subclasses of the user's own, in the order in which they are tried.
-_FAMILIES: tuple[tuple[type, Callable[[Any, str], Any]], ...] = (
+_BASE_ENCODERS: tuple[tuple[type, Callable[[Any, str], Any]], ...] = (
     (Enum, _encode_enum),
     (Model, _encode_model),
     (Promise, lambda value, name: str(value)),
@@ -183,32 +189,32 @@ _FAMILIES: tuple[tuple[type, Callable[[Any, str], Any]], ...] = (
 _MISSING = object()  # a model row that is gone
 
 
-class _Rows:
+class _ModelRows:
     """The model rows that encoded values refer to, one query per model."""
 
     def __init__(self, values: Iterable[Any]) -> None:
         wanted: dict[str, list[Any]] = {}
         for value in values:
-            _collect(value, wanted)
-        self._found = {label: _fetch(label, pks) for label, pks in wanted.items()}
+            _collect_model_pks(value, wanted)
+        self._found = {label: _fetch_rows(label, pks) for label, pks in wanted.items()}
 
     def get(self, label: str, pk: Any) -> Any:
         return self._found[label].get(pk, _MISSING)
 
 
-def _collect(value: Any, wanted: dict[str, list[Any]]) -> None:
+def _collect_model_pks(value: Any, pks_by_model: dict[str, list[Any]]) -> None:
     if isinstance(value, list):
         for item in value:
-            _collect(item, wanted)
+            _collect_model_pks(item, pks_by_model)
     elif isinstance(value, dict):
         if value.get("$") == "model":
-            wanted.setdefault(value["t"], []).append(_decode_plain(value["v"]))
+            pks_by_model.setdefault(value["t"], []).append(_decode_plain(value["v"]))
         else:
             for item in value.values():
-                _collect(item, wanted)
+                _collect_model_pks(item, pks_by_model)
 
 
-def _fetch(label: str, pks: list[Any]) -> dict[Any, Model]:
+def _fetch_rows(label: str, pks: list[Any]) -> dict[Any, Model]:
     try:
         model = apps.get_model(label)
     except LookupError:
@@ -216,7 +222,7 @@ def _fetch(label: str, pks: list[Any]) -> dict[Any, Model]:
     return {row.pk: row for row in model._base_manager.filter(pk__in=set(pks))}
 
 
-def _decode(value: Any, rows: _Rows) -> Any:
+def _decode(value: Any, rows: _ModelRows) -> Any:
     if isinstance(value, list):
         return _decode_items(value, rows)
     if not isinstance(value, dict):
@@ -236,7 +242,7 @@ def _decode(value: Any, rows: _Rows) -> Any:
     return _decode_plain(value)
 
 
-def _decode_items(values: list[Any], rows: _Rows) -> list[Any]:
+def _decode_items(values: list[Any], rows: _ModelRows) -> list[Any]:
     items = []
     for value in values:
         if isinstance(value, dict) and value.get("$") == "model":
@@ -285,7 +291,7 @@ _DECODERS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def state_of(view: Any) -> dict[str, Any]:
+def get_state(view: Any) -> dict[str, Any]:
     """The attributes of ``view`` that its record keeps."""
     cls = type(view)
     # A class attribute with __get__ owns its name: cached_property writes past __setattr__.
@@ -296,42 +302,44 @@ def state_of(view: Any) -> dict[str, Any]:
     }
 
 
-def take_state(view: Any, state: Mapping[str, str]) -> None:
+def set_state(view: Any, state: Mapping[str, str]) -> None:
     """Set encoded attributes; ``StateError`` for names that no view's code could have assigned."""
-    odd = type(view)._guarded.intersection(state)
-    if odd:
-        raise StateError(f"The kept state of {type(view).__qualname__} names {sorted(odd)}, which cannot be assigned.")
+    reserved = type(view)._reserved_names.intersection(state)
+    if reserved:
+        raise StateError(
+            f"The kept state of {type(view).__qualname__} names {sorted(reserved)}, which cannot be assigned."
+        )
     view.__dict__.update(decode_state(state))
 
 
-def mounted_names(cls: type) -> frozenset[str]:
+def names_set_by_mount(cls: type) -> frozenset[str]:
     """The names that ``mount()`` may assign on ``self``, without those that the class has a default for.
 
     Found in the bytecode of ``mount()``, of the methods that it calls on ``self``, and of the base classes' methods
     that these extend.  Unlike the source, the bytecode is always that of the running code.  What is assigned in one
     branch only, or with ``setattr()``, cannot be told: see ``Record.unset``.
     """
-    names = _assigned_by(cls, "mount", set())
+    names = _names_set_by(cls, "mount", set())
     return frozenset(name for name in names if name not in ("_live", "_skip_render") and not hasattr(cls, name))
 
 
-def _assigned_by(cls: type, method: str, seen: set[str]) -> Iterator[str]:
+def _names_set_by(cls: type, method: str, seen: set[str]) -> Iterator[str]:
     seen.add(method)
     for base in cls.__mro__:
         function = vars(base).get(method)
         if not isinstance(function, FunctionType):
             continue
         code = inspect.unwrap(function).__code__
-        for step in _steps_on_self(code):
+        for step in _instructions_on_self(code):
             if step.opname == "STORE_ATTR":
                 yield step.argval
             elif _is_method_call(step) and step.argval not in seen:
-                yield from _assigned_by(cls, step.argval, seen)
+                yield from _names_set_by(cls, step.argval, seen)
         if method not in code.co_names:  # it does not call super()
             return
 
 
-def _steps_on_self(code: CodeType) -> Iterator[Instruction]:
+def _instructions_on_self(code: CodeType) -> Iterator[Instruction]:
     """The instructions that follow one which loads the first argument."""
     own = code.co_varnames[:1]
     before: Any = None

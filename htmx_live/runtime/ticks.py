@@ -9,38 +9,38 @@ import os
 from collections.abc import Iterable, Iterator
 
 from htmx_live.core.signing import random_id
-from htmx_live.runtime.dispatch import look_after
-from htmx_live.runtime.inbox_messages import Tick, fold_of, write_mail
-from htmx_live.runtime.services import give_tick, parts
+from htmx_live.runtime.dispatch import schedule_turn
+from htmx_live.runtime.inbox_messages import Tick, coalesce_key, serialize_message
+from htmx_live.runtime.services import services, set_tick_callback
 from htmx_live.runtime.view import Live, view_path
 
-__all__ = ["let_go", "tick", "ticking_views", "watch_shown"]
+__all__ = ["post_tick", "release_ticks", "start_ticking_viewed", "ticking_views"]
 
 
-_TOKEN = random_id()[:16]
+_PROCESS_TOKEN = random_id()[:16]
 
 
-def tick(instance: str, interval: float = 1.0) -> bool:
+def post_tick(instance: str, interval: float = 1.0) -> bool:
     """Post a tick, unless another process does; False when nobody looks at the instance.  ``interval`` is seconds."""
-    store = parts().store
-    if not store.is_shown(instance):
-        let_go([instance])
+    store = services().store
+    if not store.is_viewed(instance):
+        release_ticks([instance])
         return False
-    if not store.hold(_name(instance), _holder(), ttl=2 * interval + 2):
+    if not store.acquire_lock(_lock_name(instance), _lock_holder(), ttl=2 * interval + 2):
         return True
-    if not store.post(instance, write_mail(Tick()), fold=fold_of(Tick())):
+    if not store.enqueue(instance, serialize_message(Tick()), coalesce_key=coalesce_key(Tick())):
         return False
-    look_after(instance)
+    schedule_turn(instance)
     return True
 
 
-give_tick(tick)
+set_tick_callback(post_tick)
 
 
-def let_go(instances: Iterable[str]) -> None:
+def release_ticks(instances: Iterable[str]) -> None:
     """Leave the ticks of these to others, at once."""
     for instance in instances:
-        parts().store.let_go(_name(instance), _holder())
+        services().store.release_lock(_lock_name(instance), _lock_holder())
 
 
 def ticking_views() -> list[type[Live]]:
@@ -48,23 +48,23 @@ def ticking_views() -> list[type[Live]]:
     return [cls for cls in dict.fromkeys(_subclasses(Live)) if cls.tick_interval]
 
 
-def watch_shown(views: Iterable[type[Live]]) -> int:
+def start_ticking_viewed(views: Iterable[type[Live]]) -> int:
     """Have every instance of ``views`` ticked that somebody looks at; how many there are."""
-    here, count = parts(), 0
+    process_services, count = services(), 0
     for cls in views:
-        for record in here.store.of_view(view_path(cls), state=False):
-            if cls.tick_interval and here.store.is_shown(record.instance):
-                here.ticker.watch(record.instance, cls.tick_interval / 1000)
+        for record in process_services.store.find_by_view(view_path(cls), with_state=False):
+            if cls.tick_interval and process_services.store.is_viewed(record.instance):
+                process_services.ticker.schedule(record.instance, cls.tick_interval / 1000)
                 count += 1
     return count
 
 
-def _name(instance: str) -> str:
+def _lock_name(instance: str) -> str:
     return f"tick {instance}"
 
 
-def _holder() -> str:
-    return f"{_TOKEN}.{os.getpid()}"  # a server may fork its processes from one in which this was imported
+def _lock_holder() -> str:
+    return f"{_PROCESS_TOKEN}.{os.getpid()}"  # a server may fork its processes from one in which this was imported
 
 
 def _subclasses(cls: type[Live]) -> Iterator[type[Live]]:

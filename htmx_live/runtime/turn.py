@@ -29,35 +29,43 @@ from htmx_live.core.exceptions import Cancelled, RefusedValue, StateTooLarge, Tu
 from htmx_live.core.fragments import text_target
 from htmx_live.core.records import JobRow, Owner, Record
 from htmx_live.core.signing import random_id
-from htmx_live.core.text import safe_url
-from htmx_live.runtime.files import undone_on_failure
+from htmx_live.core.text import validate_redirect_url
+from htmx_live.runtime.files import upload_savepoint
 from htmx_live.runtime.inbox_messages import (
-    Adopt,
-    Call,
+    AppendText,
+    AttachPage,
+    BroadcastPush,
     CancelJobs,
+    ClearText,
     Effect,
-    EndText,
     JobFailure,
-    Notice,
-    PushTo,
     Redirect,
+    ShowToast,
     StartJob,
-    WriteText,
+    UserEvent,
 )
-from htmx_live.runtime.request_context import atomic_where_asked, stand_in
-from htmx_live.runtime.services import parts
-from htmx_live.runtime.state import decode, encode_state, state_of, take_state
-from htmx_live.runtime.url_state import address_of, query_of, query_with, read_url
-from htmx_live.runtime.view import Inner, Live, import_view, job_start
+from htmx_live.runtime.request_context import atomic_if_configured, synthetic_request
+from htmx_live.runtime.services import services
+from htmx_live.runtime.state import decode, encode_state, get_state, set_state
+from htmx_live.runtime.url_state import build_page_url, build_query, current_query, read_url_state
+from htmx_live.runtime.view import Live, ViewContext, build_job, import_view
 
-__all__ = ["Asked", "JobList", "Turn", "current", "current_turn", "invoke", "lacks_attribute"]
+__all__ = [
+    "JobTable",
+    "PageEffect",
+    "Turn",
+    "activate_turn",
+    "call_handler",
+    "current_turn",
+    "is_missing_view_attribute",
+]
 
 
-_MAX_WORD = 500  # characters of a job's name and key, which stand in every render
-_LOST_KEPT = 16
+_MAX_JOB_NAME = 500  # characters of a job's name and key, which stand in every render
+_MAX_LOST_JOBS = 16
 
 
-class JobList:
+class JobTable:
     """``rows`` are the jobs that run, ``starts`` those to be started and ``dropped`` the refs of those to be cancelled.
 
     A job that is started and cancelled in one turn is never started.  ``lost`` are those that were given up: one may
@@ -68,13 +76,13 @@ class JobList:
         self._record = record
         self.rows: list[JobRow] = list(record.jobs)
         self.lost: list[JobRow] = list(record.lost)
-        self.starts: list[StartJob] = []
-        self.dropped: list[str] = []
+        self.to_start: list[StartJob] = []
+        self.to_cancel: list[str] = []
 
     def find(self, ref: str) -> JobRow | None:
         return next((row for row in self.rows if row.ref == ref), None)
 
-    def find_back(self, ref: str) -> JobRow | None:
+    def recover(self, ref: str) -> JobRow | None:
         """See ``find``; one that was lost runs again."""
         row = next((row for row in self.lost if row.ref == ref), None)
         if row is not None:
@@ -82,27 +90,27 @@ class JobList:
             self.rows.append(row)
         return self.find(ref)
 
-    def lose(self, row: JobRow) -> None:
+    def mark_lost(self, row: JobRow) -> None:
         self.rows.remove(row)
-        self.lost = [*self.lost, replace(row, stage="")][-_LOST_KEPT:]
+        self.lost = [*self.lost, replace(row, stage="")][-_MAX_LOST_JOBS:]
 
-    def restart(self, row: JobRow, again: dict[str, Any]) -> None:
+    def restart(self, row: JobRow, fields: dict[str, Any]) -> None:
         """Under a new ref: whatever the process that was lost may still hand over is dropped."""
         new = replace(row, ref=random_id(), stage="retrying")
         self.rows[self.rows.index(row)] = new
-        self.starts.append(StartJob(row=new, **again))
+        self.to_start.append(StartJob(row=new, **fields))
 
-    def note(self, row: JobRow, **news: Any) -> None:
-        self.rows[self.rows.index(row)] = replace(row, **news)
+    def update(self, row: JobRow, **changes: Any) -> None:
+        self.rows[self.rows.index(row)] = replace(row, **changes)
 
     def start(self, effect: StartJob) -> None:
         """Replaces the job of the same name and key."""
         row = effect.row
-        self._drop(lambda other: (other.name, other.key) == (row.name, row.key))
-        if len(row.name) + len(row.key) > _MAX_WORD:
+        self._cancel_matching(lambda other: (other.name, other.key) == (row.name, row.key))
+        if len(row.name) + len(row.key) > _MAX_JOB_NAME:
             raise TurnError(
                 f"The name and key of a job of {self._record.view} are {len(row.name) + len(row.key)} characters long, "
-                f"and {_MAX_WORD} are allowed. Tell jobs apart by ids, not by texts."
+                f"and {_MAX_JOB_NAME} are allowed. Tell jobs apart by ids, not by texts."
             )
         if len(self.rows) >= settings().MAX_JOBS_PER_INSTANCE:
             raise TurnError(
@@ -110,33 +118,33 @@ class JobList:
                 "Give start_async() a name, so that a new start replaces the old one."
             )
         self.rows.append(row)
-        self.starts.append(effect)
+        self.to_start.append(effect)
 
     def cancel(self, effect: CancelJobs) -> None:
-        self._drop(lambda row: effect.name in (row.name, row.handler) and effect.key in (None, row.key))
+        self._cancel_matching(lambda row: effect.name in (row.name, row.handler) and effect.key in (None, row.key))
 
-    def copy(self) -> "JobList":
-        other = JobList(self._record)
-        other.rows, other.starts, other.dropped = list(self.rows), list(self.starts), list(self.dropped)
+    def copy(self) -> "JobTable":
+        other = JobTable(self._record)
+        other.rows, other.to_start, other.to_cancel = list(self.rows), list(self.to_start), list(self.to_cancel)
         other.lost = list(self.lost)
         return other
 
-    def _drop(self, is_meant: Callable[[JobRow], bool]) -> None:
-        self.lost = [row for row in self.lost if not is_meant(row)]
-        for row in [row for row in self.rows if is_meant(row)]:
+    def _cancel_matching(self, matches: Callable[[JobRow], bool]) -> None:
+        self.lost = [row for row in self.lost if not matches(row)]
+        for row in [row for row in self.rows if matches(row)]:
             self.rows.remove(row)
-            self.dropped.append(row.ref)
-            self.starts = [start for start in self.starts if start.row.ref != row.ref]
+            self.to_cancel.append(row.ref)
+            self.to_start = [start for start in self.to_start if start.row.ref != row.ref]
 
 
 logger = logging.getLogger("htmx_live.runtime")
 
-_NONCES_KEPT = 16
-_PAGES_KEPT = 4  # pages that show one instance: a reload leaves its old page behind, a duplicated tab adds one
+_MAX_NONCES = 16
+_MAX_PAGES = 4  # pages that show one instance: a reload leaves its old page behind, a duplicated tab adds one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class PageEffect:
     """An effect, and the page of the user who caused it ("" when nobody did)."""
 
     effect: Effect
@@ -154,33 +162,33 @@ class Turn:
         record: Record,
         *,
         request: HttpRequest | None = None,
-        owner: Callable[[bool], Owner] | None = None,
-        children: Literal["kept", "full"] = "kept",
+        get_owner: Callable[[bool], Owner] | None = None,
+        child_mode: Literal["placeholder", "full"] = "placeholder",
     ) -> None:
         self.record = record
-        self.owner = owner or (lambda create: record.owner)
-        self.mode = children
+        self.get_owner = get_owner or (lambda create: record.owner)
+        self.child_mode = child_mode
         self.children: dict[str, tuple[str, str]] = {}  # as rendered in this turn
-        self.born: list[Any] = []  # their first turns (First), of those that were not there before
-        self.jobs = JobList(record)
+        self.new_children: list[Any] = []  # their first turns (First), of those that were not there before
+        self.jobs = JobTable(record)
         self.state = record.state  # the last that was good, encoded
-        self.asked: list[Asked] = []
-        self.pushes: list[PushTo] = []
-        self.renders = False  # an event wants to be seen
-        self.resends = False  # what was rendered last may have reached nobody
+        self.page_effects: list[PageEffect] = []
+        self.pushes: list[BroadcastPush] = []
+        self.needs_render = False  # an event wants to be seen
+        self.force_send = False  # what was rendered last may have reached nobody
         self.is_broken = False  # one of its events failed because the view lacks an attribute
         self.page = ""
         self._is_rendering = False
-        self.address = ""  # what the address bar should show from now on, after "push " or "replace "
+        self.url_update = ""  # what the address bar should show from now on, after "push " or "replace "
         # Most background events never look at it; what is rendered gets one of its own.
-        self.stand_in: HttpRequest = SimpleLazyObject(partial(stand_in, record))  # type: ignore[assignment]
+        self.synthetic_request: HttpRequest = SimpleLazyObject(partial(synthetic_request, record))  # type: ignore[assignment]
         # A shared view has no user outside of a user's event, and no page of which it could know the address.
-        self.request = request or (None if record.shared else self.stand_in)
-        self.view = self.revive(self.request)
+        self.request = request or (None if record.shared else self.synthetic_request)
+        self.view = self.build_view(self.request)
 
     # The view's outlet
 
-    def ask(self, effect: Effect) -> None:
+    def emit(self, effect: Effect) -> None:
         if self._is_rendering:
             raise TurnError(
                 f"{self.record.view} asked for {type(effect).__name__} while it was rendered, in its template or "
@@ -190,26 +198,26 @@ class Turn:
             self.jobs.start(effect)
         elif isinstance(effect, CancelJobs):
             self.jobs.cancel(effect)
-        elif isinstance(effect, PushTo):
+        elif isinstance(effect, BroadcastPush):
             self.pushes.append(effect)
         else:
-            self.asked.append(Asked(effect=effect, page=self.page))
+            self.page_effects.append(PageEffect(effect=effect, page=self.page))
 
     def flush(self) -> None:
         """In a turn there is nothing to do: its end shows what is set."""
 
-    def text(self, stream: str) -> str | None:
-        known = parts().bus.text(text_target(self.record.instance, stream))
+    def get_text(self, stream: str) -> str | None:
+        known = services().bus.text(text_target(self.record.instance, stream))
         text = None if known is None else known.text
-        for effect in (entry.effect for entry in self.asked):
-            if isinstance(effect, WriteText) and effect.stream == stream:
+        for effect in (entry.effect for entry in self.page_effects):
+            if isinstance(effect, AppendText) and effect.stream == stream:
                 text = effect.text if effect.replace else (text or "") + effect.text
-            elif isinstance(effect, EndText) and effect.stream == stream:
+            elif isinstance(effect, ClearText) and effect.stream == stream:
                 text = None
         return text
 
     @property
-    def cancelled(self) -> bool:
+    def is_cancelled(self) -> bool:
         return False
 
     def check_cancelled(self) -> None:
@@ -217,9 +225,9 @@ class Turn:
 
     # State
 
-    def keep(self) -> None:
+    def encode_state(self) -> None:
         """Encode what the view holds now; ``StateError`` when it cannot be kept."""
-        state = encode_state(state_of(self.view))
+        state = encode_state(get_state(self.view))
         size = sum(map(len, state.values()))
         if size > settings().MAX_RECORD_SIZE:
             largest = max(state, key=lambda name: len(state[name]))
@@ -232,140 +240,140 @@ class Turn:
 
     def merge(self, changes: dict[str, str], removed: list[str]) -> None:
         """Take over what a job changed."""
-        take_state(self.view, changes)
+        set_state(self.view, changes)
         for name in removed:
             self.view.__dict__.pop(name, None)
 
-    def _note_skip(self) -> None:
+    def _update_needs_render(self) -> None:
         """Each event says for itself whether it wants to be seen; one that does is enough."""
-        self.renders = not self.view.__dict__.pop("_skip_render", False) or self.renders
+        self.needs_render = not self.view.__dict__.pop("_skip_render", False) or self.needs_render
 
     @contextmanager
-    def guarded(self, what: str) -> Iterator[None]:
+    def isolate_failure(self, what: str) -> Iterator[None]:
         """Run one background event of the view's own code: when it fails, it is logged and its changes are put back."""
-        jobs, asked, pushes, inner = self.jobs.copy(), list(self.asked), list(self.pushes), self.view._live
+        jobs, asked, pushes, context = self.jobs.copy(), list(self.page_effects), list(self.pushes), self.view._live
         try:
-            with undone_on_failure(), atomic_where_asked():
+            with upload_savepoint(), atomic_if_configured():
                 yield
-                self.keep()
-            self._note_skip()
+                self.encode_state()
+            self._update_needs_render()
         except Exception as raised:  # a boundary: one event that fails must not keep the others from their turn
-            self.is_broken |= lacks_attribute(raised)
-            error = random_id()[:8]
-            log_failure(logger, raised, "%s of %s failed (error %s)", what, self.record.view, error)
+            self.is_broken |= is_missing_view_attribute(raised)
+            error_id = random_id()[:8]
+            log_failure(logger, raised, "%s of %s failed (error %s)", what, self.record.view, error_id)
             self.jobs, self.pushes = jobs, pushes
-            message = str(raised) if isinstance(raised, UserError) else str(JobFailure(id=error))
-            self.asked = [*asked, Asked(effect=Notice(message=message, level="error"), page=self.page)]
-            self.view = self.revive(None if self.record.shared else self.stand_in)
-            self.view._live.page, self.view._live.starter = inner.page, inner.starter
+            message = str(raised) if isinstance(raised, UserError) else str(JobFailure(id=error_id))
+            self.page_effects = [*asked, PageEffect(effect=ShowToast(message=message, level="error"), page=self.page)]
+            self.view = self.build_view(None if self.record.shared else self.synthetic_request)
+            self.view._live.page, self.view._live.handler = context.page, context.handler
 
-    def revive(self, request: HttpRequest | None) -> Live:
+    def build_view(self, request: HttpRequest | None) -> Live:
         record = self.record
-        inner = Inner(record=record, kwargs=decode(record.kwargs), request=request, outlet=self)
-        view = import_view(record.view)(inner)
-        take_state(view, self.state)
+        context = ViewContext(record=record, kwargs=decode(record.kwargs), request=request, sink=self)
+        view = import_view(record.view)(context)
+        set_state(view, self.state)
         return view
 
     def begin_rendering(self, record: Record) -> None:
-        """From here on the view is as its template sees it: with the stand-in of ``record``, and nothing to ask for."""
-        self.stand_in = stand_in(record)
+        """From here on the view is as its template sees it: with the request of ``record``, and nothing to ask for."""
+        self.synthetic_request = synthetic_request(record)
         self.view._live.record = record
-        self.view._live.request = None if record.shared else self.stand_in
+        self.view._live.request = None if record.shared else self.synthetic_request
         self._is_rendering = True
 
     # Events
 
-    def call(self, event: Call) -> None:
+    def handle_event(self, event: UserEvent) -> None:
         """A user's event; whatever goes wrong is raised, and the turn ends without a trace."""
-        inner = self.view._live
-        inner.request, inner.page, inner.starter = event.request, event.page, event.handler.name
+        context = self.view._live
+        context.request, context.page, context.handler = event.request, event.page, event.handler.name
         self.page = event.page
-        self.allow()
+        self.check_permission()
         if event.nonce:
-            nonces = (*self.record.nonces, event.nonce)[-_NONCES_KEPT:]
+            nonces = (*self.record.nonces, event.nonce)[-_MAX_NONCES:]
             self.record = replace(self.record, nonces=nonces)
-        if event.handler.background:
-            self._call_in_background(event)
+        if event.handler.is_background:
+            self._start_background_handler(event)
         else:
-            with self._named_in_refusals(event.handler.name):
-                answer = invoke(MethodType(event.handler.function, self.view), **event.arguments)
-                self.heed(answer, event.handler.name)
-        self._write_url(event.request)
-        self.keep()
-        self._note_skip()
+            with self._name_source_of_refused_values(event.handler.name):
+                returned = call_handler(MethodType(event.handler.function, self.view), **event.arguments)
+                self.handle_return_value(returned, event.handler.name)
+        self._update_url(event.request)
+        self.encode_state()
+        self._update_needs_render()
 
     @contextmanager
-    def _named_in_refusals(self, handler: str) -> Iterator[None]:
+    def _name_source_of_refused_values(self, handler: str) -> Iterator[None]:
         try:
             yield
         except RefusedValue as refused:
             refused.source = f"{self.record.view}.{handler}()"
             raise
 
-    def adopt(self, event: Adopt) -> None:
+    def attach_page(self, event: AttachPage) -> None:
         """Show the instance on another page."""
-        self.allow()
+        self.check_permission()
         if self.record.shared:
             return  # linked to the page when it is shown there
         # A child that is gone comes back with a render.
-        self.renders = any(parts().store.load(child) is None for child in self.record.own_children())
+        self.needs_render = any(services().store.load(child) is None for child in self.record.own_children())
         others = tuple(page for page in self.record.pages if page != event.page)
-        self.record = replace(self.record, pages=(*others, event.page)[-_PAGES_KEPT:])
+        self.record = replace(self.record, pages=(*others, event.page)[-_MAX_PAGES:])
 
     def mount(self, page: str) -> None:
         """The first event of all."""
-        inner = self.view._live
-        inner.page, inner.starter = page, "mount"
+        context = self.view._live
+        context.page, context.handler = page, "mount"
         self.page = page
         if not self.record.shared:  # then asked for each viewer
-            self.allow()
-        request = self.request or self.stand_in
-        self.heed(invoke(self.view.mount, request, **inner.kwargs), "mount")
+            self.check_permission()
+        request = self.request or self.synthetic_request
+        self.handle_return_value(call_handler(self.view.mount, request, **context.kwargs), "mount")
         # The page's query string: the request may be an event's, of a view that is mounted again or brings a child.
-        self.record = replace(self.record, url=read_url(self.view, self.stand_in))
-        self.keep()
-        self._note_skip()
+        self.record = replace(self.record, url=read_url_state(self.view, self.synthetic_request))
+        self.encode_state()
+        self._update_needs_render()
 
-    def allow(self) -> None:
+    def check_permission(self) -> None:
         if not self.view.has_permission():
             raise PermissionDenied(f"{self.record.view}.has_permission() said no.")
 
-    def _write_url(self, request: HttpRequest) -> None:
+    def _update_url(self, request: HttpRequest) -> None:
         record = self.record
         if type(self.view).url_state:
-            query, is_pushed = query_with(self.view, record.url, query_of(record, request))
+            query, is_pushed = build_query(self.view, record.url, current_query(record, request))
             if query != record.query:
                 self.record = replace(record, query=query)
-                self.address = f"{'push' if is_pushed else 'replace'} {address_of(record, query)}"
+                self.url_update = f"{'push' if is_pushed else 'replace'} {build_page_url(record, query)}"
 
-    def _call_in_background(self, event: Call) -> None:
+    def _start_background_handler(self, event: UserEvent) -> None:
         handler = event.handler
         key = None if handler.key is None else event.arguments.get(handler.key)
         callback = getattr(self.view, handler.name)
-        self.ask(
-            job_start(
+        self.emit(
+            build_job(
                 self.view,
                 callback,
                 kwargs=event.arguments,
                 name=handler.name,
                 key=key,
-                starter=handler.name,
+                handler=handler.name,
                 page=event.page,
             )
         )
 
-    def heed(self, answer: Any, name: str) -> None:
+    def handle_return_value(self, value: Any, name: str) -> None:
         """What a handler returns: nothing, or a redirect."""
-        if isinstance(answer, HttpResponseRedirectBase):
-            self.ask(Redirect(url=safe_url(answer.url, self.request or self.stand_in)))
-        elif answer is not None:
+        if isinstance(value, HttpResponseRedirectBase):
+            self.emit(Redirect(url=validate_redirect_url(value.url, self.request or self.synthetic_request)))
+        elif value is not None:
             raise TypeError(
-                f"{self.record.view}.{name}() returned {type(answer).__name__}; a handler returns None or a redirect. "
+                f"{self.record.view}.{name}() returned {type(value).__name__}; a handler returns None or a redirect. "
                 "Set attributes on self, and the template shows them."
             )
 
 
-def invoke(method: Any, /, *args: Any, **kwargs: Any) -> Any:
+def call_handler(method: Any, /, *args: Any, **kwargs: Any) -> Any:
     """Call a sync or async method of the view from the thread of its turn."""
     try:
         return run_coroutine(method, *args, **kwargs) if iscoroutinefunction(method) else method(*args, **kwargs)
@@ -373,7 +381,7 @@ def invoke(method: Any, /, *args: Any, **kwargs: Any) -> Any:
         raise TurnError(f"{method.__qualname__}() raised Cancelled, which only a background job may do.") from error
 
 
-def lacks_attribute(error: BaseException) -> bool:
+def is_missing_view_attribute(error: BaseException) -> bool:
     """Whether code failed because a view does not have an attribute that it reads."""
     return isinstance(error, AttributeError) and isinstance(error.obj, Live)
 
@@ -382,7 +390,7 @@ _current: ContextVar[Turn | None] = ContextVar("current_turn", default=None)
 
 
 @contextmanager
-def current(turn: Turn) -> Iterator[None]:
+def activate_turn(turn: Turn) -> Iterator[None]:
     """For a while, the code that runs here is that of ``turn``."""
     token = _current.set(turn)
     try:

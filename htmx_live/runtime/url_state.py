@@ -17,45 +17,45 @@ from django.utils.http import escape_leading_slashes
 from htmx_live.core.conf import settings
 from htmx_live.core.exceptions import StateError
 from htmx_live.core.records import Record
-from htmx_live.events.arguments import Rejected, check, reader
+from htmx_live.events.arguments import ConversionError, check_storable, converter_for
 from htmx_live.runtime.view import Live
 
-__all__ = ["REFERENCE", "address_of", "query_of", "query_with", "read_url", "without_reference"]
+__all__ = ["RETURN_PARAM", "build_page_url", "build_query", "current_query", "read_url_state", "strip_return_param"]
 
 
-REFERENCE = "_live"  # names the page before this one for a moment; never part of an address
+RETURN_PARAM = "_live"  # names the page before this one for a moment; never part of an address
 
 
-def read_url(view: Live, request: HttpRequest) -> dict[str, list[str]]:
+def read_url_state(view: Live, request: HttpRequest) -> dict[str, list[str]]:
     """Set ``view``'s attributes from the query string; the texts of the values that they had before.
 
     What cannot be coerced leaves the attribute as it is: an address may be old, or typed by hand.
     """
-    given = {}
+    defaults = {}
     for name in type(view).url_state:
-        default = _current(view, name)
-        given[name] = _texts(default)
-        sent = request.GET.getlist(name)
-        if sent:
-            _read(view, name, default, sent)
-    return given
+        default = _get_attribute(view, name)
+        defaults[name] = _to_texts(default)
+        values = request.GET.getlist(name)
+        if values:
+            _set_from_query(view, name, default, values)
+    return defaults
 
 
-def query_with(view: Live, given: dict[str, list[str]], query: str) -> tuple[str, bool]:
+def build_query(view: Live, defaults: dict[str, list[str]], query: str) -> tuple[str, bool]:
     """``query`` with the present values of ``url_state``; and whether one of ``url_push`` has changed."""
-    kept = QueryDict(without_reference(query), mutable=True)
+    params = QueryDict(strip_return_param(query), mutable=True)
     is_pushed = False
     for name in type(view).url_state:
-        texts = _texts(_current(view, name))
-        is_default = texts == given.get(name)
-        before = kept.pop(name, None)
+        texts = _to_texts(_get_attribute(view, name))
+        is_default = texts == defaults.get(name)
+        before = params.pop(name, None)
         if not is_default:
-            kept.setlist(name, texts or [""])
-        is_pushed = is_pushed or (name in type(view).url_push and (before or given.get(name)) != texts)
-    return urlencode([(name, text) for name, texts in kept.lists() for text in texts]), is_pushed
+            params.setlist(name, texts or [""])
+        is_pushed = is_pushed or (name in type(view).url_push and (before or defaults.get(name)) != texts)
+    return urlencode([(name, text) for name, texts in params.lists() for text in texts]), is_pushed
 
 
-def query_of(record: Record, request: HttpRequest) -> str:
+def current_query(record: Record, request: HttpRequest) -> str:
     """The query string in the address bar that an event came from; the record's, if it came from another path."""
     try:
         parts = urlsplit(request.headers.get("HX-Current-URL", ""))
@@ -64,17 +64,17 @@ def query_of(record: Record, request: HttpRequest) -> str:
     return parts.query if unquote(parts.path) == record.path and len(parts.query) < 4096 else record.query
 
 
-def address_of(record: Record, query: str) -> str:
+def build_page_url(record: Record, query: str) -> str:
     """The address of the record's page on this host, fit for a header."""
     path = escape_leading_slashes(escape_uri_path(record.path))  # //host/ would be another host
     return f"{path}?{iri_to_uri(query)}" if query else path
 
 
-def without_reference(query: str) -> str:
-    return "&".join(part for part in query.split("&") if part and not part.startswith(f"{REFERENCE}="))
+def strip_return_param(query: str) -> str:
+    return "&".join(part for part in query.split("&") if part and not part.startswith(f"{RETURN_PARAM}="))
 
 
-def _current(view: Live, name: str) -> Any:
+def _get_attribute(view: Live, name: str) -> Any:
     try:
         return getattr(view, name)
     except AttributeError:
@@ -84,20 +84,20 @@ def _current(view: Live, name: str) -> Any:
         ) from None
 
 
-def _read(view: Live, name: str, default: Any, sent: list[str]) -> None:
+def _set_from_query(view: Live, name: str, default: Any, values: list[str]) -> None:
     annotation = list[str] if isinstance(default, list) else str if default is None else type(default)
-    read = reader(annotation)
+    converter = converter_for(annotation)
     try:
-        check(sent, limit=settings().MAX_ARGUMENT_SIZE)
-        value = read.convert(sent if read.many else sent[-1])
-    except Rejected:
+        check_storable(values, limit=settings().MAX_ARGUMENT_SIZE)
+        value = converter.convert(values if converter.many else values[-1])
+    except ConversionError:
         return
     setattr(view, name, value)
 
 
-def _texts(value: Any) -> list[str]:
+def _to_texts(value: Any) -> list[str]:
     if isinstance(value, list | tuple | set):
-        return [text for item in _sorted(value) for text in _texts(item)]
+        return [text for item in _sorted(value) for text in _to_texts(item)]
     if value is None:
         return []
     if isinstance(value, bool):

@@ -24,84 +24,91 @@ from django.utils import timezone, translation
 from htmx_live.backends.wire import page_channel, view_channel
 from htmx_live.core.conf import settings
 from htmx_live.core.records import Record
-from htmx_live.runtime.request_context import zone_name, zone_of
-from htmx_live.runtime.services import parts
+from htmx_live.runtime.request_context import current_zone_name, get_zone
+from htmx_live.runtime.services import services
 
 __all__ = [
-    "as_shown_on",
-    "channels_of",
-    "in_use",
-    "in_variant",
-    "is_fresh",
-    "shared_channels",
-    "speaking",
-    "spoken_here",
+    "active_variant",
+    "for_page",
+    "instance_channels",
+    "is_recently_viewed",
+    "override_variant",
+    "page_variant",
+    "subscribed_channels",
+    "touch_variant",
     "variant_channel",
-    "variant_on",
-    "viewed",
+    "viewed_variants",
+    "with_variant",
 ]
 
 
-_SEEN_FOR = 600.0  # seconds that a variant is rendered after somebody was last seen to look at it
-_MANY = 100  # variants of one instance; of more, those that were seen longest ago go
+_MIN_VIEWED_TTL = 600.0  # seconds that a variant is rendered after somebody was last seen to look at it
+_MAX_VARIANTS = 100  # variants of one instance; of more, those that were seen longest ago go
 
 
-def spoken_here() -> str:
+def active_variant() -> str:
     """The variant of whatever is being rendered: the thread's language and time zone."""
-    return f"{translation.get_language() or ''}~{zone_name()}"
+    return f"{translation.get_language() or ''}~{current_zone_name()}"
 
 
 def variant_channel(instance: str, variant: str) -> str:
     return view_channel(f"{instance}~{variant}")
 
 
-def variant_on(page: str, instance: str) -> str:
+def page_variant(page: str, instance: str) -> str:
     """The variant in which a page shows a shared instance, "" when it is not known to."""
     own = view_channel(f"{instance}~")
-    return next((unquote(name.removeprefix(own)) for name in parts().store.channels(page) if name.startswith(own)), "")
+    return next(
+        (
+            unquote(name.removeprefix(own))
+            for name in services().store.subscribed_channels(page)
+            if name.startswith(own)
+        ),
+        "",
+    )
 
 
-def as_shown_on(page: str, record: Record) -> Record:
+def for_page(page: str, record: Record) -> Record:
     """The record as a page shows it: a shared one in the page's variant."""
-    return in_variant(record, variant_on(page, record.instance) or spoken_here()) if record.shared else record
+    return with_variant(record, page_variant(page, record.instance) or active_variant()) if record.shared else record
 
 
-def in_variant(record: Record, variant: str) -> Record:
+def with_variant(record: Record, variant: str) -> Record:
     """The record as it is rendered in a variant; one in which it is not to be stored."""
     language, _, zone = variant.partition("~")
     return replace(record, language=language, time_zone=zone)
 
 
 @contextmanager
-def speaking(variant: str) -> Iterator[None]:
+def override_variant(variant: str) -> Iterator[None]:
     language, _, zone = variant.partition("~")
-    with translation.override(language or None), timezone.override(zone_of(zone)):
+    with translation.override(language or None), timezone.override(get_zone(zone)):
         yield
 
 
-def viewed(record: Record, variant: str, *, now: float | None = None) -> Record:
+def touch_variant(record: Record, variant: str, *, now: float | None = None) -> Record:
     """The record with one variant seen to be in use."""
     seen = {**record.viewed, variant: int(time.time() if now is None else now)}
-    newest = sorted(seen, key=seen.__getitem__)[-_MANY:]
+    newest = sorted(seen, key=seen.__getitem__)[-_MAX_VARIANTS:]
     return replace(record, viewed={each: seen[each] for each in seen if each in newest})
 
 
-def in_use(record: Record, *, now: float | None = None) -> dict[str, int]:
+def viewed_variants(record: Record, *, now: float | None = None) -> dict[str, int]:
     """Its variants without those that nobody was seen to look at for a while."""
-    oldest = (time.time() if now is None else now) - _seen_for()
+    oldest = (time.time() if now is None else now) - _viewed_ttl()
     return {variant: seen for variant, seen in record.viewed.items() if seen >= oldest}
 
 
-def is_fresh(record: Record, variant: str, *, now: float | None = None) -> bool:
+def is_recently_viewed(record: Record, variant: str, *, now: float | None = None) -> bool:
     """Whether there is nothing to say about this variant's being in use."""
-    return record.viewed.get(variant, 0) >= (time.time() if now is None else now) - _seen_for() / 3
+    return record.viewed.get(variant, 0) >= (time.time() if now is None else now) - _viewed_ttl() / 3
 
 
-def _seen_for() -> float:
-    return max(_SEEN_FOR, 10 * settings().HEARTBEAT)
+def _viewed_ttl() -> float:
+    return max(_MIN_VIEWED_TTL, 10 * settings().HEARTBEAT)
 
 
-def channels_of(record: Record) -> list[str]:
+def instance_channels(record: Record) -> list[str]:
     """Those of the pages that show it; a shared one has a channel of its own, which all its viewers listen on.
 
     What a shared one renders goes to the channels of its variants instead.
@@ -109,9 +116,9 @@ def channels_of(record: Record) -> list[str]:
     return [view_channel(record.instance)] if record.shared else [page_channel(page) for page in record.pages]
 
 
-def shared_channels(page: str) -> list[str]:
+def subscribed_channels(page: str) -> list[str]:
     """What a page listens on beside its own: the shared instances that it shows, and what it has subscribed to."""
-    store = parts().store
-    loaded = [store.load(instance) for instance in store.members(page)]
-    shared = [channel for one in loaded if one and one.record.shared for channel in channels_of(one.record)]
-    return [*shared, *store.channels(page)]
+    store = services().store
+    loaded = [store.load(instance) for instance in store.instances_on(page)]
+    shared = [channel for one in loaded if one and one.record.shared for channel in instance_channels(one.record)]
+    return [*shared, *store.subscribed_channels(page)]

@@ -29,78 +29,78 @@ from django.shortcuts import resolve_url
 from htmx_live.core.exceptions import StateError, TurnError
 from htmx_live.core.records import JobRow, Record
 from htmx_live.core.signing import random_id
-from htmx_live.core.text import safe_url
-from htmx_live.events.handlers import Handler, registry
-from htmx_live.runtime.files import KeepsFiles
+from htmx_live.core.text import validate_redirect_url
+from htmx_live.events.handlers import Handler, collect_handlers
+from htmx_live.runtime.files import UploadMixin
 from htmx_live.runtime.inbox_messages import (
+    AppendText,
+    BroadcastPush,
     CancelJobs,
+    ClearText,
     Effect,
-    EndText,
-    Notice,
-    PushTo,
     Redirect,
     ResetForms,
+    ShowToast,
     StartJob,
-    WriteText,
 )
-from htmx_live.runtime.state import encode, mounted_names
+from htmx_live.runtime.state import encode, names_set_by_mount
 
 __all__ = [
-    "Inner",
-    "KnowsJobs",
+    "EffectSink",
+    "JobStatusMixin",
     "Live",
-    "Outlet",
-    "Streams",
+    "TextStreams",
+    "ViewContext",
+    "build_job",
     "check_method",
     "find_callback",
     "import_view",
-    "job_start",
     "view_path",
 ]
 
 
-class Outlet(Protocol):
+class EffectSink(Protocol):
     """Where a view's wishes go: into the turn's list, or from a job into turns of their own."""
 
-    def ask(self, effect: Effect) -> None: ...
+    def emit(self, effect: Effect) -> None: ...
 
     def flush(self) -> None: ...
 
-    def text(self, stream: str) -> str | None: ...
+    def get_text(self, stream: str) -> str | None: ...
 
     @property
-    def cancelled(self) -> bool: ...
+    def is_cancelled(self) -> bool: ...
 
     def check_cancelled(self) -> None: ...
 
 
-class Streams:
+class TextStreams:
     """The text streams of one view."""
 
-    def __init__(self, outlet: Outlet) -> None:
-        self._outlet = outlet
+    def __init__(self, sink: EffectSink) -> None:
+        self._sink = sink
 
     def __contains__(self, name: str) -> bool:
-        return self._outlet.text(name) is not None
+        return self._sink.get_text(name) is not None
 
     def __getitem__(self, name: str) -> str:
-        text = self._outlet.text(name)
+        text = self._sink.get_text(name)
         if text is None:
             raise KeyError(name)
         return text
 
     def get(self, name: str, default: str = "") -> str:
-        text = self._outlet.text(name)
+        text = self._sink.get_text(name)
         return default if text is None else text
 
     def pop(self, name: str, default: str = "") -> str:
         """End the stream; its text so far."""
         text = self.get(name, default)
-        self._outlet.ask(EndText(stream=name))
+        self._sink.emit(ClearText(stream=name))
         return text
 
 
-class KnowsJobs:
+class JobStatusMixin:
     """A part of ``Live``."""
 
     _live: Any
@@ -116,7 +116,7 @@ class KnowsJobs:
         )
 
 
-def job_start(
+def build_job(
     view: object,
     callback: Callable[..., Any],
     *,
@@ -125,7 +125,7 @@ def job_start(
     name: str | None = None,
     key: Any = None,
     retries: int = 0,
-    starter: str = "",
+    handler: str = "",
     page: str = "",
     notify: bool | str = False,
 ) -> StartJob:
@@ -134,11 +134,11 @@ def job_start(
     ``starter`` is the handler that asks for it, "" outside of handlers; ``page`` the page whose event it is.  With
     ``notify`` its end is told in a notice, under this name or the callback's.
     """
-    path, label = _path(view, callback)
+    path, label = _identify_callback(view, callback)
     ref = random_id()
     row = JobRow(
         ref=ref,
-        handler=starter or label,
+        handler=handler or label,
         name=name or f"{label}-{ref[:8]}",
         key="" if key is None else str(key),
         page=page,
@@ -154,7 +154,7 @@ def job_start(
     )
 
 
-def _path(view: object, callback: Callable[..., Any]) -> tuple[str, str]:
+def _identify_callback(view: object, callback: Callable[..., Any]) -> tuple[str, str]:
     """``method:name`` or ``module:qualified.name`` of a callback, and its plain name."""
     name, owner = getattr(callback, "__name__", ""), getattr(callback, "__self__", None)
     if owner is view and getattr(type(view), name, None) is not None:
@@ -187,7 +187,7 @@ _STREAM_NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
 @dataclass(slots=True, kw_only=True)
-class Inner:
+class ViewContext:
     """What the library knows of a view during one turn or job.
 
     ``starter`` is the handler that runs (``mount`` in ``mount()``); ``page`` the page whose event it is, or "".
@@ -197,13 +197,13 @@ class Inner:
     record: Record
     kwargs: dict[str, Any]
     request: HttpRequest | None
-    outlet: Outlet
-    starter: str = ""
+    sink: EffectSink
+    handler: str = ""
     page: str = ""
     assigned: set[str] = field(default_factory=set)
 
 
-class Live(KeepsFiles, KnowsJobs):
+class Live(UploadMixin, JobStatusMixin):
     """Base of live views; see ``LiveView``."""
 
     template_name: str = ""
@@ -216,10 +216,10 @@ class Live(KeepsFiles, KnowsJobs):
     permission_required: str | tuple[str, ...] = ()
 
     handlers: ClassVar[Mapping[str, Handler]] = {}
-    _guarded: ClassVar[frozenset[str]] = frozenset()
-    _defaults: ClassVar[Mapping[str, Any]] = {}
-    _mounted: ClassVar[frozenset[str]] = frozenset()
-    _live: Inner
+    _reserved_names: ClassVar[frozenset[str]] = frozenset()
+    _class_defaults: ClassVar[Mapping[str, Any]] = {}
+    _mount_names: ClassVar[frozenset[str]] = frozenset()
+    _live: ViewContext
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -229,19 +229,19 @@ class Live(KeepsFiles, KnowsJobs):
                     f"{cls.__name__}.{name}() is async: expected a plain def, because its result is used at once. "
                     "Await in an async handler or in mount() instead, and keep the result in an attribute."
                 )
-        cls.handlers = registry(cls)
-        cls._guarded = frozenset(_guarded_names(cls))
-        cls._defaults = dict(_plain_attributes(cls))
-        cls._mounted = mounted_names(cls)
+        cls.handlers = collect_handlers(cls)
+        cls._reserved_names = frozenset(_find_reserved_names(cls))
+        cls._class_defaults = dict(_find_class_defaults(cls))
+        cls._mount_names = names_set_by_mount(cls)
 
-    def __init__(self, inner: Inner) -> None:
-        self.__dict__["_live"] = inner
+    def __init__(self, context: ViewContext) -> None:
+        self.__dict__["_live"] = context
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in type(self)._guarded:
+        if name in type(self)._reserved_names:
             raise StateError(
-                f"{type(self).__name__}.{name} is {_OWN_NAMES.get(name, 'a method of the view')}, not to be assigned. "
-                f"Choose another name for your state, {name}_ for example."
+                f"{type(self).__name__}.{name} is {_RESERVED_NAMES.get(name, 'a method of the view')}, not to be "
+                f"assigned. Choose another name for your state, {name}_ for example."
             )
         self._live.assigned.add(name)
         object.__setattr__(self, name, value)
@@ -270,14 +270,14 @@ class Live(KeepsFiles, KnowsJobs):
         return self.request.user
 
     @property
-    def streams(self) -> Streams:
+    def streams(self) -> TextStreams:
         """The text streams of this view by name: ``self.streams["log"]``; ``.pop("log")`` ends one."""
-        return Streams(self._live.outlet)
+        return TextStreams(self._live.sink)
 
     @property
     def cancelled(self) -> bool:
         """In a job: whether it was cancelled or replaced, or its time limit is over, so that it should end."""
-        return self._live.outlet.cancelled
+        return self._live.sink.is_cancelled
 
     # What a view overrides
 
@@ -323,8 +323,8 @@ class Live(KeepsFiles, KnowsJobs):
         keep.  A job of the same explicit ``name`` and ``key`` that runs is replaced.  ``retries``: how often it may
         be run again after its process died.  ``notify``: tell the user how it ends, under this name or its own.
         """
-        self._live.outlet.ask(
-            job_start(
+        self._live.sink.emit(
+            build_job(
                 self,
                 callback,
                 args=args,
@@ -333,22 +333,22 @@ class Live(KeepsFiles, KnowsJobs):
                 key=key,
                 retries=retries,
                 notify=notify,
-                starter=self._live.starter,
+                handler=self._live.handler,
                 page=self._live.page,
             )
         )
 
     def cancel_async(self, name: str, key: Any = None) -> None:
         """Cancel the jobs of this name, and those that the handler of this name started; without any, do nothing."""
-        self._live.outlet.ask(CancelJobs(name=name, key=None if key is None else str(key)))
+        self._live.sink.emit(CancelJobs(name=name, key=None if key is None else str(key)))
 
     def check_cancelled(self) -> None:
         """In a job: raise ``Cancelled`` when it was cancelled or replaced, ``JobTimeout`` when its time is over."""
-        self._live.outlet.check_cancelled()
+        self._live.sink.check_cancelled()
 
     def flush(self) -> None:
         """In a job: merge and show what is set so far.  Raises like ``check_cancelled()``."""
-        self._live.outlet.flush()
+        self._live.sink.flush()
 
     async def aflush(self) -> None:
         """See ``flush()``."""
@@ -360,7 +360,7 @@ class Live(KeepsFiles, KnowsJobs):
             raise TurnError(f"stream_text(mode={mode!r}): expected 'append' or 'replace'.")
         if not _STREAM_NAME.fullmatch(stream):
             raise TurnError(f"stream_text({stream!r}): the name of a stream consists of letters, digits, - and _.")
-        self._live.outlet.ask(WriteText(stream=stream, text=str(text), replace=mode == "replace"))
+        self._live.sink.emit(AppendText(stream=stream, text=str(text), replace=mode == "replace"))
 
     async def astream_text(self, stream: str, text: str, mode: Literal["append", "replace"] = "append") -> None:
         """See ``stream_text()``."""
@@ -368,24 +368,26 @@ class Live(KeepsFiles, KnowsJobs):
 
     def redirect(self, to: Any, *args: Any, **kwargs: Any) -> None:
         """Send the user to ``to``, as Django's shortcut takes it; another host must be in ``REDIRECT_HOSTS``."""
-        self._live.outlet.ask(Redirect(url=safe_url(resolve_url(to, *args, **kwargs), self.request)))
+        self._live.sink.emit(Redirect(url=validate_redirect_url(resolve_url(to, *args, **kwargs), self.request)))
 
     def broadcast(self, handler: str, payload: dict[str, Any] | None = None) -> None:
         """Call a method of the other instances of this view that were mounted with the same kwargs."""
         record = self._live.record
         given = {word: encode(value, f"payload[{word!r}]") for word, value in (payload or {}).items()}
         check_method(type(self), handler)
-        self._live.outlet.ask(
-            PushTo(view=record.view, handler=handler, payload=given, kwargs=record.kwargs, without=record.instance)
+        self._live.sink.emit(
+            BroadcastPush(
+                view=record.view, handler=handler, payload=given, kwargs=record.kwargs, without=record.instance
+            )
         )
 
     def notify(self, message: Any, level: str = "info") -> None:
         """Show a toast on the page; ``level`` is one of Django's message tags."""
-        self._live.outlet.ask(Notice(message=str(message), level=level))
+        self._live.sink.emit(ShowToast(message=str(message), level=level))
 
     def reset_forms(self) -> None:
         """Let this turn's answer overwrite what the user has typed."""
-        self._live.outlet.ask(ResetForms())
+        self._live.sink.emit(ResetForms())
 
     def skip_render(self) -> None:
         """Keep the state of this turn but send nothing."""
@@ -429,7 +431,7 @@ def import_view(path: str) -> type[Live]:
 _SYNC_METHODS = ("get_context_data", "has_permission", "share_key")  # a coroutine would pass for a true answer
 
 # Names that the library gives a view, and what to say when one is assigned.
-_OWN_NAMES = {
+_RESERVED_NAMES = {
     "kwargs": "what the view was mounted with",
     "request": "the current request",
     "user": "the view's user",
@@ -440,14 +442,14 @@ _OWN_NAMES = {
 }
 
 
-def _guarded_names(cls: type[Live]) -> Iterator[str]:
-    yield from _OWN_NAMES
+def _find_reserved_names(cls: type[Live]) -> Iterator[str]:
+    yield from _RESERVED_NAMES
     for name in dir(cls):
         if not name.startswith("_") and callable(getattr(cls, name)):
             yield name
 
 
-def _plain_attributes(cls: type[Live]) -> Iterator[tuple[str, Any]]:
+def _find_class_defaults(cls: type[Live]) -> Iterator[tuple[str, Any]]:
     for base in reversed(cls.__mro__):
         if base is not Live and issubclass(base, Live):
             for name, value in vars(base).items():

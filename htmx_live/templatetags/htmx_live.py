@@ -28,19 +28,19 @@ from django.utils.safestring import SafeString, mark_safe
 from htmx_live.backends.wire import topic_channel
 from htmx_live.core.conf import is_debug, project_setting, settings
 from htmx_live.core.exceptions import TurnError
-from htmx_live.core.fragments import text_slot, text_target
-from htmx_live.core.text import TAG_NAME, WORDS
-from htmx_live.events.context import current_rendering
+from htmx_live.core.fragments import text_placeholder, text_target
+from htmx_live.core.text import ERROR_TEXTS, TAG_NAME
+from htmx_live.events.context import current_view
 from htmx_live.messaging.notifications import toasts
 from htmx_live.messaging.regions import is_sending, region_id
 from htmx_live.progress.fragments import progress_card
-from htmx_live.progress.fragments import progress_list as draw_list
-from htmx_live.runtime.pages import page_slot
-from htmx_live.runtime.subscriptions import listen
-from htmx_live.templatetags._attributes import _read, _Value, register_attributes, register_components
+from htmx_live.progress.fragments import progress_list as render_progress_list
+from htmx_live.runtime.pages import page_placeholder
+from htmx_live.runtime.subscriptions import subscribe_page
+from htmx_live.templatetags._attributes import _parse_arguments, _TagValue, register_attributes, register_components
 from htmx_live.views.embedding import live
 
-__all__ = ["register_notices", "register_progress", "register_regions", "register_views"]
+__all__ = ["register_progress", "register_regions", "register_toasts", "register_views"]
 
 
 _STREAM_NAME = re.compile(r"[A-Za-z0-9_-]+")
@@ -65,16 +65,16 @@ def htmx_live(context: Context, htmx: bool = True) -> SafeString:
         render_to_string(
             "htmx_live/head.html",
             {
-                "words": WORDS,
+                "words": ERROR_TEXTS,
                 "htmx": (source if "//" in source or source.startswith("/") else static(source)) if htmx else "",
                 "script": static("htmx_live/htmx-live.js"),
                 "style": static(f"htmx_live/htmx-live{size}.css"),
-                "slot": mark_safe(page_slot()),
+                "slot": mark_safe(page_placeholder()),
                 "csrf_cookie": _readable_csrf_cookie(),
                 "url": reverse("htmx_live:sync").removesuffix("sync/"),
                 "heartbeat": chosen.HEARTBEAT,
                 "poll": chosen.POLL_INTERVAL,
-                "hidden_close": chosen.HIDDEN_CLOSE,
+                "hidden_close": chosen.HIDDEN_DISCONNECT_AFTER,
                 "groups": " ".join(chosen.LOADING_GROUPING_CLASSES),
                 "signin": _sign_in_url(context.get("request")),
             },
@@ -102,17 +102,17 @@ def _sign_in_url(request: HttpRequest | None) -> str:
 
 def stream(name: str, tag: str = "span") -> SafeString:
     """The place of a text stream that ``self.stream_text(name, …)`` writes to."""
-    rendering = current_rendering.get()
+    rendering = current_view.get()
     if rendering is None:
         raise TurnError(f"{{% stream {name!r} %}} stands outside of a live view. Put it into a live view's template.")
     if not _STREAM_NAME.fullmatch(name) or not TAG_NAME.fullmatch(tag):
         raise TemplateSyntaxError(
             f"{{% stream {name!r} tag={tag!r} %}}: a stream's name consists of letters, digits, - and _."
         )
-    return text_slot(text_target(rendering.instance, name), tag=tag, name=name)
+    return text_placeholder(text_target(rendering.instance, name), tag=tag, name=name)
 
 
-_OPTIONS = ("topic", "refresh", "tag", "class")
+_REGION_OPTIONS = ("topic", "refresh", "tag", "class")
 
 
 def register_regions(register: Library) -> None:
@@ -120,33 +120,33 @@ def register_regions(register: Library) -> None:
     register.tag("region", _region_tag)
 
 
-class _Region(Node):
-    def __init__(self, name: _Value, options: dict[str, _Value], nodelist: NodeList) -> None:
+class _RegionNode(Node):
+    def __init__(self, name: _TagValue, options: dict[str, _TagValue], nodelist: NodeList) -> None:
         self.name, self.options, self.nodelist = name, options, nodelist
 
     def render(self, context: Context) -> SafeString:
-        given = {name: value.resolve(context) for name, value in self.options.items()}
-        tag = str(given.get("tag") or "div")
+        options = {name: value.resolve(context) for name, value in self.options.items()}
+        tag = str(options.get("tag") or "div")
         if not TAG_NAME.fullmatch(tag):
             raise TemplateSyntaxError(f"{{% region tag={tag!r} %}}: expected the name of an element, such as 'tr'.")
-        attributes = _attributes(str(self.name.resolve(context)), given, context)
+        attributes = _region_attributes(str(self.name.resolve(context)), options, context)
         # Listening comes before the content is made: what changes meanwhile is sent.
         # Also what is safe is escaped: literals of a template are, and a URL in one may hold "&".
         written = format_html_join("", ' {}="{}"', ((name, escape(value)) for name, value in attributes.items()))
         return format_html("<{}{}>{}</{}>", mark_safe(tag), written, self.nodelist.render(context), mark_safe(tag))
 
 
-def _attributes(name: str, given: dict[str, Any], context: Context) -> dict[str, str]:
+def _region_attributes(name: str, options: dict[str, Any], context: Context) -> dict[str, str]:
     try:
         target = region_id(name)
     except ValueError as error:
         raise TemplateSyntaxError(f"{{% region %}}: {error}") from None
     attributes = {"id": target}
-    if given.get("class"):
-        attributes["class"] = str(given["class"])
-    if given.get("refresh"):
+    if options.get("class"):
+        attributes["class"] = str(options["class"])
+    if options.get("refresh"):
         attributes |= {
-            "hx-get": str(given["refresh"]),
+            "hx-get": str(options["refresh"]),
             "hx-trigger": "live:reset from:document",
             # Out of band: an answer without the region, such as a login page, changes nothing.
             "hx-select-oob": f"#{target}:outerMorph",
@@ -155,16 +155,16 @@ def _attributes(name: str, given: dict[str, Any], context: Context) -> dict[str,
         }
     if is_sending():
         return attributes
-    topic = given.get("topic")
-    word = listen(context.get("request"), "" if topic is None else topic_channel(_name_of(topic)))
-    if word:
-        attributes["data-live-word"] = word
-    if current_rendering.get() is not None:
+    topic = options.get("topic")
+    subscription = subscribe_page(context.get("request"), "" if topic is None else topic_channel(_topic_name(topic)))
+    if subscription:
+        attributes["data-live-subscription"] = subscription
+    if current_view.get() is not None:
         attributes["data-live-keep"] = ""  # what was sent stays when the view around it renders again
     return attributes
 
 
-def _name_of(topic: Any) -> str:
+def _topic_name(topic: Any) -> str:
     name = str(getattr(topic, "name", topic))
     if not name:
         raise TemplateSyntaxError("{% region topic='' %}: a topic's name is not empty. Leave topic= out for none.")
@@ -177,20 +177,20 @@ def _region_tag(parser: Parser, token: Token) -> Node:
     With ``topic`` it hears what is sent to that topic; without, what is sent to this page or its user.  ``refresh`` is
     a URL whose answer holds the region as it is now, asked for when the page has missed more than the server remembers.
     """
-    positional, options = _read(parser, token)
+    positional, options = _parse_arguments(parser, token)
     nodelist = parser.parse(("endregion",))
     parser.delete_first_token()
     if len(positional) != 1:
         raise TemplateSyntaxError(f'{{% {token.contents} %}}: write {{% region "name" topic="topic" %}}…')
     for name in options:
-        if name not in _OPTIONS:
-            close = get_close_matches(name, _OPTIONS, n=1)
-            hint = f"Did you mean {close[0]}=?" if close else f"It takes {', '.join(_OPTIONS)}."
+        if name not in _REGION_OPTIONS:
+            close = get_close_matches(name, _REGION_OPTIONS, n=1)
+            hint = f"Did you mean {close[0]}=?" if close else f"It takes {', '.join(_REGION_OPTIONS)}."
             raise TemplateSyntaxError(f"{{% {token.contents} %}}: {name}= is unknown. {hint}")
-    return _Region(positional[0], options, nodelist)
+    return _RegionNode(positional[0], options, nodelist)
 
 
-def register_notices(register: Library) -> None:
+def register_toasts(register: Library) -> None:
     """Add the tag to ``{% load htmx_live %}``."""
     register.simple_tag(toasts, takes_context=True)
 
@@ -233,7 +233,7 @@ def progress_list(context: Context, **options: Any) -> SafeString:
     css = options.pop("class", "")
     if options:
         raise TemplateSyntaxError(f"{{% progress_list %}}: {', '.join(options)}= is unknown. It takes class.")
-    return draw_list(request=context.get("request"), css=str(css or ""))
+    return render_progress_list(request=context.get("request"), css=str(css or ""))
 
 
 register = Library()
@@ -241,5 +241,5 @@ register_attributes(register)
 register_views(register)
 register_regions(register)
 register_components(register)
-register_notices(register)
+register_toasts(register)
 register_progress(register)

@@ -9,7 +9,7 @@ from django.template.base import FilterExpression, NodeList, Parser, Token
 from django.template.context import Context
 from django.utils.safestring import SafeString, mark_safe
 
-from htmx_live.layouts.page import Slots, placeholder_html
+from htmx_live.layouts.page import Slots, render_placeholder
 from htmx_live.layouts.queues import Queue, add_script, add_style, add_to_queue
 
 register = template.Library()
@@ -30,8 +30,8 @@ class PanelNode(template.Node):
         slot = slots.get(str(self.name.resolve(context))) if slots is not None else None
         if slots is None or slot is None:
             return self.nodelist.render(context)
-        if slot.way != "inline":
-            return placeholder_html(slot, context["request"], slots=slots, fallback=self.nodelist.render(context))
+        if slot.delivery != "inline":
+            return render_placeholder(slot, context["request"], slots=slots, fallback=self.nodelist.render(context))
         return mark_safe(slot.html) if slot.html.strip() else self.nodelist.render(context)
 
 
@@ -47,11 +47,11 @@ class QueueNode(template.Node):
 
     def render(self, context: Context) -> str:
         add = add_script if self.kind == "script" else add_style
-        options = {name: _value(value, context) for name, value in self.options.items()}
+        options = {name: _resolve_value(value, context) for name, value in self.options.items()}
         if self.is_block:
-            add(_request(context), inline=self.nodelist.render(context).strip(), **options)
+            add(_require_request(context), inline=self.nodelist.render(context).strip(), **options)
         elif self.address is not None:
-            add(_request(context), str(self.address.resolve(context)), **options)
+            add(_require_request(context), str(self.address.resolve(context)), **options)
         return ""
 
 
@@ -62,14 +62,14 @@ class EnqueueNode(template.Node):
         self.name, self.nodelist = name, body
 
     def render(self, context: Context) -> str:
-        add_to_queue(_request(context), str(self.name.resolve(context)), self.nodelist.render(context))
+        add_to_queue(_require_request(context), str(self.name.resolve(context)), self.nodelist.render(context))
         return ""
 
 
 @register.tag
 def panel(parser: Parser, token: Token) -> PanelNode:
     """``{% panel "name" %}shown while it is empty{% endpanel %}``"""
-    name = _only_argument(parser, token)
+    name = _parse_single_argument(parser, token)
     fallback = parser.parse(("endpanel",))
     parser.delete_first_token()
     return PanelNode(name, fallback)
@@ -78,7 +78,7 @@ def panel(parser: Parser, token: Token) -> PanelNode:
 @register.tag
 def enqueue(parser: Parser, token: Token) -> EnqueueNode:
     """``{% enqueue "name" %}HTML{% endenqueue %}``"""
-    name = _only_argument(parser, token)
+    name = _parse_single_argument(parser, token)
     body = parser.parse(("endenqueue",))
     parser.delete_first_token()
     return EnqueueNode(name, body)
@@ -87,74 +87,74 @@ def enqueue(parser: Parser, token: Token) -> EnqueueNode:
 @register.tag
 def addscript(parser: Parser, token: Token) -> QueueNode:
     """``{% addscript "/a.js" defer type="module" %}``, or ``{% addscript %}JavaScript{% endaddscript %}``"""
-    return _queue_node(parser, token, "script", _SCRIPT_OPTIONS)
+    return _parse_queue_tag(parser, token, "script", _SCRIPT_OPTIONS)
 
 
 @register.tag
 def addstyle(parser: Parser, token: Token) -> QueueNode:
     """``{% addstyle "/a.css" media="print" %}``, or ``{% addstyle %}CSS{% endaddstyle %}``"""
-    return _queue_node(parser, token, "style", _STYLE_OPTIONS)
+    return _parse_queue_tag(parser, token, "style", _STYLE_OPTIONS)
 
 
 @register.simple_tag(takes_context=True)
 def renderscripts(context: Context) -> SafeString:
     """The queue ``scripts``; nothing where the layout has none."""
-    return _rendered(context, "scripts")
+    return _render_queue(context, "scripts")
 
 
 @register.simple_tag(takes_context=True)
 def renderstyles(context: Context) -> SafeString:
     """The queue ``styles``; nothing where the layout has none."""
-    return _rendered(context, "styles")
+    return _render_queue(context, "styles")
 
 
 @register.simple_tag(takes_context=True)
 def renderqueue(context: Context, name: str) -> SafeString:
     """The queue called ``name``.  ``KeyError`` where the layout has none of that name."""
-    queues = _queues(context)
+    queues = _get_queues(context)
     if name not in queues:
         raise KeyError(f"The layout has no queue {name!r}. It has: {', '.join(sorted(queues)) or 'none'}.")
-    return _rendered(context, name)
+    return _render_queue(context, name)
 
 
-def _rendered(context: Context, name: str) -> SafeString:
-    queue = _queues(context).get(name)
-    return queue.render(_request(context)) if queue is not None else SafeString()
+def _render_queue(context: Context, name: str) -> SafeString:
+    queue = _get_queues(context).get(name)
+    return queue.render(_require_request(context)) if queue is not None else SafeString()
 
 
-def _queues(context: Context) -> Mapping[str, Queue]:
-    return getattr(_request(context), "layout_queues", {})
+def _get_queues(context: Context) -> Mapping[str, Queue]:
+    return getattr(_require_request(context), "layout_queues", {})
 
 
-def _request(context: Context) -> HttpRequest:
+def _require_request(context: Context) -> HttpRequest:
     request: HttpRequest | None = context.get("request")
     if request is None:
         raise RuntimeError("The queues' tags need the request: render the template with it, as render() does.")
     return request
 
 
-def _only_argument(parser: Parser, token: Token) -> FilterExpression:
-    tag, *words = token.split_contents()
-    if len(words) != 1:
+def _parse_single_argument(parser: Parser, token: Token) -> FilterExpression:
+    tag, *bits = token.split_contents()
+    if len(bits) != 1:
         raise template.TemplateSyntaxError(f'{{% {tag} %}} takes one name, as in {{% {tag} "sidebar" %}}.')
-    return parser.compile_filter(words[0])
+    return parser.compile_filter(bits[0])
 
 
-def _queue_node(parser: Parser, token: Token, kind: str, known: set[str]) -> QueueNode:
-    tag, *words = token.split_contents()
+def _parse_queue_tag(parser: Parser, token: Token, kind: str, allowed_options: set[str]) -> QueueNode:
+    tag, *bits = token.split_contents()
     address: FilterExpression | None = None
     options: dict[str, Any] = {}
-    for word in words:
-        name, equals, value = word.partition("=")
-        if equals and name in known:
+    for bit in bits:
+        name, equals, value = bit.partition("=")
+        if equals and name in allowed_options:
             options[name] = parser.compile_filter(value)
-        elif _FLAGS.get(word) in known:
-            options[_FLAGS[word]] = True
-        elif address is None and (not equals or word[0] in "\"'"):
-            address = parser.compile_filter(word)
+        elif _FLAGS.get(bit) in allowed_options:
+            options[_FLAGS[bit]] = True
+        elif address is None and (not equals or bit[0] in "\"'"):
+            address = parser.compile_filter(bit)
         else:
             raise template.TemplateSyntaxError(
-                f"{{% {tag} %}} does not know {word!r}. It knows: {', '.join(sorted(known))}."
+                f"{{% {tag} %}} does not know {bit!r}. It knows: {', '.join(sorted(allowed_options))}."
             )
     body = None
     if address is None:
@@ -163,5 +163,5 @@ def _queue_node(parser: Parser, token: Token, kind: str, known: set[str]) -> Que
     return QueueNode(kind, address, options, body)
 
 
-def _value(value: Any, context: Context) -> Any:
+def _resolve_value(value: Any, context: Context) -> Any:
     return value.resolve(context) if isinstance(value, FilterExpression) else value

@@ -19,15 +19,15 @@ from django.test.client import ClientHandler
 from django.urls import get_resolver
 from django.urls import path as route
 
-from htmx_live.backends.wire import SYNC, Message, page_channel
+from htmx_live.backends.wire import SYNC, BusMessage, page_channel
 from htmx_live.core.conf import settings
 from htmx_live.core.signing import random_id, unsign_page
-from htmx_live.runtime.services import parts
+from htmx_live.runtime.services import services
 from htmx_live.runtime.state import decode_state
-from htmx_live.runtime.ticks import tick
-from htmx_live.runtime.variants import shared_channels
-from htmx_live.testing.environment import current_stage
-from htmx_live.testing.page import Element, ShownPage, parse, rev_of
+from htmx_live.runtime.ticks import post_tick
+from htmx_live.runtime.variants import subscribed_channels
+from htmx_live.testing.environment import current_environment
+from htmx_live.testing.page import Element, ShownPage, get_rev, parse
 from htmx_live.views.live_view import LiveView
 
 __all__ = ["LiveClient", "PageClient"]
@@ -38,9 +38,9 @@ class PageClient(Client):
 
     def __init__(self, view: type[LiveView], path: str, kwargs: dict[str, Any], **options: Any) -> None:
         super().__init__(**options)
-        place = route(urlsplit(path).path.lstrip("/"), view.as_view(**kwargs))
+        view_route = route(urlsplit(path).path.lstrip("/"), view.as_view(**kwargs))
         urls = ModuleType("htmx_live_test_urls")
-        urls.__dict__["urlpatterns"] = [place, *get_resolver().url_patterns]
+        urls.__dict__["urlpatterns"] = [view_route, *get_resolver().url_patterns]
         self.handler = _Handler(urls)
 
 
@@ -66,7 +66,7 @@ class LiveClient:
     def __init__(
         self, view: type[LiveView], *, user: Any = None, path: str = "/", raise_errors: bool = True, **kwargs: Any
     ) -> None:
-        self._stage = current_stage()
+        self._environment = current_environment()
         self._raise_errors = raise_errors
         self.http = PageClient(view, path, kwargs, raise_request_exception=raise_errors)
         if user is not None:
@@ -77,12 +77,12 @@ class LiveClient:
         self.status = 0
         self.answer = ""  # the body of the last answer
         self.address = ""  # what the last answer puts into the address bar, after "push " or "replace "
-        self._root = ShownPage()
-        self._must_sync = False
+        self._shown_page = ShownPage()
+        self._is_sync_due = False
         self.is_remounted = False
         self.is_connected = self._is_live = False
         self._path = path
-        self._number = self._url = self._page = ""
+        self._position = self._base_url = self._page_grant = ""
         self._channels: list[str] = []
         self.reload(adopt=False)
 
@@ -91,17 +91,17 @@ class LiveClient:
     @property
     def html(self) -> str:
         """The root element as the page shows it, with its children."""
-        return self._shown.html
+        return self._synced_page.html
 
     @property
     def text(self) -> str:
         """The text of the root element, white space folded."""
-        return parse(self._shown.html).text
+        return parse(self._synced_page.html).text
 
     @property
     def state(self) -> dict[str, Any]:
         """The state in the store, by attribute."""
-        loaded = parts().store.load(self.instance)
+        loaded = services().store.load(self.instance)
         if loaded is None:
             raise LookupError(f"There is no record of {self._path} any more: it has expired, or was mounted anew.")
         return decode_state(loaded.record.state)
@@ -109,17 +109,17 @@ class LiveClient:
     @property
     def rev(self) -> int:
         """The rev that the page shows."""
-        return rev_of(self._shown.root)
+        return get_rev(self._synced_page.root)
 
     @property
     def instance(self) -> str:
-        return self._shown.root.attributes["id"].removeprefix("live-")
+        return self._synced_page.root.attributes["id"].removeprefix("live-")
 
     @property
     def pending(self) -> list[tuple[str, ...]]:
         """The running jobs that the page knows of: (handler, name) or (handler, name, key)."""
-        words = self._shown.root.attributes.get("data-live-pending", "").split()
-        return [tuple(unquote(part) for part in word.split(":")) for word in words]
+        tokens = self._synced_page.root.attributes.get("data-live-pending", "").split()
+        return [tuple(unquote(part) for part in word.split(":")) for word in tokens]
 
     def is_loading(self, name: str, key: Any = None) -> bool:
         """Whether the page shows loading for a handler's or a job's name, after what has arrived so far."""
@@ -144,28 +144,30 @@ class LiveClient:
 
     def trigger(self, event: str, handler: str, **values: Any) -> "LiveClient":
         """Let ``event`` happen on the element that calls ``handler``."""
-        element, left = self._find(event, handler, values)
-        form = element if element.tag == "form" else element.closest("form")
-        body: dict[str, Any] = dict((form or element).values())  # htmx sends the whole form around a trigger
-        body.update(left)
+        element, remaining = self._find_trigger(event, handler, values)
+        form = element if element.tag == "form" else element.closest_tag("form")
+        body: dict[str, Any] = dict((form or element).form_values())  # htmx sends the whole form around a trigger
+        body.update(remaining)
         if "data-live-args" in element.attributes:
             body["_args"] = element.attributes["data-live-args"]
-        return self.send(handler, body, root=element.nearest("data-live").attributes["id"])
+        return self.send(handler, body, root=element.closest_with_attribute("data-live").attributes["id"])
 
     def send(self, handler: str, body: dict[str, Any], *, nonce: str = "", root: str = "") -> "LiveClient":
         """Post an event as it is, whether or not the page has a trigger for it.
 
         ``root`` is the id of the root that it comes from; by default the outermost.
         """
-        sender = self._shown.find(root) if root else self._shown.root
+        sender = self._synced_page.find_root(root) if root else self._synced_page.root
         body = {name: value for name, value in body.items() if value is not None}
         self.nonce = nonce or random_id()
         headers = {
             "X-Live": sender.attributes["data-live"],
-            "X-Live-Rev": str(rev_of(sender)),
+            "X-Live-Rev": str(get_rev(sender)),
             "X-Live-Nonce": self.nonce,
         }
-        self._take(self.http.post(f"{self._url}event/{handler}/", body, headers={**headers, **self._page_headers()}))
+        self._apply_response(
+            self.http.post(f"{self._base_url}event/{handler}/", body, headers={**headers, **self._page_headers()})
+        )
         return self
 
     def run_jobs(self, *, raise_errors: bool | None = None) -> int:
@@ -173,62 +175,64 @@ class LiveClient:
 
         The last failure is raised, unless ``raise_errors`` is false here or at creation.
         """
-        with _failures() as failures:
-            count = self._stage.runner.run_all()
+        with _CollectFailures() as failures:
+            count = self._environment.runner.run_all()
         if failures and (self._raise_errors if raise_errors is None else raise_errors):
             raise failures[-1]
         return count
 
     def tick(self) -> "LiveClient":
         """Let one ``tick_interval`` pass."""
-        tick(self.instance)
+        post_tick(self.instance)
         return self
 
     def disconnect(self) -> "LiveClient":
         """The page loses its stream: what is pushed does not arrive."""
         if self.is_connected:
-            self._stage.transport.ignore(self._channels, self._receive)
+            self._environment.transport.ignore(self._channels, self._receive)
             self.is_connected = False
         return self
 
     def reconnect(self) -> "LiveClient":
         """The stream opens again, and brings what was missed."""
         if not self.is_connected:
-            self._stage.transport.listen(self._channels, self._receive)
+            self._environment.transport.listen(self._channels, self._receive)
             self.is_connected = True
-            catchup = self._stage.transport.read(self._channels, self._number)
-            for message in catchup.messages:
+            replay = self._environment.transport.read(self._channels, self._position)
+            for message in replay.messages:
                 self._receive(message)
-            self._number = catchup.position
-            if catchup.reset:
+            self._position = replay.position
+            if replay.is_reset:
                 self.sync()
         return self
 
     def sync(self, *, adopt: Iterable[str] = (), poll: bool = False) -> "LiveClient":
         """Ask what the page has missed."""
-        granted = [root for root in self._shown.roots() if root.attributes["data-live"]]
+        granted = [root for root in self._synced_page.roots() if root.attributes["data-live"]]
         roots = [
             {
                 "live": root.attributes["data-live"],
-                "rev": rev_of(root),
+                "rev": get_rev(root),
                 "state": root.attributes["data-live-state"],
             }
             for root in granted
         ]
         streams = {
-            element.attributes["id"]: element.attributes["data-live-at"]
-            for element in self._shown.root.all()
+            element.attributes["id"]: element.attributes["data-live-offset"]
+            for element in self._synced_page.root.all()
             if "data-live-stream" in element.attributes
         }
-        body = {"number": self._number, "roots": roots, "streams": streams, "adopt": list(adopt), "poll": poll}
-        self._take(
-            self.http.post(f"{self._url}sync/", body, content_type="application/json", headers=self._page_headers())
+        body = {"number": self._position, "roots": roots, "streams": streams, "adopt": list(adopt), "poll": poll}
+        self._apply_response(
+            self.http.post(
+                f"{self._base_url}sync/", body, content_type="application/json", headers=self._page_headers()
+            )
         )
         return self
 
     def reload(self, *, adopt: bool = True) -> "LiveClient":
         """Load the page again; with ``adopt`` it takes over what it showed before, as a browser's reload does."""
-        grants = [root.attributes["data-live"] for root in self._shown.roots()] if adopt else []
+        grants = [root.attributes["data-live"] for root in self._synced_page.roots()] if adopt else []
         self.disconnect()
         response = self.http.get(self._path)
         self.status = response.status_code
@@ -242,70 +246,75 @@ class LiveClient:
 
     def advance(self, seconds: float) -> "LiveClient":
         """Let time pass for the store and the messages."""
-        self._stage.clock.advance(seconds)
+        self._environment.clock.advance(seconds)
         return self
 
     # The script's part
 
     @property
-    def _shown(self) -> ShownPage:
+    def _synced_page(self) -> ShownPage:
         """What the page shows, after it has asked what it was told to ask: a message is no place for a request."""
-        if self._must_sync:
-            self._must_sync = False
+        if self._is_sync_due:
+            self._is_sync_due = False
             self.sync()
-        return self._root
+        return self._shown_page
 
     def _load(self, html: str) -> None:
         page = parse(html)
         meta = next((one for one in page.all() if one.attributes.get("name") == "htmx-live"), None)
-        self._root = ShownPage(html)
-        self._is_live = meta is not None and self._shown.html != ""
+        self._shown_page = ShownPage(html)
+        self._is_live = meta is not None and self._synced_page.html != ""
         if meta is None or not self._is_live:
             return
-        self._url, self._page = meta.attributes["data-url"], meta.attributes["data-page"]
-        self._number = meta.attributes["data-number"]
-        page_id = unsign_page(self._page, max_age=settings().GRANT_MAX_AGE).page
-        self._channels = [page_channel(page_id), *shared_channels(page_id)]
+        self._base_url, self._page_grant = meta.attributes["data-url"], meta.attributes["data-page"]
+        self._position = meta.attributes["data-number"]
+        page_id = unsign_page(self._page_grant, max_age=settings().GRANT_MAX_AGE).page
+        self._channels = [page_channel(page_id), *subscribed_channels(page_id)]
 
     def _page_headers(self) -> dict[str, str]:
-        bar = f"http://testserver{self._path}"
-        return {"X-Live-Page": self._page, "HX-Request": "true", "HX-Current-URL": bar, "Referer": bar}
+        current_url = f"http://testserver{self._path}"
+        return {
+            "X-Live-Page": self._page_grant,
+            "HX-Request": "true",
+            "HX-Current-URL": current_url,
+            "Referer": current_url,
+        }
 
-    def _find(self, event: str, handler: str, values: dict[str, Any]) -> tuple[Element, dict[str, Any]]:
+    def _find_trigger(self, event: str, handler: str, values: dict[str, Any]) -> tuple[Element, dict[str, Any]]:
         """The trigger, and those of ``values`` that are not among its arguments."""
-        offered = [one for one in self._shown.root.all() if one.attributes.get("data-live-event") == handler]
-        for element in offered:
-            words = re.split(r"[\s,\[]+", element.attributes.get("hx-trigger", ""))
-            given = json.loads(element.attributes.get("data-live-args", "{}"))
-            same = {name: value for name, value in values.items() if name in given}
-            if event in words and all(str(given[name]) == str(value) for name, value in same.items()):
+        triggers = [one for one in self._synced_page.root.all() if one.attributes.get("data-live-event") == handler]
+        for element in triggers:
+            event_words = re.split(r"[\s,\[]+", element.attributes.get("hx-trigger", ""))
+            arguments = json.loads(element.attributes.get("data-live-args", "{}"))
+            matching = {name: value for name, value in values.items() if name in arguments}
+            if event in event_words and all(str(arguments[name]) == str(value) for name, value in matching.items()):
                 if element.is_disabled():
-                    raise AssertionError(f"{element.opening()} is disabled: a user could not {event} it.")
-                return element, {name: value for name, value in values.items() if name not in given}
-        found = "\n  ".join(element.opening() for element in offered) or "none"
+                    raise AssertionError(f"{element.opening_tag()} is disabled: a user could not {event} it.")
+                return element, {name: value for name, value in values.items() if name not in arguments}
+        found = "\n  ".join(element.opening_tag() for element in triggers) or "none"
         raise AssertionError(
             f"The page has no trigger for {event} → {handler}({values}). Of that handler it has:\n  {found}"
         )
 
-    def _receive(self, message: Message) -> None:
-        self._hear(message.event, message.data)
-        self._number = f"{self._stage.transport.epoch}.{message.number}"
+    def _receive(self, message: BusMessage) -> None:
+        self._handle_event(message.event, message.data)
+        self._position = f"{self._environment.transport.epoch}.{message.number}"
 
-    def _hear(self, event: str, text: str) -> None:
+    def _handle_event(self, event: str, text: str) -> None:
         if not event:
             self.fragments.append(text)
             self._apply(text)
         elif event == "append":
-            if not self._root.append(json.loads(text)):
+            if not self._shown_page.append_text(json.loads(text)):
                 self.sync()
         elif event == "notice":
             self.notices.append(json.loads(text))
         elif event == "redirect":
             self.redirected_to = json.loads(text)["url"]
         elif event == SYNC:
-            self._must_sync = True
+            self._is_sync_due = True
 
-    def _take(self, response: Any) -> None:
+    def _apply_response(self, response: Any) -> None:
         self.status, self.answer = response.status_code, response.content.decode()
         self.notices += json.loads(response.get("X-Live-Notices", "[]"))
         self.redirected_to = response.get("HX-Redirect", "") or self.redirected_to
@@ -316,18 +325,22 @@ class LiveClient:
             self._apply(self.answer)
             for messages in _MESSAGES.findall(self.answer):
                 for message in json.loads(messages):
-                    self._hear(message["event"], message["data"])
+                    self._handle_event(message["event"], message["data"])
 
     def _apply(self, text: str) -> None:
-        self._root.apply(text)
-        lacking = [root for root in self._root.roots() if root.attributes["data-live"] == ""]
-        for parent in {root.parent.nearest("data-live").attributes["id"]: root for root in lacking if root.parent}:
-            self._root.forget_rev(parent)
-        if lacking:
+        self._shown_page.apply(text)
+        empty_roots = [root for root in self._shown_page.roots() if root.attributes["data-live"] == ""]
+        for parent in {
+            root.parent.closest_with_attribute("data-live").attributes["id"]: root
+            for root in empty_roots
+            if root.parent
+        }:
+            self._shown_page.reset_rev(parent)
+        if empty_roots:
             self.sync()
 
 
-class _failures:
+class _CollectFailures:
     """Collects what jobs raise while it is open; the log shows it as well."""
 
     def __enter__(self) -> list[BaseException]:

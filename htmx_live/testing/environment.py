@@ -18,16 +18,16 @@ from typing import Any
 
 from htmx_live.backends import MemoryBus, override_bus
 from htmx_live.backends.memory.store import MemoryStore
-from htmx_live.backends.notice_store import MemoryNotices, override_notices
-from htmx_live.backends.wire import Message
+from htmx_live.backends.notice_store import MemoryNoticeStore, override_notice_store
+from htmx_live.backends.wire import BusMessage
 from htmx_live.core.scheduler import NoTicker
 from htmx_live.jobs.runners.immediate import ImmediateRunner
-from htmx_live.jobs.watchdog import NoWatcher
+from htmx_live.jobs.watchdog import NoDeadlineMonitor
 from htmx_live.messaging.regions import channels_to
-from htmx_live.runtime.job_control import perform
-from htmx_live.runtime.services import override
+from htmx_live.runtime.job_control import executor
+from htmx_live.runtime.services import override_services
 
-__all__ = ["ManualClock", "RecordingTransport", "Stage", "current_stage", "sent_to", "stage"]
+__all__ = ["LiveEnvironment", "ManualClock", "RecordingTransport", "current_environment", "live_environment", "sent_to"]
 
 
 class ManualClock:
@@ -36,13 +36,13 @@ class ManualClock:
     def __init__(self, now: float = 1000.0) -> None:
         self._now = now
         self._calls: list[tuple[float, int, Callable[[], None]]] = []
-        self._order = count()
+        self._sequence = count()
 
     def __call__(self) -> float:
         return self._now
 
-    def at(self, when: float, call: Callable[[], None]) -> None:
-        heapq.heappush(self._calls, (when, next(self._order), call))
+    def call_at(self, when: float, call: Callable[[], None]) -> None:
+        heapq.heappush(self._calls, (when, next(self._sequence), call))
 
     def advance(self, seconds: float) -> None:
         """Let time pass; what is due in between is called at its time."""
@@ -61,92 +61,98 @@ class RecordingTransport(MemoryBus):
 
     def __init__(self, *, clock: Callable[[], float]) -> None:
         super().__init__(clock=clock)
-        self.messages: list[Message] = []
-        self._listeners: list[tuple[list[str], Callable[[Message], None]]] = []
-        self.subscribe(_Recorder(self))
+        self.messages: list[BusMessage] = []
+        self._observers: list[tuple[list[str], Callable[[BusMessage], None]]] = []
+        self.subscribe(_RecordingSubscriber(self))
 
-    def listen(self, channels: list[str], receive: Callable[[Message], None]) -> None:
+    def listen(self, channels: list[str], receive: Callable[[BusMessage], None]) -> None:
         """Hand live messages of these channels to ``receive``."""
-        self._listeners.append((channels, receive))
+        self._observers.append((channels, receive))
 
-    def ignore(self, channels: list[str], receive: Callable[[Message], None]) -> None:
+    def ignore(self, channels: list[str], receive: Callable[[BusMessage], None]) -> None:
         """The reverse of ``listen``."""
-        self._listeners.remove((channels, receive))
+        self._observers.remove((channels, receive))
 
-    def record(self, channels: tuple[str, ...], message: Message) -> None:
+    def record(self, channels: tuple[str, ...], message: BusMessage) -> None:
         self.messages.append(message)
-        for listened, receive in list(self._listeners):
+        for listened, receive in list(self._observers):
             if not set(listened).isdisjoint(channels):
                 receive(message)
 
 
-class _Recorder:
+class _RecordingSubscriber:
     """The receiver's side of it; control messages have no stream here to act on."""
 
     def __init__(self, transport: RecordingTransport) -> None:
         self._transport = transport
 
-    def deliver(self, channels: tuple[str, ...], message: Message) -> None:
+    def deliver(self, channels: tuple[str, ...], message: BusMessage) -> None:
         self._transport.record(channels, message)
 
-    def join(self, page: str, channels: tuple[str, ...]) -> None: ...
+    def add_channels(self, page: str, channels: tuple[str, ...]) -> None: ...
 
-    def close_streams(self, session: str) -> None: ...
+    def close_streams(self, key: str) -> None: ...
 
-    def converge(self) -> None: ...
+    def resync(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
+class LiveEnvironment:
     clock: ManualClock
     transport: RecordingTransport
     runner: ImmediateRunner
 
 
-class _AtOnce:
+class InlinePool:
     """The pool of turns: a push is applied before the call that pushed returns."""
 
     def submit(self, call: Callable[[], None]) -> None:
         call()
 
-    def settle(self, patience: float) -> bool:
+    def join(self, timeout: float) -> bool:
         return True
 
 
-_current: Stage | None = None
-_kept: Any = None
+_current: LiveEnvironment | None = None
+_process_environment: Any = None
 
 
 @contextmanager
-def stage() -> Iterator[Stage]:
+def live_environment() -> Iterator[LiveEnvironment]:
     """A new stage for a while."""
     global _current
     clock = ManualClock()
-    built = Stage(clock=clock, transport=RecordingTransport(clock=clock), runner=ImmediateRunner(perform))
-    before, _current = _current, built
-    chosen = override(
+    environment = LiveEnvironment(
+        clock=clock, transport=RecordingTransport(clock=clock), runner=ImmediateRunner(executor)
+    )
+    previous, _current = _current, environment
+    services_override = override_services(
         store=MemoryStore(clock=clock),
-        bus=built.transport,
-        runner=built.runner,
-        turns=_AtOnce(),
+        bus=environment.transport,
+        runner=environment.runner,
+        turn_pool=InlinePool(),
         ticker=NoTicker(),
         is_strict=True,
         timer=clock,
-        watcher=NoWatcher(),
+        deadline_monitor=NoDeadlineMonitor(),
     )
     try:
-        with override_bus(built.transport), override_notices(MemoryNotices(clock=clock)), chosen:
-            yield built
+        with (
+            override_bus(environment.transport),
+            override_notice_store(MemoryNoticeStore(clock=clock)),
+            services_override,
+        ):
+            yield environment
     finally:
-        _current = before
+        _current = previous
 
 
-def current_stage() -> Stage:
-    """The stage of this test; without one (no fixture, no ``with stage()``), one for the rest of the process."""
-    global _kept
+def current_environment() -> LiveEnvironment:
+    """The environment of this test; without one, an environment for the rest of the process."""
+    global _process_environment
     if _current is None:
-        _kept = stage()
-        _kept.__enter__()
+        _process_environment = live_environment()
+        _process_environment.__enter__()
     assert _current is not None
     return _current
 
@@ -154,5 +160,5 @@ def current_stage() -> Stage:
 def sent_to(to: Any) -> list[str]:
     """The messages of ``send_fragment`` to a user, a request's page or a ``Topic``, oldest first."""
     channels = channels_to(to)
-    messages = current_stage().transport.messages
+    messages = current_environment().transport.messages
     return [message.data for message in messages if message.channel in channels and not message.event]

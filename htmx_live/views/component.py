@@ -20,42 +20,42 @@ from django.urls import reverse
 from django.utils.safestring import SafeString
 from django_components import Component, merge_attributes
 
-from htmx_live.events.attributes import check_names, loading, on
-from htmx_live.events.context import current_rendering
+from htmx_live.events.attributes import check_loading_for, loading, on
+from htmx_live.events.context import current_view
 from htmx_live.messaging.notifications import toasts
 from htmx_live.messaging.regions import is_sending
-from htmx_live.progress.cards import Card, is_owner, progress_context, viewers_of
-from htmx_live.progress.store import keeping
-from htmx_live.runtime.services import parts
+from htmx_live.progress.cards import Card, get_viewers, is_owner, progress_context
+from htmx_live.progress.store import progress_store
+from htmx_live.runtime.services import services
 from htmx_live.views.embedding import live
 
 __all__ = [
     "LiveComponent",
     "Options",
+    "build_loading_attributes",
+    "build_on_attributes",
     "check_loading_names",
-    "default_of",
-    "is_pushed",
-    "loading_attributes",
-    "merged",
+    "get_option_default",
+    "get_progress_urls",
+    "is_rendered_as_fragment",
+    "merge_given_attributes",
     "option",
-    "progress_addresses",
-    "toasts_html",
-    "trigger_attributes",
-    "view_html",
+    "render_live_view",
+    "render_toasts",
 ]
 
 
 # HTML Standard, 3.2.6 "Global attributes", those of one word.
-_GLOBAL = """
+_GLOBAL_ATTRIBUTE_NAMES = """
     accesskey autofocus class contenteditable dir draggable hidden id inert inputmode itemprop itemscope itemtype lang
     nonce part popover role slot spellcheck style tabindex title translate
 """
-GLOBAL_ATTRIBUTES = frozenset(_GLOBAL.split())
+GLOBAL_ATTRIBUTES = frozenset(_GLOBAL_ATTRIBUTE_NAMES.split())
 # An attribute's name that is no word of a component's: data-id, hx-on::after-request, @click.once, x.y
-_MARKS = frozenset("-:@.")
-_LOADING = ("for", "key", "delay", "min", "display")
+_ATTRIBUTE_MARKS = frozenset("-:@.")
+_LOADING_OPTIONS = ("for", "key", "delay", "min", "display")
 
-_first_load = Lock()
+_load_lock = Lock()
 _loaded: set[type[Component]] = set()
 
 
@@ -65,86 +65,97 @@ def option(default: Any, help: str) -> Any:
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(option,))
-class _Typed(type):
+class _OptionsMeta(type):
     """Makes each class of options a frozen dataclass whose calls are checked and sorted into fields and attributes."""
 
-    def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> "_Typed":
-        made: Any = super().__new__(mcs, name, bases, namespace)
-        return cast(_Typed, dataclass(frozen=True, kw_only=True)(made))
+    def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> "_OptionsMeta":
+        options_class: Any = super().__new__(mcs, name, bases, namespace)
+        return cast(_OptionsMeta, dataclass(frozen=True, kw_only=True)(options_class))
 
     def __call__(cls, **given: Any) -> Any:
-        known = {one.name.removesuffix("_"): one for one in cls.options()}
+        fields_by_name = {one.name.removesuffix("_"): one for one in cls.option_fields()}
         # `for_` is django-components' default of a field that templates know as `for`.
         values = {
-            one.name: given.pop(one.name) for name, one in known.items() if name != one.name and one.name in given
+            one.name: given.pop(one.name)
+            for name, one in fields_by_name.items()
+            if name != one.name and one.name in given
         }
         attributes = dict(given.pop("attrs", None) or {})
         for name, value in given.items():
-            if name in known:
-                values[known[name].name] = cls._checked(known[name], value)
+            if name in fields_by_name:
+                values[fields_by_name[name].name] = cls._check_value(fields_by_name[name], value)
             else:
-                attributes |= cls._attribute(name, value)
+                attributes |= cls._pass_attribute(name, value)
         return super().__call__(**values, attrs=attributes)
 
-    def options(cls) -> list[Field[Any]]:
+    def option_fields(cls) -> list[Field[Any]]:
         """The fields, in the order of the class."""
         return [one for one in fields(cast(Any, cls)) if one.name != "attrs"]
 
-    def hints(cls) -> dict[str, Any]:
+    def type_hints(cls) -> dict[str, Any]:
         """The type of each field."""
         if "_hints" not in vars(cls):
-            cls._hints = get_type_hints(cls)
-        return cls._hints
+            cls._type_hints = get_type_hints(cls)
+        return cls._type_hints
 
-    def _attribute(cls, name: str, value: Any) -> dict[str, Any]:
+    def _pass_attribute(cls, name: str, value: Any) -> dict[str, Any]:
         """``hx-on::after-request="…"`` arrives as ``{"hx-on": {":after-request": "…"}}``."""
         if isinstance(value, Mapping) and name not in ("class", "style"):
-            return {f"{name}:{end}": inner for end, inner in value.items()}
-        if cls.takes_rest or name in GLOBAL_ATTRIBUTES or name in cls.own_attributes or _MARKS.intersection(name):
+            return {f"{name}:{suffix}": inner for suffix, inner in value.items()}
+        if (
+            cls.accepts_any_attribute
+            or name in GLOBAL_ATTRIBUTES
+            or name in cls.own_attributes
+            or _ATTRIBUTE_MARKS.intersection(name)
+        ):
             return {name: value}
-        known = [one.name.removesuffix("_") for one in cls.options()]
+        names = [one.name.removesuffix("_") for one in cls.option_fields()]
         raise TemplateSyntaxError(
-            f"{cls.component} has no argument {name!r}. {_guess(name, [*known, *cls.own_attributes], known)} "
+            f"{cls.component_name} has no argument {name!r}. {_suggest(name, [*names, *cls.own_attributes], names)} "
             f"Attributes that it does not know are passed on in attrs:{name}=…"
         )
 
-    def _checked(cls, one: Field[Any], value: Any) -> Any:
-        hint = cls.hints()[one.name]
+    def _check_value(cls, option_field: Field[Any], value: Any) -> Any:
+        hint = cls.type_hints()[option_field.name]
         if get_origin(hint) is Literal and value not in get_args(hint):
-            allowed = [str(word) for word in get_args(hint)]
-            name = one.name.removesuffix("_")
-            raise TemplateSyntaxError(f"{cls.component}: {name}={value!r}. {_guess(str(value), allowed, allowed)}")
+            allowed = [str(choice) for choice in get_args(hint)]
+            name = option_field.name.removesuffix("_")
+            raise TemplateSyntaxError(
+                f"{cls.component_name}: {name}={value!r}. {_suggest(str(value), allowed, allowed)}"
+            )
         if hint is bool and not isinstance(value, bool):
-            raise TemplateSyntaxError(f"{cls.component}: {one.name}={value!r}. Write {one.name}=True or False.")
+            raise TemplateSyntaxError(
+                f"{cls.component_name}: {option_field.name}={value!r}. Write {option_field.name}=True or False."
+            )
         return value
 
-    _hints: dict[str, Any]
-    component: str
+    _type_hints: dict[str, Any]
+    component_name: str
     own_attributes: frozenset[str]
-    takes_rest: bool
+    accepts_any_attribute: bool
 
 
-class Options(metaclass=_Typed):
+class Options(metaclass=_OptionsMeta):
     """What a component is given.  ``attrs`` are attributes for its element."""
 
-    component: ClassVar[str] = ""
+    component_name: ClassVar[str] = ""
     own_attributes: ClassVar[frozenset[str]] = frozenset()
-    takes_rest: ClassVar[bool] = False  # any name is welcome among attrs
+    accepts_any_attribute: ClassVar[bool] = False  # any name is welcome among attrs
 
     attrs: dict[str, Any] = field(default_factory=dict)
 
 
 class LiveComponent(Component):
-    """A component of the library.  Subclasses give ``Kwargs`` and ``show()``; the template is named after them."""
+    """A component of the library.  Subclasses give ``Kwargs`` and ``build_context()``; its template has its name."""
 
     Kwargs: ClassVar[type[Options]]
-    positional: ClassVar[tuple[str, ...]] = ()
-    slot_help: ClassVar[Mapping[str, str]] = {}  # name of a slot -> what it is for
+    positional_options: ClassVar[tuple[str, ...]] = ()
+    slot_descriptions: ClassVar[Mapping[str, str]] = {}  # name of a slot -> what it is for
     own_attributes: ClassVar[str] = ""  # attributes of its element that HTML gives to few others
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls.Kwargs.component = cls.registered_as()
+        cls.Kwargs.component_name = cls.get_registered_name()
         cls.Kwargs.own_attributes = frozenset(cls.own_attributes.split())
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -152,7 +163,7 @@ class LiveComponent(Component):
         super().__init__(*args, **kwargs)
 
     @classmethod
-    def registered_as(cls) -> str:
+    def get_registered_name(cls) -> str:
         """``LiveButton`` is ``live_button``."""
         return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in cls.__name__).lstrip("_")
 
@@ -160,70 +171,73 @@ class LiveComponent(Component):
     def _load_once(cls) -> None:
         # django-components marks a class as loaded before it is: a second thread would render nothing.
         if cls not in _loaded:
-            with _first_load:
+            with _load_lock:
                 assert cls.template is not None or cls.template_file
                 _loaded.add(cls)
 
-    def show(self, given: Any) -> dict[str, Any]:
+    def build_context(self, options: Any) -> dict[str, Any]:
         """What the template finds under ``shown``."""
         raise NotImplementedError
 
     def get_template_data(self, args: Any, kwargs: Any, slots: Any, context: Any) -> dict[str, Any]:
-        name = self.registered_as()
-        if len(args) > len(self.positional):
-            expected = ", ".join(self.positional) or "none"
-            raise TemplateSyntaxError(f"{name} got {len(args)} values by position. It takes: {expected}.")
-        self._check_slots(name, slots)
-        given = dict(zip(self.positional, args, strict=False))
-        chosen = replace_checked(kwargs, given)
-        if parts().is_strict:
-            check_loading_names(getattr(chosen, "for_", ""), self.request)
-        shown = self.show(chosen)
-        return {"shown": {**shown, "slots": {slot: slot in slots for slot in self.slot_help}}}
+        component_name = self.get_registered_name()
+        if len(args) > len(self.positional_options):
+            expected = ", ".join(self.positional_options) or "none"
+            raise TemplateSyntaxError(f"{component_name} got {len(args)} values by position. It takes: {expected}.")
+        self._check_slots(component_name, slots)
+        positional_values = dict(zip(self.positional_options, args, strict=False))
+        options = replace_options(kwargs, positional_values)
+        if services().is_strict:
+            check_loading_names(getattr(options, "for_", ""), self.request)
+        shown = self.build_context(options)
+        return {"shown": {**shown, "slots": {slot: slot in slots for slot in self.slot_descriptions}}}
 
     def _check_slots(self, name: str, slots: Iterable[str]) -> None:
         for slot in slots:
-            if slot not in self.slot_help and slot != "default":
-                raise TemplateSyntaxError(
-                    f"{name} has no slot {slot!r}. {_guess(slot, self.slot_help, list(self.slot_help))}"
-                )
+            if slot not in self.slot_descriptions and slot != "default":
+                slots = self.slot_descriptions
+                raise TemplateSyntaxError(f"{name} has no slot {slot!r}. {_suggest(slot, slots, list(slots))}")
 
 
-def replace_checked(given: Options, values: Mapping[str, Any]) -> Options:
+def replace_options(options: Options, values: Mapping[str, Any]) -> Options:
     """``given`` with what was passed by position."""
-    cls = cast(_Typed, type(given))
-    known = {one.name: one for one in cls.options()}
-    changes = {name: cls._checked(known[name], value) for name, value in values.items()}
-    return cast(Options, replace(cast(Any, given), **changes))
+    cls = cast(_OptionsMeta, type(options))
+    fields_by_name = {one.name: one for one in cls.option_fields()}
+    changes = {name: cls._check_value(fields_by_name[name], value) for name, value in values.items()}
+    return cast(Options, replace(cast(Any, options), **changes))
 
 
-def trigger_attributes(event: str, handler: str, values: Mapping[str, Any] | None = None) -> dict[str, str]:
+def build_on_attributes(event: str, handler: str, values: Mapping[str, Any] | None = None) -> dict[str, str]:
     """The attributes of ``{% on event handler **values %}``."""
     return on(event, handler, values=values)
 
 
-def loading_attributes(*directives: str, given: Any, **more: Any) -> dict[str, str]:
-    """The attributes of ``{% loading %}`` for those of its options that ``given`` has and that are set."""
-    options = {name: getattr(given, name, getattr(given, f"{name}_", "")) for name in _LOADING}
-    return loading(*directives, **{name: value for name, value in options.items() if value not in ("", None)}, **more)
+def build_loading_attributes(*directives: str, options: Any, **more: Any) -> dict[str, str]:
+    """The attributes of ``{% loading %}`` for those of its options that ``options`` has and that are set."""
+    loading_options = {name: getattr(options, name, getattr(options, f"{name}_", "")) for name in _LOADING_OPTIONS}
+    return loading(
+        *directives, **{name: value for name, value in loading_options.items() if value not in ("", None)}, **more
+    )
 
 
-def merged(own: Mapping[str, Any], passed: Mapping[str, Any]) -> dict[str, Any]:
-    """``own`` attributes of an element and those ``passed`` on: classes are joined, else the passed one counts."""
-    classes = merge_attributes({"class": own.get("class", "")}, {"class": passed.get("class", "")})
+def merge_given_attributes(own: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """``own`` attributes of an element and those ``given``: classes are joined, else the passed one counts."""
+    classes = merge_attributes({"class": own.get("class", "")}, {"class": given.get("class", "")})
     # A template's literals are marked safe, quotes and all: without the mark `{% html_attrs %}` escapes them.
     return {
         name: value + "" if isinstance(value, SafeString) else value
-        for name, value in {**own, **passed, **classes}.items()
+        for name, value in {**own, **given, **classes}.items()
     }
 
 
-def is_pushed() -> bool:
+def is_rendered_as_fragment() -> bool:
     """Whether this render is sent as a fragment, now or at the next change: no script may be in it."""
-    return current_rendering.get() is not None or is_sending()
+    return current_view.get() is not None or is_sending()
 
 
-def view_html(context: Context, request: HttpRequest | None, view: Any, options: Mapping[str, Any]) -> SafeString:
+def render_live_view(
+    context: Context, request: HttpRequest | None, view: Any, options: Mapping[str, Any]
+) -> SafeString:
     """The root of a live view in this place; "" for a user without permission."""
     if "request" in context or request is None:
         return live(context, view, **options)
@@ -231,46 +245,46 @@ def view_html(context: Context, request: HttpRequest | None, view: Any, options:
         return live(context, view, **options)
 
 
-def toasts_html(request: HttpRequest | None, *, messages: bool = False) -> SafeString:
+def render_toasts(request: HttpRequest | None, *, messages: bool = False) -> SafeString:
     """The place for toasts with the user's notices; "" in a live view, which holds none, and without a request."""
-    if request is None or is_pushed():
+    if request is None or is_rendered_as_fragment():
         return SafeString("")
     return toasts(Context({"request": request}), messages)
 
 
-def progress_addresses(session: Any, request: HttpRequest | None) -> dict[str, str]:
+def get_progress_urls(session: Any, request: HttpRequest | None) -> dict[str, str]:
     """Where a POST of this user cancels or retries a ``ProgressSession``; "" where they cannot."""
-    kept = keeping().load(str(getattr(session, "session_id", session) or ""))
-    if kept is None or not is_owner(kept.session.owner, viewers_of(request)):
+    snapshot = progress_store().load(str(getattr(session, "session_id", session) or ""))
+    if snapshot is None or not is_owner(snapshot.header.owner, get_viewers(request)):
         return {"cancel": "", "retry": ""}
-    context = progress_context(kept, Card(may_cancel=True, url=reverse("htmx_live:progress", args=["GRANT"])))
+    context = progress_context(snapshot, Card(may_cancel=True, url=reverse("htmx_live:progress", args=["GRANT"])))
     return {"cancel": context["cancel_url"], "retry": context["retry_url"]}
 
 
-def default_of(one: Field[Any]) -> Any:
+def get_option_default(option_field: Field[Any]) -> Any:
     """The default of an option, or "" where it must be given."""
-    return "" if one.default is MISSING else one.default
+    return "" if option_field.default is MISSING else option_field.default
 
 
-def _guess(word: str, among: Iterable[str], shown: Iterable[str]) -> str:
-    close = get_close_matches(word, list(among), n=1)
+def _suggest(name: str, among: Iterable[str], shown: Iterable[str]) -> str:
+    close = get_close_matches(name, list(among), n=1)
     return f"Did you mean {close[0]!r}?" if close else f"It knows: {', '.join(shown) or 'none'}."
 
 
-def check_loading_names(names: Any, request: HttpRequest | None) -> None:
+def check_loading_names(for_names: Any, request: HttpRequest | None) -> None:
     """Raise ``TemplateSyntaxError`` for a name in ``for=`` that can match nothing on the page of ``request``.
 
     What htmx loads, and a fragment that is sent, may be put into a live view: there a name outside of one is allowed.
     """
-    words = (names if isinstance(names, str) else " ".join(map(str, names or ()))).split()
-    rendering = current_rendering.get()
-    if rendering is not None and rendering.live is not None:
-        check_names(words, type(rendering.live), rendering.handlers)
+    names = (for_names if isinstance(for_names, str) else " ".join(map(str, for_names or ()))).split()
+    rendering = current_view.get()
+    if rendering is not None and rendering.view is not None:
+        check_loading_for(names, type(rendering.view), rendering.handlers)
     if rendering is not None or request is None or is_sending() or "HX-Request" in request.headers:
         return
-    for word in words:
-        if not word.startswith("*:"):
+    for name in names:
+        if not name.startswith("*:"):
             raise TemplateSyntaxError(
-                f'{{% loading for="{word}" %}} stands outside of a live view, where it matches nothing. '
-                f'Put it into the template of a live view, or write for="*:{word}" for any view.'
+                f'{{% loading for="{name}" %}} stands outside of a live view, where it matches nothing. '
+                f'Put it into the template of a live view, or write for="*:{name}" for any view.'
             )

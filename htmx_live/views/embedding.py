@@ -10,17 +10,17 @@ from django.utils.safestring import SafeString, mark_safe
 
 from htmx_live.core.exceptions import TurnError
 from htmx_live.core.text import TAG_NAME
-from htmx_live.events.context import current_rendering
-from htmx_live.runtime.mounting import adopt_into, child, mount
-from htmx_live.runtime.pages import Page, page_of
-from htmx_live.runtime.rendering import complete, csrf_slot
+from htmx_live.events.context import current_view
+from htmx_live.runtime.mounting import mount, reattach_view, render_child
+from htmx_live.runtime.pages import Page, get_page
+from htmx_live.runtime.rendering import csrf_placeholder, fill_placeholders
 from htmx_live.runtime.view import Live, import_view
 
-__all__ = ["Embedded", "embed", "live"]
+__all__ = ["EmbeddedView", "embed", "live"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Embedded:
+class EmbeddedView:
     """``html`` is the whole root element; ``redirect`` is where ``mount()`` asked to go instead, or ""."""
 
     view: Live
@@ -30,23 +30,23 @@ class Embedded:
 
 def embed(
     cls: type[Live], page: Page, *, kwargs: dict[str, Any], key: str = "", tag: str = "", css: str = ""
-) -> Embedded:
+) -> EmbeddedView:
     """Raises ``PermissionDenied``, and ``StateError`` for kwargs that cannot be kept."""
     visit = page.visit()
     mounted = None
-    for instance in page.adoptable:
-        mounted = adopt_into(cls, visit, instance, kwargs=kwargs, key=key)
+    for instance in page.previous_instances:
+        mounted = reattach_view(cls, visit, instance, kwargs=kwargs, key=key)
         if mounted is not None:
-            page.adoptable.remove(instance)  # two views of one class and key are two instances
+            page.previous_instances.remove(instance)  # two views of one class and key are two instances
             break
     mounted = mounted or mount(cls, visit, kwargs=kwargs, key=key, tag=tag, css=css)
-    fragment = mounted.turned.fragment
+    fragment = mounted.result.fragment
     html = (
         ""
         if fragment is None
-        else complete(fragment.html, get_token(page.request) if csrf_slot() in fragment.html else "")
+        else fill_placeholders(fragment.html, get_token(page.request) if csrf_placeholder() in fragment.html else "")
     )
-    return Embedded(view=mounted.view, html=mark_safe(html), redirect=mounted.turned.redirect)
+    return EmbeddedView(view=mounted.view, html=mark_safe(html), redirect=mounted.result.redirect)
 
 
 def live(context: Context, view: str | type[Live], **options: Any) -> SafeString:
@@ -58,14 +58,14 @@ def live(context: Context, view: str | type[Live], **options: Any) -> SafeString
     if tag and not TAG_NAME.fullmatch(tag):
         raise TemplateSyntaxError(f"{{% live tag={tag!r} %}}: expected the name of an element, such as 'tr'.")
     cls = import_view(view) if isinstance(view, str) else view
-    named = "" if key is None else str(key)
-    around = current_rendering.get()
-    if around is not None:
+    instance_key = "" if key is None else str(key)
+    rendering = current_view.get()
+    if rendering is not None:
         if key is None and "forloop" in context:
             raise TurnError(
                 f"{{% live {cls.__name__!r} %}} stands in a loop: give each its key, key=row.pk for example."
             )
-        return child(around.live._live.outlet, cls, kwargs=options, key=named, tag=tag, css=css)
+        return render_child(rendering.view._live.sink, cls, kwargs=options, key=instance_key, tag=tag, css=css)
     request = context.get("request")
     if request is None:
         raise TurnError(
@@ -73,7 +73,7 @@ def live(context: Context, view: str | type[Live], **options: Any) -> SafeString
             "'django.template.context_processors.request' to the context processors."
         )
     try:
-        embedded = embed(cls, page_of(request), kwargs=options, key=named, tag=tag, css=css)
+        embedded = embed(cls, get_page(request), kwargs=options, key=instance_key, tag=tag, css=css)
     except PermissionDenied:
         return mark_safe("")
     return embedded.html

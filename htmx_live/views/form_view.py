@@ -22,28 +22,28 @@ from django.utils.datastructures import MultiValueDict
 from htmx_live.core.conf import settings
 from htmx_live.core.exceptions import ArgumentError, FormTooLarge, TurnError, UnknownHandler
 from htmx_live.events.attributes import Trigger
-from htmx_live.events.context import current_rendering
+from htmx_live.events.context import current_view
 from htmx_live.events.handlers import debounce, event_handler
-from htmx_live.runtime.state import encode_state, state_of
-from htmx_live.runtime.turn import invoke
+from htmx_live.runtime.state import encode_state, get_state
+from htmx_live.runtime.turn import call_handler
 from htmx_live.views.form_state import (
-    Draft,
-    Submittable,
-    Values,
-    as_query,
-    as_values,
+    FieldValues,
+    FormOrFormSet,
+    FormState,
     bound_fields,
-    count,
-    errors_of,
-    is_file,
-    is_readable,
-    merged,
-    show_errors,
-    touchable,
+    collect_errors,
+    count_rows,
+    find_changed_fields,
+    from_query_dict,
+    has_valid_management_form,
+    is_file_widget,
+    merge_errors,
+    set_errors,
+    strip_secrets,
+    to_query_dict,
     unbind_blank_rows,
     with_row,
     without_row,
-    without_secrets,
 )
 from htmx_live.views.live_view import LiveView
 
@@ -51,7 +51,7 @@ __all__ = ["LiveFormView"]
 
 
 # Chosen from, not typed into: their value is complete with each change.
-_CHOSEN = (ChoiceWidget, CheckboxInput, SelectDateWidget)
+_CHOICE_WIDGETS = (ChoiceWidget, CheckboxInput, SelectDateWidget)
 
 
 class LiveFormView(LiveView):
@@ -68,7 +68,7 @@ class LiveFormView(LiveView):
     prefix: str | None = None
     success_url: Any = ""
 
-    _form_kept: dict[str, Any] | None = None  # a Draft
+    _form_kept: dict[str, Any] | None = None  # a FormState
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -103,9 +103,9 @@ class LiveFormView(LiveView):
             raise TurnError(
                 f"{type(self).__name__} has no form_class. Set it to a Form, a ModelForm or a formset class."
             )
-        values = _draft(self).values
+        values = _get_form_state(self).values
         if data is None and values is not None:
-            data = as_query(values)
+            data = to_query_dict(values)
         if data is not None:
             files = MultiValueDict() if files is None else files
         return self.form_class(**{**self.get_form_kwargs(), "data": data, "files": files})
@@ -129,12 +129,12 @@ class LiveFormView(LiveView):
 
     def clear_form(self) -> None:
         """Forget what was sent, in the record and in the browser: the next render shows the form as it begins."""
-        self._form_kept = Draft(number=_draft(self).number + 1).to_state()
+        self._form_kept = FormState(number=_get_form_state(self).number + 1).to_state()
         self.reset_forms()
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         """Adds ``form``."""
-        return super().get_context_data(**{"form": _shown(self), **kwargs})
+        return super().get_context_data(**{"form": _build_shown_form(self), **kwargs})
 
     @event_handler
     @debounce(wait=0.3)
@@ -144,49 +144,49 @@ class LiveFormView(LiveView):
         A field that still is as it began was not touched.  What was typed into an earlier ``draft`` (before the form
         was saved, before a row went) is dropped.
         """
-        before = _draft(self)
-        if draft is not None and draft != before.number:
+        previous = _get_form_state(self)
+        if draft is not None and draft != previous.number:
             return
-        form = _posted(self, "validate")
-        if not is_readable(form):
-            return _refuse(self, form)
-        is_touched = field not in before.touched and field in touchable(form)
-        touched = [*before.touched, field] if is_touched else before.touched
-        _keep(self, form, replace(before, touched=touched))
+        form = _bind_posted(self, "validate")
+        if not has_valid_management_form(form):
+            return _report_unreadable_rows(self, form)
+        is_touched = field not in previous.touched and field in find_changed_fields(form)
+        touched = [*previous.touched, field] if is_touched else previous.touched
+        _store_with_errors(self, form, replace(previous, touched=touched))
 
     @event_handler
     def save(self) -> Any:
         """Call ``form_valid(form)`` or ``form_invalid(form)``; all errors are shown."""
-        form = _posted(self, "save")
-        if not is_readable(form):
-            return _refuse(self, form)
-        before = _draft(self)
-        answer = invoke(self.form_valid if form.is_valid() else self.form_invalid, form)
-        if _draft(self).number == before.number:  # not cleared: it stays as it was sent
-            _write(self, form, replace(before, errors=errors_of(form, lambda name: True), is_sent=True))
-        return answer
+        form = _bind_posted(self, "save")
+        if not has_valid_management_form(form):
+            return _report_unreadable_rows(self, form)
+        previous = _get_form_state(self)
+        result = call_handler(self.form_valid if form.is_valid() else self.form_invalid, form)
+        if _get_form_state(self).number == previous.number:  # not cleared: it stays as it was sent
+            _store(self, form, replace(previous, errors=collect_errors(form, lambda name: True), is_sent=True))
+        return result
 
     @event_handler
     def add_row(self) -> None:
         """Add an empty row to a formset, up to its ``max_num``."""
-        form = _posted_rows(self, "add_row")
-        values = with_row(form, as_values(form.data))
-        _keep_rows(self, values or as_values(form.data), _draft(self))
+        form = _bind_posted_formset(self, "add_row")
+        values = with_row(form, from_query_dict(form.data))
+        _store_rows(self, values or from_query_dict(form.data), _get_form_state(self))
         if values is None:
-            _say(self, form.error_messages["too_many_forms"] % {"num": form.max_num})
+            _add_formset_error(self, form.error_messages["too_many_forms"] % {"num": form.max_num})
 
     @event_handler
     def remove_row(self, index: int) -> None:
         """Take a row out of a formset.  One that is saved is marked, and deleted by ``save``; those after a new one
         move up."""
-        form, draft = _posted_rows(self, "remove_row"), _draft(self)
-        if not 0 <= index < count(form):
-            raise ArgumentError("remove_row", "index", f"is no row: there are {count(form)}")
+        form, form_state = _bind_posted_formset(self, "remove_row"), _get_form_state(self)
+        if not 0 <= index < count_rows(form):
+            raise ArgumentError("remove_row", "index", f"is no row: there are {count_rows(form)}")
         is_saved = index < form.initial_form_count()
         if is_saved and not form.can_delete:
             raise ArgumentError("remove_row", "index", "is a saved row, and the formset has can_delete=False")
-        values, touched = without_row(form, index, as_values(form.data), draft.touched)
-        _keep_rows(self, values, replace(draft, touched=touched, errors={}))
+        values, touched = without_row(form, index, from_query_dict(form.data), form_state.touched)
+        _store_rows(self, values, replace(form_state, touched=touched, errors={}))
         if not is_saved:
             self.reset_forms()  # the names of typed fields belong to other rows now
 
@@ -194,81 +194,81 @@ class LiveFormView(LiveView):
 # Private functions, for a view's private attributes are its author's.
 
 
-def _draft(view: LiveFormView) -> Draft:
-    return Draft(**view._form_kept) if view._form_kept else Draft()
+def _get_form_state(view: LiveFormView) -> FormState:
+    return FormState(**view._form_kept) if view._form_kept else FormState()
 
 
-def _posted(view: LiveFormView, handler: str) -> Any:
+def _bind_posted(view: LiveFormView, handler: str) -> Any:
     """The form bound to the event's fields and files."""
     form = view.get_form(data=view.request.POST, files=view.request.FILES)
-    if isinstance(form, BaseFormSet) and is_readable(form) and count(form) > form.absolute_max:
+    if isinstance(form, BaseFormSet) and has_valid_management_form(form) and count_rows(form) > form.absolute_max:
         name = form.management_form.add_prefix("TOTAL_FORMS")
-        raise ArgumentError(handler, name, f"is {count(form)}; the formset's absolute_max is {form.absolute_max}")
+        raise ArgumentError(handler, name, f"is {count_rows(form)}; the formset's absolute_max is {form.absolute_max}")
     return form
 
 
-def _posted_rows(view: LiveFormView, handler: str) -> Any:
+def _bind_posted_formset(view: LiveFormView, handler: str) -> Any:
     """The formset bound to the event's fields; to the draft's where the trigger stands outside of the form."""
     form = view.get_form()
     if not isinstance(form, BaseFormSet):
         raise UnknownHandler(type(view).__qualname__, handler, set(view.handlers) - {"add_row", "remove_row"})
     name = form.management_form.add_prefix("TOTAL_FORMS")
     if name in view.request.POST:
-        form = _posted(view, handler)
-    if not (form.is_bound and is_readable(form)):
+        form = _bind_posted(view, handler)
+    if not (form.is_bound and has_valid_management_form(form)):
         raise ArgumentError(handler, name, "is missing: put the trigger inside the form, with its management form")
     return form
 
 
-def _keep(view: LiveFormView, form: Submittable, draft: Draft) -> None:
+def _store_with_errors(view: LiveFormView, form: FormOrFormSet, form_state: FormState) -> None:
     """Keep what was sent, and the errors that the draft shows of it."""
-    files = {bound.html_name for bound in bound_fields(form) if is_file(bound.field.widget)}
-    touched = set(draft.touched)
+    files = {bound.html_name for bound in bound_fields(form) if is_file_widget(bound.field.widget)}
+    touched = set(form_state.touched)
     # Files are sent by save alone: what was said of them then still holds.
-    found = errors_of(form, lambda name: name not in files and (draft.is_sent or name in touched))
-    _write(view, form, replace(draft, errors=merged(found, form, files, draft.errors)))
+    found = collect_errors(form, lambda name: name not in files and (form_state.is_sent or name in touched))
+    _store(view, form, replace(form_state, errors=merge_errors(found, form, files, form_state.errors)))
 
 
-def _keep_rows(view: LiveFormView, values: Values, draft: Draft) -> None:
-    form = view.get_form(data=as_query(values))
+def _store_rows(view: LiveFormView, values: FieldValues, form_state: FormState) -> None:
+    form = view.get_form(data=to_query_dict(values))
     unbind_blank_rows(form)
-    _keep(view, form, replace(draft, number=draft.number + 1))
+    _store_with_errors(view, form, replace(form_state, number=form_state.number + 1))
 
 
-def _write(view: LiveFormView, form: Submittable, draft: Draft) -> None:
-    values = without_secrets(form, as_values(form.data))  # type: ignore[arg-type]
-    view._form_kept = replace(draft, values=values).to_state()
-    size, limit = sum(map(len, encode_state(state_of(view)).values())), settings().MAX_RECORD_SIZE
+def _store(view: LiveFormView, form: FormOrFormSet, form_state: FormState) -> None:
+    values = strip_secrets(form, from_query_dict(form.data))  # type: ignore[arg-type]
+    view._form_kept = replace(form_state, values=values).to_state()
+    size, limit = sum(map(len, encode_state(get_state(view)).values())), settings().MAX_RECORD_SIZE
     if size > limit:
         raise FormTooLarge(type(view).__qualname__, size, limit)
 
 
-def _refuse(view: LiveFormView, form: Any) -> None:
+def _report_unreadable_rows(view: LiveFormView, form: Any) -> None:
     """Say that a formset's rows could not be read; those that were there stay."""
     fields = ", ".join(map(form.management_form.add_prefix, form.management_form.errors))
-    _say(view, form.error_messages["missing_management_form"] % {"field_names": fields})
+    _add_formset_error(view, form.error_messages["missing_management_form"] % {"field_names": fields})
 
 
-def _say(view: LiveFormView, text: str) -> None:
+def _add_formset_error(view: LiveFormView, text: str) -> None:
     """Show an error of the formset as a whole."""
-    draft = _draft(view)
-    view._form_kept = replace(draft, errors={**draft.errors, "": {NON_FIELD_ERRORS: [text]}}).to_state()
+    form_state = _get_form_state(view)
+    view._form_kept = replace(form_state, errors={**form_state.errors, "": {NON_FIELD_ERRORS: [text]}}).to_state()
 
 
-def _shown(view: LiveFormView) -> Any:
+def _build_shown_form(view: LiveFormView) -> Any:
     """The form as the template shows it: its fields call ``validate``."""
-    form, draft = view.get_form(), _draft(view)
+    form, form_state = view.get_form(), _get_form_state(view)
     unbind_blank_rows(form)
-    show_errors(form, draft.errors)
-    rendering = current_rendering.get()
+    set_errors(form, form_state.errors)
+    rendering = current_view.get()
     if rendering is None or "validate" not in view.handlers:
         return form
     typed, chosen = (Trigger.find(rendering, event, "validate") for event in ("input", "change"))
     extra = {"hx-encoding": "application/x-www-form-urlencoded"} if form.is_multipart() else {}
     for bound in bound_fields(form):
         widget = bound.field.widget
-        if bound.is_hidden or bound.field.disabled or is_file(widget) or "hx-post" in widget.attrs:
+        if bound.is_hidden or bound.field.disabled or is_file_widget(widget) or "hx-post" in widget.attrs:
             continue
-        trigger = chosen if isinstance(widget, _CHOSEN) else typed
-        widget.attrs.update(trigger.attributes({"field": bound.html_name, "draft": draft.number}) | extra)
+        trigger = chosen if isinstance(widget, _CHOICE_WIDGETS) else typed
+        widget.attrs.update(trigger.attributes({"field": bound.html_name, "draft": form_state.number}) | extra)
     return form

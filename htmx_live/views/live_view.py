@@ -10,7 +10,7 @@ from django.template.response import TemplateResponse
 from django.utils.safestring import SafeString
 
 from htmx_live.core.conf import settings
-from htmx_live.runtime.pages import page_of
+from htmx_live.runtime.pages import get_page
 from htmx_live.runtime.view import Live
 from htmx_live.views.embedding import embed
 
@@ -47,21 +47,21 @@ class LiveView(Live):
             if request.method not in ("GET", "HEAD"):
                 return HttpResponseNotAllowed(["GET", "HEAD"])
             try:
-                embedded = embed(cls, page_of(request), kwargs={**kwargs, **url_kwargs})
+                embedded = embed(cls, get_page(request), kwargs={**kwargs, **url_kwargs})
             except PermissionDenied:
                 if request.user.is_authenticated:
                     raise
                 return redirect_to_login(request.get_full_path())
             if embedded.redirect:
                 return HttpResponseRedirect(embedded.redirect)
-            return cls._page(request, embedded.html, embedded.view)
+            return cls._page_response(request, embedded.html, embedded.view)
 
         view.view_class = cls  # type: ignore[attr-defined]
         view.__doc__, view.__module__, view.__name__ = cls.__doc__, cls.__module__, cls.__name__
         return view
 
     @classmethod
-    def _page(cls, request: HttpRequest, html: SafeString, view: Live) -> HttpResponseBase:
+    def _page_response(cls, request: HttpRequest, html: SafeString, view: Live) -> HttpResponseBase:
         context = view.get_page_context() if isinstance(view, LiveView) else {}
         role = getattr(request, "layout_role", "")
         if role == "main":

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from uuid import uuid4
 
 from htmx_live.backends import Bus
-from htmx_live.backends.wire import Message
+from htmx_live.backends.wire import BusMessage
 
 __all__ = ["Recorder", "data_of", "settle"]
 
@@ -29,19 +29,19 @@ class Recorder:
             return [each for each in self.noted if not (isinstance(each, tuple) and each[1].startswith(SETTLED))]
 
     @property
-    def messages(self) -> list[Message]:
-        return [each for each in self.heard if isinstance(each, Message)]
+    def messages(self) -> list[BusMessage]:
+        return [each for each in self.heard if isinstance(each, BusMessage)]
 
-    def deliver(self, channels: tuple[str, ...], message: Message) -> None:
+    def deliver(self, channels: tuple[str, ...], message: BusMessage) -> None:
         self.note(message)
 
-    def join(self, page: str, channels: tuple[str, ...]) -> None:
+    def add_channels(self, page: str, channels: tuple[str, ...]) -> None:
         self.note(("join", page, channels))
 
-    def close_streams(self, session: str) -> None:
-        self.note(("close", session))
+    def close_streams(self, key: str) -> None:
+        self.note(("close", key))
 
-    def converge(self) -> None:
+    def resync(self) -> None:
         self.note("converge")
 
     def wait_for(self, thing: object, *, patience: float = PATIENCE) -> bool:
@@ -62,7 +62,7 @@ class Recorder:
 
 def data_of(noted: list[object]) -> list[str]:
     """The data of the messages among what a recorder has noted."""
-    return [each.data for each in noted if isinstance(each, Message)]
+    return [each.data for each in noted if isinstance(each, BusMessage)]
 
 
 def settle(bus: Bus) -> None:

@@ -38,7 +38,7 @@ def one_turn(store: RedisStore, instance: str) -> int:
     assert loaded is not None
     mine = loaded.record
     changed = replace(mine, rev=mine.rev + 1, state={"n": str(int(mine.state["n"]) + 1)})
-    assert store.save(changed, lease=lease, taken=loaded.mark)
+    assert store.save(changed, lease=lease, ack=loaded.last_message_number)
     store.release(lease)
     return changed.rev
 
@@ -70,11 +70,18 @@ def wait(store: RedisStore) -> None:
 
 def look(store: RedisStore) -> None:
     """What a process sees, and what it leaves, in the eyes of its own clock."""
-    say([store.load("theirs") is not None, store.is_shown("theirs"), store.hold("tick", "me", ttl=60), store.overdue()])
+    say(
+        [
+            store.load("theirs") is not None,
+            store.is_viewed("theirs"),
+            store.acquire_lock("tick", "me", ttl=60),
+            store.pop_due(),
+        ]
+    )
     store.create(Record(instance="mine", view="app.View", owner=Owner(token="m"), rev=1, pages=("q",)))
-    store.show("q", present=60, kept=0)
+    store.touch_page("q", present_for=60, retain_for=0)
     store.set_deadline("mine", "{}", within=60)
-    say(store.hold("mine", "me", ttl=60))
+    say(store.acquire_lock("mine", "me", ttl=60))
 
 
 TASKS: dict[str, Callable[..., None]] = {"write": write, "stall": stall, "wait": wait, "look": look}

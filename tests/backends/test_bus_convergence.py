@@ -13,13 +13,13 @@ from django.test import override_settings
 from hypothesis import HealthCheck, given, settings, strategies
 
 from htmx_live.backends import Bus, MemoryBus, RedisBus
-from htmx_live.core.fragments import text_slot
-from htmx_live.http.stream_hub import Access, Hub
+from htmx_live.core.fragments import text_placeholder
+from htmx_live.http.stream_hub import Hub, StreamGrant
 from tests.backends.recorder import settle
 from tests.http.gate import TrustingGate
 
 PAGE, TOPIC = "page:p", "topic:t"
-SLOT = re.compile(r'^(\d+) <p id="s" data-live-stream="log" data-live-at="([^"]*)\.(\d+)">(.*)</p>$')
+SLOT = re.compile(r'^(\d+) <p id="s" data-live-stream="log" data-live-offset="([^"]*)\.(\d+)">(.*)</p>$')
 
 
 class Page:
@@ -81,20 +81,22 @@ class Scene:
         self.connect()
 
     def connect(self) -> None:
-        access = Access(page="p", owner="o", session="", channels=self.channels)
-        self.listener = self.hub.listen(access, gate=TrustingGate(), cut=lambda: None, checked_at=self.hub.loop.time())
+        access = StreamGrant(page="p", owner_key="o", session_hash="", channels=self.channels)
+        self.listener = self.hub.add_connection(
+            access, authorizer=TrustingGate(), abort=lambda: None, checked_at=self.hub.loop.time()
+        )
         self.read(self.page.position)
 
     def read(self, since: str) -> None:
-        self.listener.begin_reading()
+        self.listener.begin_sync()
         catchup = self.bus.read(self.listener.channels, since)
-        self.hub.have_read(self.listener, catchup)
+        self.hub.end_sync(self.listener, catchup)
         self.page.apply(
             b"".join(
                 encode(message.event, f"{catchup.epoch}.{message.number}", message.data) for message in catchup.messages
             )
         )
-        self.page.resets += catchup.reset
+        self.page.resets += catchup.is_reset
         self.page.position = catchup.position
 
     def play(self, action: str) -> None:
@@ -106,7 +108,7 @@ class Scene:
 
     def do_render_with_text(self) -> None:
         self.renders, self.has_text = self.renders + 1, True
-        self.bus.publish([PAGE], "root", f"{self.renders} {text_slot('s', tag='p', name='log')}")
+        self.bus.publish([PAGE], "root", f"{self.renders} {text_placeholder('s', tag='p', name='log')}")
 
     def do_region(self) -> None:
         self.regions += 1
@@ -119,19 +121,19 @@ class Scene:
         self.bus.append([PAGE], "s", "xy", replace=True)
 
     def do_end_text(self) -> None:
-        self.bus.end_texts(["s"])
+        self.bus.clear_texts(["s"])
 
     def do_take(self) -> None:
-        self.page.apply(self.listener.take())
+        self.page.apply(self.listener.drain())
 
     def do_lose(self) -> None:
         """The connection breaks with what was on its way, and is opened again."""
-        self.listener.take()
-        self.hub.leave(self.listener)
+        self.listener.drain()
+        self.hub.remove_connection(self.listener)
         self.connect()
 
     def do_fall_behind(self) -> None:
-        self.listener.fall_behind()
+        self.listener.mark_lagging()
 
     def do_beat(self) -> None:
         self.read(f"{self.listener.epoch}.{self.listener.number}")
@@ -143,13 +145,13 @@ class Scene:
     def do_subscribe(self) -> None:
         self.bus.unsubscribe(self.hub)
         self.bus.subscribe(self.hub)
-        self.hub.converge()
+        self.hub.resync()
 
     def do_join(self) -> None:
         """The page shows the topic from here on; its render of that is as old as the page."""
         if TOPIC not in self.channels:
             self.channels = (PAGE, TOPIC)
-            self.bus.join("p", [TOPIC], since=self.start)
+            self.bus.add_channels("p", [TOPIC], since=self.start)
 
 
 def number_of(position: str) -> int:
@@ -182,15 +184,15 @@ def play(bus: Bus, actions: list[str], handed_over: Callable[[], None]) -> None:
             for _ in range(2):
                 await asyncio.sleep(0)
             scene.do_take()
-            while scene.listener.is_behind:
+            while scene.listener.is_lagging:
                 scene.do_beat()
             scene.do_region()
         handed_over()
         for _ in range(2):
             await asyncio.sleep(0)
-        assert not scene.listener.is_behind
+        assert not scene.listener.is_lagging
         scene.do_take()
-        scene.hub.leave(scene.listener)
+        scene.hub.remove_connection(scene.listener)
         bus.unsubscribe(scene.hub)
         return scene
 

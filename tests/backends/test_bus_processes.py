@@ -73,9 +73,9 @@ def test_a_page_joins_and_a_session_ends_from_the_other_process(servers):
     async def scenario(here, there):
         stream = await here.open(x_live_page="p", x_session="hash")
         await stream.settle()
-        await there.tell(("join", {"page": "p", "channels": ["topic:all"]}), publish("joined"))
+        await there.tell(("add_channels", {"page": "p", "channels": ["topic:all"]}), publish("joined"))
         await stream.until_data("joined")
-        await there.tell(("close_streams", {"session": "hash"}))
+        await there.tell(("close_streams", {"key": "hash"}))
         await stream.until("bye")
 
     play(scenario, servers)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from htmx_live.backends import Bus, MemoryBus, RedisBus
 from htmx_live.backends.redis.client import RedisConnection
-from htmx_live.core.fragments import text_slot
+from htmx_live.core.fragments import text_placeholder
 from htmx_live.testing import ManualClock
 
 CHANNELS = ("page:a", "page:b", "topic:t")
@@ -56,22 +56,22 @@ class Player:
         self.bus.publish(names, target, data, event=event)
 
     def show(self, names: list[str], text: str) -> None:
-        self.bus.publish(names, "root", f"é{text_slot(text, tag='p', name='log')}")
+        self.bus.publish(names, "root", f"é{text_placeholder(text, tag='p', name='log')}")
 
     def append(self, names: list[str], target: str, text: str, replace: bool) -> None:
         self.bus.append(names, target, text, replace=replace)
 
     def end(self, target: str) -> None:
-        self.bus.end_texts([target])
+        self.bus.clear_texts([target])
 
     def end_under(self, prefix: str) -> None:
-        self.bus.end_texts_under(prefix)
+        self.bus.clear_texts_under(prefix)
 
     def forget(self, names: list[str]) -> None:
-        self.bus.forget(names)
+        self.bus.purge(names)
 
     def join(self, page: str, names: list[str], since: int | None) -> None:
-        self.bus.join(page, names, since="" if since is None else self._position(since))
+        self.bus.add_channels(page, names, since="" if since is None else self._position(since))
 
     def pass_time(self, seconds: int) -> None:
         self.clock.advance(seconds)
@@ -79,7 +79,7 @@ class Player:
     def read(self, names: list[str], since: int) -> Any:
         catchup = self.bus.read(names, self._position(since))
         seen = [(m.target, m.event, self._plain(m.event, m.data)) for m in catchup.messages]
-        return catchup.reset, seen, catchup.position == self.bus.position()
+        return catchup.is_reset, seen, catchup.position == self.bus.position()
 
     def text(self, target: str) -> Any:
         text = self.bus.text(target)
@@ -93,7 +93,7 @@ class Player:
         if event == "append":
             piece = json.loads(data)
             return piece | {"generation": self._generation(piece["generation"])}
-        before, mark, after = data.partition('data-live-at="')
+        before, mark, after = data.partition('data-live-offset="')
         generation, _, rest = after.partition(".")
         return (before, self._generation(generation), rest) if mark else data
 
@@ -101,7 +101,7 @@ class Player:
         return self.generations.setdefault(generation, len(self.generations))
 
 
-@override_settings(HTMX_LIVE={"MAX_STREAM_TEXT": 12, "LOG_TTL": 100, "HIDDEN_TTL": 300})
+@override_settings(HTMX_LIVE={"MAX_STREAM_TEXT": 12, "REPLAY_TTL": 100, "HIDDEN_TTL": 300})
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(script=st.lists(actions, min_size=3, max_size=25))
 def test_both_buses_answer_alike(connection: RedisConnection, script: list[tuple[Any, ...]]) -> None:

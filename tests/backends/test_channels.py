@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given, strategies
 
-from htmx_live.backends.wire import checked, page_channel, topic_channel, user_channel, view_channel
+from htmx_live.backends.wire import page_channel, topic_channel, user_channel, validate_channels, view_channel
 
 
 def test_each_kind_of_channel_has_names_of_its_own():
@@ -14,7 +14,7 @@ def test_each_kind_of_channel_has_names_of_its_own():
 @given(strategies.text(min_size=1), strategies.text(min_size=1))
 def test_different_topics_make_different_names_that_are_channels(one, other):
     names = [topic_channel(topic) for topic in (one, other)]
-    assert checked(names) == tuple(dict.fromkeys(names))
+    assert validate_channels(names) == tuple(dict.fromkeys(names))
     assert (names[0] == names[1]) == (one == other)
 
 

@@ -10,7 +10,7 @@ from htmx_live.testing import ManualClock
 
 @pytest.fixture
 def bus(monkeypatch):
-    monkeypatch.setattr(memory, "_KEPT_IN_ALL", 100)
+    monkeypatch.setattr(memory, "_MAX_CHARACTERS", 100)
     return MemoryBus()
 
 
@@ -21,8 +21,8 @@ def test_beyond_the_bound_the_channel_used_longest_ago_goes_and_its_late_reader_
     bus.publish(["page:b"], "t", "x" * 50)
     bus.read(["page:a"], start)
     bus.publish(["page:c"], "t", "x" * 50)
-    assert bus.read(["page:b"], read_a).reset
-    assert not bus.read(["page:a", "page:c"], bus.position()).reset
+    assert bus.read(["page:b"], read_a).is_reset
+    assert not bus.read(["page:a", "page:c"], bus.position()).is_reset
     assert [message.channel for message in bus.read(["page:a", "page:c"], f"{bus.epoch}.2").messages] == ["page:c"]
 
 
@@ -50,7 +50,7 @@ def test_a_text_that_grows_again_outlives_one_that_does_not(bus):
 def test_texts_that_ended_count_no_more(bus):
     for _ in range(10):
         bus.append(["page:a"], "s", "x" * 90)
-        bus.end_texts(["s"])
+        bus.clear_texts(["s"])
     bus.append(["page:a"], "t", "x" * 90)
     bus.append(["page:a"], "t", "y", replace=True)
     assert bus.text("t").text == "y"
@@ -61,11 +61,11 @@ def test_messages_and_texts_are_each_kept_up_to_the_bound_and_not_beyond(bus):
     for name in ("a", "b"):
         bus.publish([f"page:{name}"], "t", "x" * 50)
         bus.append([f"page:{name}"], name, "x" * 50)
-    assert [bus.read([f"page:{name}"], start).reset for name in ("a", "b")] == [False, False]
+    assert [bus.read([f"page:{name}"], start).is_reset for name in ("a", "b")] == [False, False]
     assert [bus.text(name) is None for name in ("a", "b")] == [False, False]
     bus.publish(["page:b"], "u", "x")
     bus.append([], "b", "x")
-    assert bus.read(["page:a"], start).reset
+    assert bus.read(["page:a"], start).is_reset
     assert [bus.text(name) is None for name in ("a", "b")] == [True, False]
 
 
@@ -73,11 +73,11 @@ def test_a_text_counts_once_however_many_channels_have_it(bus):
     start = bus.position()
     for n in range(60):
         bus.append(["topic:t"], f"s{n}", "x")
-    bus.join("p", ["topic:t"], since=start)
+    bus.add_channels("p", ["topic:t"], since=start)
     assert [len(bus.read([name], start).messages) for name in ("topic:t", "page:p")] == [60, 60]
 
 
-@override_settings(HTMX_LIVE={"LOG_TTL": 100, "HIDDEN_TTL": 100})
+@override_settings(HTMX_LIVE={"REPLAY_TTL": 100, "HIDDEN_TTL": 100})
 def test_what_is_not_used_goes_when_its_time_is_over_though_nothing_is_published():
     clock = ManualClock()
     bus = MemoryBus(clock=clock)
@@ -90,4 +90,4 @@ def test_what_is_not_used_goes_when_its_time_is_over_though_nothing_is_published
     clock.advance(1)
     bus.sweep()
     assert bus.text("s") is None
-    assert bus.read(["page:a"], start).reset
+    assert bus.read(["page:a"], start).is_reset

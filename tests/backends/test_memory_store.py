@@ -37,21 +37,21 @@ def test_what_is_kept_until_a_moment_has_gone_at_it(settings: Any) -> None:
     clock = ManualClock()
     store = MemoryStore(clock=clock)
     store.create(record(1))
-    store.show("p1", present=10, kept=20)
+    store.touch_page("p1", present_for=10, retain_for=20)
     clock.advance(10)
-    assert (store.is_shown("1"), store.of_view("app.View") == ()) == (False, False)
+    assert (store.is_viewed("1"), store.find_by_view("app.View") == ()) == (False, False)
     clock.advance(10)
-    assert store.of_view("app.View") == ()
+    assert store.find_by_view("app.View") == ()
 
 
 def test_beyond_the_cap_the_page_heard_of_longest_ago_loses_its_channels(settings: Any) -> None:
     settings.HTMX_LIVE = {"MAX_RECORDS": 2}
     store = MemoryStore()
     for page in ("one", "two"):
-        store.subscribe(page, "topic:a")
-    store.show("one", present=45, kept=0)
-    store.subscribe("three", "topic:a")
-    assert [page for page in ("one", "two", "three") if store.channels(page)] == ["one", "three"]
+        store.add_subscription(page, "topic:a")
+    store.touch_page("one", present_for=45, retain_for=0)
+    store.add_subscription("three", "topic:a")
+    assert [page for page in ("one", "two", "three") if store.subscribed_channels(page)] == ["one", "three"]
 
 
 def test_nothing_is_left_of_expired_records_once_another_is_created() -> None:
@@ -61,7 +61,7 @@ def test_nothing_is_left_of_expired_records_once_another_is_created() -> None:
         store.create(record(number))
     clock.advance(10_000)
     store.create(record(100))
-    assert [len(table) for table in (store._entries, store._owners, store._pages)] == [1, 1, 1]
+    assert [len(table) for table in (store._entries, store._instances_by_owner, store._pages)] == [1, 1, 1]
 
 
 def test_no_lease_leaves_a_trace() -> None:
@@ -70,7 +70,7 @@ def test_no_lease_leaves_a_trace() -> None:
         lease = store.acquire(str(number), wait=0)
         assert lease is not None
         store.release(lease)
-    assert store._queues == {}
+    assert store._lease_queues == {}
 
 
 def test_two_stores_have_two_epochs() -> None:
@@ -84,11 +84,11 @@ def test_a_viewer_that_sleeps_for_hours_among_many_stays_one() -> None:
     clock = ManualClock()
     store = MemoryStore(clock=clock)
     store.create(SHARED)
-    store.link("sleeping", "shared")
+    store.add_viewer("sleeping", "shared")
     clock.advance(20 * 3600)
     for number in range(500):
-        store.link(f"p{number}", "shared")
-    assert store.members("sleeping") == ("shared",)
+        store.add_viewer(f"p{number}", "shared")
+    assert store.instances_on("sleeping") == ("shared",)
 
 
 def test_viewers_that_cannot_return_are_forgotten(settings: Any) -> None:
@@ -97,13 +97,17 @@ def test_viewers_that_cannot_return_are_forgotten(settings: Any) -> None:
     store = MemoryStore(clock=clock)
     store.create(SHARED)
     for number in range(2000):
-        store.link(f"p{number}", "shared")
+        store.add_viewer(f"p{number}", "shared")
     assert len(store._pages) <= 201
     clock.advance(90_000)
     store.create(SHARED, once=True)
     for number in range(200):
-        store.link(f"late{number}", "shared")
-    assert (len(store._pages) <= 201, store.members("p1999"), store.members("late199")) == (True, (), ("shared",))
+        store.add_viewer(f"late{number}", "shared")
+    assert (len(store._pages) <= 201, store.instances_on("p1999"), store.instances_on("late199")) == (
+        True,
+        (),
+        ("shared",),
+    )
 
 
 def test_a_shared_instance_is_shown_when_one_of_many_viewers_is_there() -> None:
@@ -111,12 +115,12 @@ def test_a_shared_instance_is_shown_when_one_of_many_viewers_is_there() -> None:
     store = MemoryStore(clock=clock)
     store.create(SHARED)
     for number in range(300):
-        store.link(f"p{number}", "shared")
-        store.show(f"p{number}", present=10, kept=0)
+        store.add_viewer(f"p{number}", "shared")
+        store.touch_page(f"p{number}", present_for=10, retain_for=0)
     clock.advance(11)
-    assert store.is_shown("shared") is False
-    store.show("p17", present=10, kept=0)
-    assert store.is_shown("shared") is True
+    assert store.is_viewed("shared") is False
+    store.touch_page("p17", present_for=10, retain_for=0)
+    assert store.is_viewed("shared") is True
 
 
 # Deadlines
@@ -132,7 +136,7 @@ def test_a_live_jobs_deadline_outlives_any_number_of_others(settings: Any) -> No
         store.set_deadline(f"notice:{number}", "waits", within=3600)
         clock.advance(1)
     clock.advance(5)
-    assert store.overdue() == [("job:live", "live")]
+    assert store.pop_due() == [("job:live", "live")]
 
 
 def test_deadlines_that_nobody_asks_for_are_bounded_and_the_oldest_go(settings: Any) -> None:
@@ -143,7 +147,7 @@ def test_deadlines_that_nobody_asks_for_are_bounded_and_the_oldest_go(settings: 
         store.set_deadline(f"job:{number}", "", within=5)
         clock.advance(1)
     clock.advance(5)
-    names = [name for name, _ in store.overdue()]
+    names = [name for name, _ in store.pop_due()]
     assert (len(names) <= 20, names[-1]) == (True, "job:499")
 
 
@@ -161,9 +165,11 @@ def test_nothing_is_left_of_expired_records_though_no_other_is_created() -> None
     store = MemoryStore(clock=clock)
     for number in range(1200):
         store.create(record(number))
-        store.subscribe(f"p{number}", "topic:a")
+        store.add_subscription(f"p{number}", "topic:a")
     sweep_for(store, clock, 1900)
-    assert [len(table) for table in (store._entries, store._owners, store._views, store._pages)] == [0, 0, 0, 0]
+    assert [
+        len(table) for table in (store._entries, store._instances_by_owner, store._instances_by_view, store._pages)
+    ] == [0, 0, 0, 0]
     sweep_for(store, clock, 90_000)
     assert len(store._subscriptions._pages) == 0
 
@@ -176,8 +182,8 @@ def test_a_sweep_goes_on_behind_what_is_kept(monkeypatch: pytest.MonkeyPatch) ->
         store.create(record(number))
     store.create(SHARED)
     for number in range(3):
-        store.show(f"p{number}", present=0, kept=90_000)
-    store.link("unopened", "shared")
+        store.touch_page(f"p{number}", present_for=0, retain_for=90_000)
+    store.add_viewer("unopened", "shared")
     sweep_for(store, clock, 2000)
     assert ([*sorted(store._entries)], sorted(store._pages)) == (["0", "1", "2"], ["p0", "p1", "p2"])
 
@@ -201,10 +207,10 @@ def test_a_page_that_no_browser_showed_is_forgotten_like_a_record() -> None:
     store = MemoryStore(clock=clock)
     store.create(SHARED)
     for number in range(1200):
-        store.link(f"p{number}", "shared")
-    store.show("p7", present=100_000, kept=0)
+        store.add_viewer(f"p{number}", "shared")
+    store.touch_page("p7", present_for=100_000, retain_for=0)
     sweep_for(store, clock, 1900)
-    assert (list(store._pages), store.members("p7")) == (["p7"], ("shared",))
+    assert (list(store._pages), store.instances_on("p7")) == (["p7"], ("shared",))
 
 
 def test_a_page_that_was_closed_is_forgotten_when_it_has_been_hidden_for_too_long(settings: Any) -> None:
@@ -212,11 +218,11 @@ def test_a_page_that_was_closed_is_forgotten_when_it_has_been_hidden_for_too_lon
     clock = ManualClock()
     store = MemoryStore(clock=clock)
     store.create(SHARED)
-    store.link("open", "shared")
-    store.link("closed", "shared")
-    store.show("open", present=100_000, kept=0)
-    store.show("closed", present=10, kept=0)
+    store.add_viewer("open", "shared")
+    store.add_viewer("closed", "shared")
+    store.touch_page("open", present_for=100_000, retain_for=0)
+    store.touch_page("closed", present_for=10, retain_for=0)
     sweep_for(store, clock, 7200)
-    assert store.members("closed") == ("shared",)
+    assert store.instances_on("closed") == ("shared",)
     sweep_for(store, clock, 20)
     assert (list(store._pages), list(store._entries["shared"].viewers)) == (["open"], ["open"])

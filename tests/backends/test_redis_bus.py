@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from htmx_live.backends import RedisBus
-from htmx_live.backends.redis.client import PAUSE, RedisConnection
-from htmx_live.backends.wire import Catchup, Message
+from htmx_live.backends.redis.client import RETRY_DELAY, RedisConnection
+from htmx_live.backends.wire import BusMessage, Replay
 from htmx_live.core.exceptions import StoreUnavailable
 from htmx_live.testing import ManualClock
 from tests.backends.bus_processes import in_another_process
@@ -90,8 +90,8 @@ def log() -> Iterator[Recorder]:
     logger.removeHandler(handler)
 
 
-def contents(catchup: Catchup) -> list[tuple[str, str]]:
-    assert not catchup.reset
+def contents(catchup: Replay) -> list[tuple[str, str]]:
+    assert not catchup.is_reset
     return [(message.target, message.data) for message in catchup.messages]
 
 
@@ -113,7 +113,7 @@ def test_after_a_redis_that_came_back_empty_everybody_converges_and_is_reset(bus
     server.start()
     assert recorder.wait_until(converged_again)
     assert bus.epoch != epoch
-    assert bus.read([PAGE], before).reset
+    assert bus.read([PAGE], before).is_reset
     bus.publish([PAGE], "a", "3")
     assert recorder.wait_until(lambda noted: data_of(noted)[-1:] == ["3"])
 
@@ -164,7 +164,7 @@ def test_a_receiver_that_comes_while_redis_is_away_converges_when_it_is_back(bus
     bus, recorder = bus_on(server), Recorder()
     bus.subscribe(recorder)
     server.start()
-    assert recorder.wait_for("converge", patience=PAUSE * 10)
+    assert recorder.wait_for("converge", patience=RETRY_DELAY * 10)
     bus.unsubscribe(recorder)
 
 
@@ -181,7 +181,7 @@ def test_after_a_flush_receivers_converge_before_they_get_messages_of_the_other_
     bus.publish([PAGE], "a", "2")
     assert recorder.wait_until(lambda noted: data_of(noted) == ["1", "2"])
     assert [each if each == "converge" else "message" for each in recorder.noted] == ["converge", "message"] * 2
-    assert bus.read([PAGE], before).reset
+    assert bus.read([PAGE], before).is_reset
     assert bus.position().startswith(f"{bus.epoch}.")
 
 
@@ -190,7 +190,7 @@ def test_a_channel_whose_messages_redis_has_evicted_resets_who_may_lack_one(shar
     shared.publish([PAGE], "a", "1")
     with redis_server.client() as client:
         assert client.delete(f"{prefix}bus:log:{PAGE}") == 1
-    assert shared.read([PAGE], start).reset
+    assert shared.read([PAGE], start).is_reset
     assert contents(shared.read([PAGE], shared.position())) == []
 
 
@@ -213,14 +213,14 @@ def test_a_counter_that_is_gone_resets_everybody(shared, redis_server, prefix):
     with redis_server.client() as client:
         client.delete(f"{prefix}bus:head")
     assert shared.position() != before
-    assert shared.read([PAGE], before).reset
+    assert shared.read([PAGE], before).is_reset
 
 
 def test_everything_but_the_epoch_has_a_lifetime(shared, redis_server, prefix):
     shared.append([PAGE, TOPIC], "s", "text")
     shared.publish([TOPIC], "a", "1")
-    shared.join("b", [TOPIC], since=f"{shared.epoch}.0")
-    shared.forget([PAGE])
+    shared.add_channels("b", [TOPIC], since=f"{shared.epoch}.0")
+    shared.purge([PAGE])
     with redis_server.client() as client:
         keys = list(client.scan_iter(f"{prefix}*"))
         lasting = [key for key in keys if client.ttl(key) < 0]
@@ -256,7 +256,7 @@ def test_a_message_that_is_none_of_ours_is_logged_and_the_next_is_heard(
 
 def test_a_receiver_that_fails_does_not_end_the_subscription(shared, hearing, log):
     class Failing(Recorder):
-        def deliver(self, channels: tuple[str, ...], message: Message) -> None:
+        def deliver(self, channels: tuple[str, ...], message: BusMessage) -> None:
             super().deliver(channels, message)
             raise RuntimeError("no")
 
@@ -283,7 +283,7 @@ bus().append(["page:a"], "s", "text")
 """
     in_another_process(code, url=redis_server.url, prefix=prefix)
     settle(shared)
-    numbers = [each.number for each in recorder.noted if isinstance(each, Message)]
+    numbers = [each.number for each in recorder.noted if isinstance(each, BusMessage)]
     assert data_of(recorder.noted)[:-1] == [str(n) for n in range(1000)]
     assert numbers == sorted(set(numbers))
     assert [data for _, data in contents(shared.read([PAGE], start))][:-1] == [str(n) for n in range(993, 1000)]
@@ -292,7 +292,7 @@ bus().append(["page:a"], "s", "text")
 def test_a_process_without_receivers_has_no_subscription_and_no_thread(shared, redis_server, prefix):
     before = set(threading.enumerate())
     shared.publish([PAGE], "a", "1")
-    shared.join("a", [TOPIC])
+    shared.add_channels("a", [TOPIC])
     with redis_server.client() as client:
         assert client.pubsub_numsub(f"{prefix}bus") == [(f"{prefix}bus", 0)]
     assert set(threading.enumerate()) <= before  # those of earlier tests may be ending

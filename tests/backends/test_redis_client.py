@@ -13,7 +13,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from redis import BlockingConnectionPool, ConnectionPool, Redis
 
-from htmx_live.backends.redis.client import PAUSE, REFUSAL_PAUSE, RedisConnection, Script, redis_connection
+from htmx_live.backends.redis.client import REFUSAL_RESET_AFTER, RETRY_DELAY, RedisConnection, Script, redis_connection
 from htmx_live.core.exceptions import StoreUnavailable
 from htmx_live.core.text import log_unavailable
 from htmx_live.testing import ManualClock
@@ -59,7 +59,7 @@ def test_a_redis_that_is_gone_fails_calls_and_is_used_again_when_it_returns(
     server.start()
     with pytest.raises(StoreUnavailable, match="did not answer just now"):
         connection.call("GET", connection.key("a"))
-    clock.advance(PAUSE)
+    clock.advance(RETRY_DELAY)
     assert connection.call("GET", connection.key("a")) is None
 
 
@@ -70,7 +70,7 @@ def test_only_one_caller_waits_for_a_frozen_redis(
     server.freeze()
     with pytest.raises(StoreUnavailable, match="does not answer"):
         connection.call("PING")
-    clock.advance(PAUSE)
+    clock.advance(RETRY_DELAY)
     errors: list[str] = []
 
     def probe() -> None:
@@ -92,7 +92,7 @@ def test_a_redis_that_is_known_to_answer_is_used_at_once(connection: RedisConnec
     with pytest.raises(StoreUnavailable):
         connection.call("PING")
     server.start()
-    connection.heal()
+    connection.reset_breaker()
     assert connection.call("ECHO", "back") == "back"
 
 
@@ -125,7 +125,7 @@ def in_use(connection: RedisConnection, count: int) -> Iterator[None]:
             let_go.wait()
 
     with ThreadPoolExecutor(count) as pool:
-        calls = [pool.submit(connection._guarded, hold, pool="calls") for _ in range(count)]
+        calls = [pool.submit(connection._run_guarded, hold, pool="calls") for _ in range(count)]
         try:
             for _ in calls:
                 assert held.acquire(timeout=30)
@@ -195,7 +195,7 @@ def test_a_call_that_began_before_redis_answered_again_opens_nothing(
         late = pool.submit(connection.call, "BLPOP", "late", 0.9)
         while not (blocked := [each["id"] for each in redis.client_list() if each["cmd"] == "blpop"]):
             assert not late.done()
-        connection.heal()
+        connection.reset_breaker()
         redis.client_kill_filter(_id=blocked[0])
         assert isinstance(late.exception(), StoreUnavailable)
     assert connection.call("ECHO", "at once") == "at once"
@@ -217,7 +217,7 @@ def test_a_full_redis_is_logged_once_and_once_when_it_is_well_again(
         assert connection.call("GET", "k") == "1"
         clock.advance(5)
     server.client().config_set("maxmemory", 0)
-    clock.advance(REFUSAL_PAUSE)
+    clock.advance(REFUSAL_RESET_AFTER)
     connection.run(script, ["k"], [2])
     refused, well = [record.getMessage() for record in caplog.records]
     assert "refused a call: " in refused

@@ -8,7 +8,7 @@ import pytest
 
 from htmx_live.backends.redis.client import RedisConnection
 from htmx_live.backends.redis.store import RedisStore
-from htmx_live.backends.serialization import FIELDS, Unreadable, decode_record, encode_record
+from htmx_live.backends.serialization import RECORD_FIELDS, UnreadableRecord, decode_record, encode_record
 from htmx_live.core.records import JobRow
 from tests.backends.test_store_contract import record
 
@@ -54,7 +54,11 @@ def test_a_poisoned_record_is_gone_and_can_be_created_anew(
     redis_store.create(record())
     connection.call("HSET", connection.key("record", "one"), *POISONS[poison])
     assert redis_store.load("one") is None
-    assert (redis_store.post("one", "letter"), list(redis_store.of_view("app.View")), Bomb.exploded) == (0, [], False)
+    assert (redis_store.enqueue("one", "letter"), list(redis_store.find_by_view("app.View")), Bomb.exploded) == (
+        0,
+        [],
+        False,
+    )
     assert redis_store.create(record(), once=True)
     assert redis_store.load("one") is not None
 
@@ -66,10 +70,10 @@ def test_one_poisoned_record_keeps_no_other_from_a_push(
     redis_store.create(record())
     redis_store.create(record("two"))
     connection.call("HSET", connection.key("record", "one"), *POISONS[poison])
-    assert "two" in [found.instance for found in redis_store.of_view("app.View", state=False)]
+    assert "two" in [found.instance for found in redis_store.find_by_view("app.View", with_state=False)]
 
 
-@pytest.mark.parametrize("name", FIELDS)
+@pytest.mark.parametrize("name", RECORD_FIELDS)
 def test_a_record_without_one_of_its_fields_is_gone(
     redis_store: RedisStore, connection: RedisConnection, name: str
 ) -> None:
@@ -80,7 +84,7 @@ def test_a_record_without_one_of_its_fields_is_gone(
 
 def test_a_key_of_another_type_is_no_record(redis_store: RedisStore, connection: RedisConnection) -> None:
     connection.call("SET", connection.key("record", "one"), pickle.dumps(Bomb()))
-    assert (redis_store.load("one"), redis_store.post("one", "a"), redis_store.is_shown("one")) == (None, 0, False)
+    assert (redis_store.load("one"), redis_store.enqueue("one", "a"), redis_store.is_viewed("one")) == (None, 0, False)
     assert redis_store.create(record(), once=True)
 
 
@@ -89,16 +93,16 @@ def test_a_letter_for_a_record_that_cannot_count_is_for_nobody(
 ) -> None:
     redis_store.create(record())
     connection.call("HSET", connection.key("record", "one"), "posted", "x")
-    assert (redis_store.post("one", "a"), redis_store.load("one")) == (0, None)
+    assert (redis_store.enqueue("one", "a"), redis_store.load("one")) == (0, None)
 
 
 def test_what_is_no_letter_is_left_out(redis_store: RedisStore, connection: RedisConnection) -> None:
     redis_store.create(record())
-    redis_store.post("one", "a\nb")
+    redis_store.enqueue("one", "a\nb")
     connection.call("RPUSH", connection.key("mail", "one"), pickle.dumps(Bomb()))
     loaded = redis_store.load("one")
     assert loaded is not None
-    assert loaded.mail == ("a\nb",)
+    assert loaded.messages == ("a\nb",)
 
 
 def test_every_field_of_a_record_is_read_back() -> None:
@@ -108,5 +112,5 @@ def test_every_field_of_a_record_is_read_back() -> None:
 
 
 def test_a_list_is_no_record() -> None:
-    with pytest.raises(Unreadable, match="schema is None"):
-        decode_record([None] * len(FIELDS))
+    with pytest.raises(UnreadableRecord, match="schema is None"):
+        decode_record([None] * len(RECORD_FIELDS))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from htmx_live.backends.redis.bus import RedisBus
-from htmx_live.backends.redis.client import PAUSE, RedisConnection
+from htmx_live.backends.redis.client import RETRY_DELAY, RedisConnection
 from htmx_live.backends.redis.store import RedisStore
 from htmx_live.core.exceptions import StoreUnavailable
 from htmx_live.core.records import JobRow, Owner, Record
@@ -35,13 +35,13 @@ def keys(connection: RedisConnection) -> set[str]:
 def test_every_key_expires_but_the_epoch(redis_store: RedisStore, connection: RedisConnection) -> None:
     redis_store.create(record(jobs=(JobRow(ref="r", handler="h", name="n"),)))
     redis_store.create(Record(instance="shared", view="app.View", owner=Owner(), shared=True))
-    redis_store.link("p", "shared")
-    redis_store.show("p", present=10, kept=10)
-    redis_store.post("one", "letter")
-    redis_store.subscribe("p", "topic:a")
+    redis_store.add_viewer("p", "shared")
+    redis_store.touch_page("p", present_for=10, retain_for=10)
+    redis_store.enqueue("one", "letter")
+    redis_store.add_subscription("p", "topic:a")
     redis_store.acquire("one", wait=0)
     redis_store.acquire("one", wait=0.01)
-    redis_store.hold("tick", "me", ttl=10)
+    redis_store.acquire_lock("tick", "me", ttl=10)
     redis_store.set_deadline("job", "{}", within=10)
     assert redis_store.epoch
     assert {name for name in keys(connection) if connection.call("PTTL", connection.key(name)) < 0} == set()
@@ -51,16 +51,16 @@ def test_nothing_is_left_of_what_was_deleted_and_given_back(
     redis_store: RedisStore, connection: RedisConnection
 ) -> None:
     redis_store.create(record())
-    redis_store.link("q", "one")
-    redis_store.show("p", present=10, kept=10)
-    redis_store.post("one", "letter")
+    redis_store.add_viewer("q", "one")
+    redis_store.touch_page("p", present_for=10, retain_for=10)
+    redis_store.enqueue("one", "letter")
     lease = redis_store.acquire("one", wait=0)
     assert lease is not None
     assert redis_store.acquire("one", wait=0.01) is None
     redis_store.delete("one")
     redis_store.release(lease)
-    redis_store.hold("tick", "me", ttl=10)
-    redis_store.let_go("tick", "me")
+    redis_store.acquire_lock("tick", "me", ttl=10)
+    redis_store.release_lock("tick", "me")
     redis_store.set_deadline("job", "{}", within=10)
     redis_store.clear_deadline("job")
     assert keys(connection) == set()
@@ -85,7 +85,7 @@ def test_indexes_forget_what_has_expired(redis_store: RedisStore, connection: Re
 def test_a_view_of_very_many_records_is_read_whole_and_each_once(redis_store: RedisStore) -> None:
     for number in range(1000):
         redis_store.create(Record(instance=str(number), view="app.View", owner=Owner(), state={"a": "1"}))
-    found = [(one.instance, one.state) for one in redis_store.of_view("app.View", state=False)]
+    found = [(one.instance, one.state) for one in redis_store.find_by_view("app.View", with_state=False)]
     assert sorted(found) == sorted((str(number), {}) for number in range(1000))
 
 
@@ -97,33 +97,33 @@ MAIL = [("mail:one", '{"kind": "mail", "instance": "one"}')]
 
 def test_mail_that_a_lost_lease_leaves_behind_comes_up(redis_store: RedisStore, clock: ManualClock) -> None:
     redis_store.create(record())
-    redis_store.post("one", "a")
+    redis_store.enqueue("one", "a")
     clock.advance(11)
-    redis_store.post("one", "b")
-    assert redis_store.overdue() == []
+    redis_store.enqueue("one", "b")
+    assert redis_store.pop_due() == []
     clock.advance(1)
-    assert redis_store.overdue() == MAIL
+    assert redis_store.pop_due() == MAIL
 
 
 def test_mail_that_is_taken_does_not_come_up(redis_store: RedisStore, clock: ManualClock) -> None:
     redis_store.create(record())
-    redis_store.post("one", "a")
+    redis_store.enqueue("one", "a")
     lease = redis_store.acquire("one", wait=0)
     assert lease is not None
-    assert redis_store.save(record(rev=2), lease=lease, taken=1)
+    assert redis_store.save(record(rev=2), lease=lease, ack=1)
     clock.advance(60)
-    assert redis_store.overdue() == []
+    assert redis_store.pop_due() == []
 
 
 def test_mail_that_comes_while_other_is_taken_comes_up(redis_store: RedisStore, clock: ManualClock) -> None:
     redis_store.create(record())
-    redis_store.post("one", "a")
+    redis_store.enqueue("one", "a")
     lease = redis_store.acquire("one", wait=0)
     assert lease is not None
-    redis_store.post("one", "b")
-    assert redis_store.save(record(rev=2), lease=lease, taken=1)
+    redis_store.enqueue("one", "b")
+    assert redis_store.save(record(rev=2), lease=lease, ack=1)
     clock.advance(12)
-    assert redis_store.overdue() == MAIL
+    assert redis_store.pop_due() == MAIL
 
 
 def test_what_comes_between_the_lease_and_loading_is_told_of_on_release(
@@ -131,10 +131,10 @@ def test_what_comes_between_the_lease_and_loading_is_told_of_on_release(
 ) -> None:
     redis_store.create(record())
     lease = redis_store.acquire("one", wait=0)
-    RedisStore(connection, clock=clock).post("one", "a")
+    RedisStore(connection, clock=clock).enqueue("one", "a")
     loaded = redis_store.load("one")
     assert lease is not None and loaded is not None
-    assert redis_store.save(record(rev=2), lease=lease, taken=loaded.mark)
+    assert redis_store.save(record(rev=2), lease=lease, ack=loaded.last_message_number)
     assert redis_store.release(lease) is True
 
 
@@ -198,15 +198,15 @@ def test_a_redis_that_is_away_is_said_to_be_and_used_again_when_it_is_back(own_s
         lambda: store.load("one"),
         lambda: store.create(record()),
         lambda: store.acquire("one", wait=10),
-        lambda: list(store.of_view("app.View")),
-        lambda: store.members("p"),
+        lambda: list(store.find_by_view("app.View")),
+        lambda: store.instances_on("p"),
         lambda: store.epoch,
     ]
     for call in calls:
         with pytest.raises(StoreUnavailable):
             call()
     own_server.start()
-    clock.advance(PAUSE)
+    clock.advance(RETRY_DELAY)
     assert store.create(record())
     assert turn(store).rev == 2
     store.close()
@@ -225,7 +225,7 @@ def test_a_lease_that_a_frozen_redis_gives_when_nobody_listens_any_more_is_given
     with pytest.raises(StoreUnavailable):
         store.acquire("one", wait=0)
     own_server.thaw()
-    connection.heal()
+    connection.reset_breaker()
     assert store.acquire("one", wait=30) is not None
     store.close()
 
@@ -239,7 +239,7 @@ def test_a_lease_that_could_not_be_given_back_is_given_back_later(own_server: Re
     connection.call("CLIENT", "PAUSE", 1500)
     with pytest.raises(StoreUnavailable):
         store.release(lease)
-    connection.heal()
+    connection.reset_breaker()
     other = RedisStore(RedisConnection(own_server.url, prefix="p:"))
     assert other.acquire("one", wait=30) is not None
     store.close(), other.close()
@@ -250,7 +250,7 @@ def test_one_users_records_are_found_without_reading_the_others(redis_store: Red
         redis_store.create(record(f"other-{number}", owner=Owner(token=f"t{number}", user="999")))
     redis_store.create(record("mine", owner=Owner(token="a", user="1")))
     before = reads(connection)
-    assert [one.instance for one in redis_store.of_view("app.View", user="1", state=False)] == ["mine"]
+    assert [one.instance for one in redis_store.find_by_view("app.View", user="1", with_state=False)] == ["mine"]
     assert reads(connection) - before < 10  # other tests may have a few of their own
 
 
@@ -263,7 +263,7 @@ def test_the_indexes_of_a_page_that_stays_open_live_as_long_as_its_records(
     redis_store: RedisStore, connection: Any
 ) -> None:
     redis_store.create(record())
-    redis_store.show("p", present=20, kept=100_000)
+    redis_store.touch_page("p", present_for=20, retain_for=100_000)
     keys = [("record", "one"), ("owner", ADA.key), ("view", "app.View"), ("view", "app.View 1")]
     left = [connection.call("PTTL", connection.key(*key)) for key in keys]
     assert all(milliseconds > 99_000_000 for milliseconds in left), left

@@ -22,14 +22,14 @@ import os, sys, django
 django.setup()
 from htmx_live.backends import siblings
 say = lambda word: os.write(1, f"{word}\\n".encode())  # in one piece: two processes write to one pipe
-siblings.announce(*sys.argv[2:])
+siblings.register_process(*sys.argv[2:])
 if sys.argv[1] == "fork" and not os.fork():
     say(os.getpid())
     os.kill(os.getpid(), 19)  # SIGSTOP: it outlives its parent
 say("ready")
 sys.stdin.read()
 if sys.argv[1] == "withdraw":
-    siblings.withdraw()
+    siblings.unregister_process()
     say("withdrawn")
     os.kill(os.getpid(), 19)
 """
@@ -117,16 +117,15 @@ def test_a_fork_that_outlives_its_parent_does_not_pass_for_it(start: Start) -> N
 def test_the_workers_of_a_server_are_counted_by_their_parent(start: Start) -> None:
     until(start("stay", "aaaa"), "ready")
     assert siblings.is_alive("aaaa")
-    assert siblings.count() == 0  # it is our child, and no worker beside us
-    counting = (
-        f"import django; django.setup(); from htmx_live.backends import siblings; siblings.announce('bbbb'); {COUNT}"
-    )
+    assert siblings.count_siblings() == 0  # it is our child, and no worker beside us
+    setup = "import django; django.setup(); from htmx_live.backends import siblings"
+    counting = f"{setup}; siblings.register_process('bbbb'); {COUNT}"
     env = {**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings", "TMPDIR": siblings.gettempdir()}
     found = subprocess.run([sys.executable, "-c", counting], cwd=ROOT, env=env, capture_output=True, text=True)
     assert found.stdout.split() == ["1"]
 
 
-COUNT = "print(siblings.count())"
+COUNT = "print(siblings.count_siblings())"
 
 
 def test_another_project_is_no_sibling_but_its_stale_files_are_removed(

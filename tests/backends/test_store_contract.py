@@ -45,9 +45,9 @@ def test_what_is_not_there_is_none(store: Any) -> None:
 
 def test_a_deleted_record_is_gone_with_its_mail(store: Any) -> None:
     store.create(record())
-    store.post("one", "letter")
+    store.enqueue("one", "letter")
     store.delete("one")
-    assert (store.load("one"), store.post("one", "letter"), store.count(ADA)) == (None, False, 0)
+    assert (store.load("one"), store.enqueue("one", "letter"), store.count(ADA)) == (None, False, 0)
 
 
 def test_deleting_what_is_not_there_is_harmless(store: Any) -> None:
@@ -57,10 +57,10 @@ def test_deleting_what_is_not_there_is_harmless(store: Any) -> None:
 
 def test_creating_under_a_known_id_replaces_the_record_and_its_mail(store: Any) -> None:
     store.create(record(state={"a": "1"}))
-    store.post("one", "letter")
+    store.enqueue("one", "letter")
     store.create(record(owner=BEN, rev=8))
     loaded = store.load("one")
-    assert (loaded.record.rev, loaded.mail, store.count(ADA), store.count(BEN)) == (8, (), 0, 1)
+    assert (loaded.record.rev, loaded.messages, store.count(ADA), store.count(BEN)) == (8, (), 0, 1)
 
 
 def test_records_of_two_owners_are_counted_apart(store: Any) -> None:
@@ -110,34 +110,34 @@ def test_saving_what_was_deleted_changes_nothing(store: Any) -> None:
 
 def test_mail_waits_in_order(store: Any) -> None:
     store.create(record())
-    assert [bool(store.post("one", letter)) for letter in "abc"] == [True] * 3
-    assert store.load("one").mail == ("a", "b", "c")
+    assert [bool(store.enqueue("one", letter)) for letter in "abc"] == [True] * 3
+    assert store.load("one").messages == ("a", "b", "c")
 
 
 def test_saving_takes_the_letters_that_were_read_and_leaves_those_that_came_since(store: Any) -> None:
     store.create(record())
     for letter in "ab":
-        store.post("one", letter)
+        store.enqueue("one", letter)
     lease = store.acquire("one", wait=0)
     taken = taken_of(store.load("one"))
-    store.post("one", "c")
-    assert store.save(record(rev=2), lease=lease, taken=taken)
-    assert store.load("one").mail == ("c",)
+    store.enqueue("one", "c")
+    assert store.save(record(rev=2), lease=lease, ack=taken)
+    assert store.load("one").messages == ("c",)
 
 
 def test_a_save_that_names_no_letter_takes_none(store: Any) -> None:
     store.create(record())
-    store.post("one", "one")
+    store.enqueue("one", "one")
     lease = store.acquire("one", wait=0)
     assert store.save(record(rev=2), lease=lease)
-    assert store.load("one").mail == ("one",)
+    assert store.load("one").messages == ("one",)
 
 
 def test_of_letters_that_follow_each_other_the_newest_of_a_kind_is_kept(store: Any) -> None:
     store.create(record())
     posted = [("a", "tick"), ("b", "tick"), ("c", ""), ("d", ""), ("e", "tick"), ("f", "tock"), ("g", "tick")]
-    assert [store.post("one", letter, fold=fold) for letter, fold in posted] == [1, 1, 2, 3, 4, 5, 6]
-    assert store.load("one").mail == ("b", "c", "d", "e", "f", "g")
+    assert [store.enqueue("one", letter, coalesce_key=fold) for letter, fold in posted] == [1, 1, 2, 3, 4, 5, 6]
+    assert store.load("one").messages == ("b", "c", "d", "e", "f", "g")
 
 
 def test_what_is_created_once_stays_until_it_expires(store: Any, clock: ManualClock) -> None:
@@ -161,16 +161,16 @@ def test_a_save_is_a_use(store: Any, clock: ManualClock, settings: Any) -> None:
 
 def test_a_save_that_fails_takes_no_mail(store: Any) -> None:
     store.create(record())
-    store.post("one", "a")
+    store.enqueue("one", "a")
     lease = store.acquire("one", wait=0)
-    store.save(record(rev=9), lease=lease, taken=taken_of(store.load("one")))
-    assert store.load("one").mail == ("a",)
+    store.save(record(rev=9), lease=lease, ack=taken_of(store.load("one")))
+    assert store.load("one").messages == ("a",)
 
 
 def test_releasing_tells_of_mail_that_is_left(store: Any) -> None:
     store.create(record())
     lease = store.acquire("one", wait=0)
-    store.post("one", "a")
+    store.enqueue("one", "a")
     assert store.release(lease)
 
 
@@ -182,12 +182,12 @@ def test_releasing_without_mail_tells_of_none(store: Any) -> None:
 def test_an_expired_record_takes_no_mail(store: Any, clock: ManualClock) -> None:
     store.create(record())
     clock.advance(TTL + 1)
-    assert (store.post("one", "letter"), store.load("one")) == (0, None)
+    assert (store.enqueue("one", "letter"), store.load("one")) == (0, None)
 
 
 def taken_of(loaded: Any) -> int:
     """What ``save`` is told was read."""
-    taken: int = getattr(loaded, "mark", len(loaded.mail))
+    taken: int = getattr(loaded, "last_message_number", len(loaded.messages))
     return taken
 
 
@@ -232,7 +232,7 @@ def test_who_has_waited_long_enough_gets_none_and_is_forgotten(store: Any) -> No
 def test_mail_is_left_to_whoever_waits_for_the_lease(store: Any) -> None:
     store.create(record())
     lease = store.acquire("one", wait=0)
-    store.post("one", "a")
+    store.enqueue("one", "a")
     with ThreadPoolExecutor(1) as pool:
         heir = pool.submit(store.acquire, "one", wait=30)
         store.release(lease)
@@ -278,38 +278,38 @@ def test_a_running_job_keeps_its_record(store: Any, clock: ManualClock) -> None:
 
 def test_a_page_that_is_looked_at_keeps_its_records(store: Any, clock: ManualClock) -> None:
     store.create(record())
-    store.show("p", present=10 * TTL, kept=0)
+    store.touch_page("p", present_for=10 * TTL, retain_for=0)
     clock.advance(9 * TTL)
-    assert (store.is_shown("one"), store.load("one") is not None) == (True, True)
+    assert (store.is_viewed("one"), store.load("one") is not None) == (True, True)
 
 
 def test_a_hidden_page_keeps_its_records_without_being_present(store: Any, clock: ManualClock) -> None:
     store.create(record())
-    store.show("p", present=0, kept=10 * TTL)
+    store.touch_page("p", present_for=0, retain_for=10 * TTL)
     clock.advance(9 * TTL)
-    assert (store.is_shown("one"), store.load("one") is not None) == (False, True)
+    assert (store.is_viewed("one"), store.load("one") is not None) == (False, True)
 
 
 def test_a_page_that_was_left_is_not_present(store: Any, clock: ManualClock) -> None:
     store.create(record())
-    store.show("p", present=10, kept=0)
+    store.touch_page("p", present_for=10, retain_for=0)
     clock.advance(11)
-    assert not store.is_shown("one")
+    assert not store.is_viewed("one")
 
 
 def test_a_page_without_records_is_never_present(store: Any) -> None:
-    store.show("p", present=10, kept=10)
-    assert (store.is_shown("one"), tuple(store.members("p"))) == (False, ())
+    store.touch_page("p", present_for=10, retain_for=10)
+    assert (store.is_viewed("one"), tuple(store.instances_on("p"))) == (False, ())
 
 
 def test_a_page_knows_its_members_through_saves_and_deletes(store: Any) -> None:
     store.create(record("one"))
     store.create(record("two"))
     turn(store, "one", pages=("p", "q"))
-    assert (set(store.members("p")), set(store.members("q"))) == ({"one", "two"}, {"one"})
+    assert (set(store.instances_on("p")), set(store.instances_on("q"))) == ({"one", "two"}, {"one"})
     turn(store, "one", pages=("q",))
     store.delete("two")
-    assert (tuple(store.members("p")), tuple(store.members("q"))) == ((), ("one",))
+    assert (tuple(store.instances_on("p")), tuple(store.instances_on("q"))) == ((), ("one",))
 
 
 # Bounds
@@ -364,9 +364,9 @@ def test_one_users_records_of_a_view_are_found_in_all_sessions(store: Any) -> No
     store.create(record("three", owner=BEN))
     store.create(record("four", view="app.Other"))
     store.create(record("five", owner=Owner(token="c")))
-    assert ids(store.of_view("app.View", user="1")) == ["one", "two"]
-    assert ids(store.of_view("app.View", user="3")) == []
-    assert ids(store.of_view("app.View")) == ["five", "one", "three", "two"]
+    assert ids(store.find_by_view("app.View", user="1")) == ["one", "two"]
+    assert ids(store.find_by_view("app.View", user="3")) == []
+    assert ids(store.find_by_view("app.View")) == ["five", "one", "three", "two"]
 
 
 def test_a_record_that_is_deleted_or_replaced_leaves_its_users_records(store: Any) -> None:
@@ -374,11 +374,11 @@ def test_a_record_that_is_deleted_or_replaced_leaves_its_users_records(store: An
         store.create(record(name))
     store.delete("one")
     store.create(record("two", owner=BEN))
-    assert ids(store.of_view("app.View", user="1")) == ["three"]
-    assert ids(store.of_view("app.View", user="2")) == ["two"]
+    assert ids(store.find_by_view("app.View", user="1")) == ["three"]
+    assert ids(store.find_by_view("app.View", user="2")) == ["two"]
 
 
 def test_an_expired_record_is_not_among_its_users(store: Any, clock: ManualClock) -> None:
     store.create(record())
     clock.advance(TTL + 1)
-    assert ids(store.of_view("app.View", user="1")) == []
+    assert ids(store.find_by_view("app.View", user="1")) == []

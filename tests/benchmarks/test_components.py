@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.template import engines
 
-from htmx_live.components import classes
+from htmx_live.components import load_component_classes
 from htmx_live.views import component as component_module
 from tests.components.showing import around, show
 
@@ -58,7 +58,7 @@ def test_a_component_against_an_include(name: str, settings: Any, tmp_path: Any)
         ours = best(engines["django"].from_string("{% load htmx_live %}" + tag), {})
         include = best(engines["django"].from_string('{% include "same.html" %}'), {})
         component_module._loaded.clear()
-        classes()[name]._component_media.reset()  # type: ignore[attr-defined]
+        load_component_classes()[name]._component_media.reset()  # type: ignore[attr-defined]
         began = time.perf_counter()
         show(tag)
         cold = (time.perf_counter() - began) * 1e6

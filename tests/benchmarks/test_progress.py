@@ -14,15 +14,15 @@ from htmx_live.backends import override_bus
 from htmx_live.backends.redis.client import RedisConnection
 from htmx_live.core.scheduler import ThreadTimer
 from htmx_live.progress import ProgressSession
-from htmx_live.progress.memory_store import MemoryKeeping
-from htmx_live.progress.publisher import changed
-from htmx_live.progress.redis_store import RedisKeeping
-from htmx_live.progress.reporter import forget_all
-from htmx_live.progress.snapshots import read
-from htmx_live.progress.store import Keeping, override_keeping
-from htmx_live.runtime.services import override
+from htmx_live.progress.memory_store import MemoryProgressStore
+from htmx_live.progress.publisher import schedule_publish
+from htmx_live.progress.redis_store import RedisProgressStore
+from htmx_live.progress.reporter import reset_reporters
+from htmx_live.progress.snapshots import read_snapshot_line
+from htmx_live.progress.store import ProgressStore, override_progress_store
+from htmx_live.runtime.services import override_services
 from htmx_live.testing import RecordingTransport
-from htmx_live.testing.environment import stage
+from htmx_live.testing.environment import live_environment
 from tests.redis_server import RedisServer
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.django_db]
@@ -32,14 +32,14 @@ ITEMS = 1_000_000
 @pytest.fixture(params=["memory", "redis"])
 def place(request: pytest.FixtureRequest) -> Iterator[str]:
     if request.param == "memory":
-        kept: Keeping = MemoryKeeping()
+        kept: ProgressStore = MemoryProgressStore()
     else:
         server: RedisServer = request.getfixturevalue("redis_server")
-        kept = RedisKeeping(RedisConnection(server.url, prefix="benchmarks:"))
-    forget_all()
-    with stage(), override(timer=ThreadTimer()), override_keeping(kept):
+        kept = RedisProgressStore(RedisConnection(server.url, prefix="benchmarks:"))
+    reset_reporters()
+    with live_environment(), override_services(timer=ThreadTimer()), override_progress_store(kept):
         yield request.param
-    forget_all()
+    reset_reporters()
 
 
 def seconds(call: Callable[[], Any], *, best_of: int = 3) -> float:
@@ -89,13 +89,13 @@ def test_an_update_that_is_published(place: str, rf: RequestFactory) -> None:
 
     def publish() -> None:
         for _ in range(100):
-            changed(session.session_id, at_once=True)
+            schedule_publish(session.session_id, at_once=True)
 
     print(f"\npublished ({place}): {seconds(publish) * 10:.2f} ms a frame, drawn once for all viewers")
 
 
 def test_a_thousand_updates_a_second(rf: RequestFactory) -> None:
-    with stage() as staged, override_keeping(MemoryKeeping(clock=staged.clock)):
+    with live_environment() as staged, override_progress_store(MemoryProgressStore(clock=staged.clock)):
         session = ProgressSession.create({"a": "Import products"})
         card(session, rf.get("/"))
         before = len(staged.transport.messages)
@@ -109,7 +109,11 @@ def test_a_thousand_updates_a_second(rf: RequestFactory) -> None:
 
 def test_a_minute_against_polling(rf: RequestFactory) -> None:
     """A task of 60 s that reports every half second, followed by a stream, and by asking every 500 ms."""
-    with stage() as staged, override_keeping(MemoryKeeping(clock=staged.clock)), override_bus(staged.transport):
+    with (
+        live_environment() as staged,
+        override_progress_store(MemoryProgressStore(clock=staged.clock)),
+        override_bus(staged.transport),
+    ):
         assert isinstance(staged.transport, RecordingTransport)
         session = ProgressSession.create({"a": "Import products"})
         card(session, rf.get("/"))
@@ -117,7 +121,7 @@ def test_a_minute_against_polling(rf: RequestFactory) -> None:
         for number in range(120):
             session.update("a", current=number, total=120)
             staged.clock.advance(0.5)
-            found = read(session.session_id)
+            found = read_snapshot_line(session.session_id)
             assert found is not None
             polled += len(found[0].encode()) + 700  # a request's and an answer's headers, as browsers send them
         session.complete("a")
@@ -130,7 +134,7 @@ def test_a_minute_against_polling(rf: RequestFactory) -> None:
 def test_a_session_of_500_tasks(place: str, rf: RequestFactory) -> None:
     session = ProgressSession.create({f"t{number}": f"Task {number}" for number in range(500)})
     card(session, rf.get("/"))
-    drawn = seconds(lambda: changed(session.session_id, at_once=True))
+    drawn = seconds(lambda: schedule_publish(session.session_id, at_once=True))
     kept = seconds(lambda: json.dumps(session.to_dict()))
     print(f"\n500 tasks ({place}): {drawn * 1000:.1f} ms a frame, {kept * 1000:.1f} ms a snapshot")
 

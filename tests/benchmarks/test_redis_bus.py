@@ -10,7 +10,7 @@ import pytest
 
 from htmx_live.backends import Bus, MemoryBus, RedisBus
 from htmx_live.backends.redis.client import RedisConnection
-from htmx_live.backends.wire import Message
+from htmx_live.backends.wire import BusMessage
 from tests.backends.bus_processes import in_another_process
 from tests.redis_server import RedisServer
 
@@ -27,16 +27,16 @@ class Stopwatch:
         self.came: list[tuple[float, float, str]] = []
         self.stands, self.has_ended = threading.Event(), threading.Event()
 
-    def deliver(self, channels: tuple[str, ...], message: Message) -> None:
+    def deliver(self, channels: tuple[str, ...], message: BusMessage) -> None:
         self.came.append((time.time(), time.thread_time(), message.data))
         if message.target == "end":
             self.has_ended.set()
 
-    def join(self, page: str, channels: tuple[str, ...]) -> None: ...
+    def add_channels(self, page: str, channels: tuple[str, ...]) -> None: ...
 
     def close_streams(self, session: str) -> None: ...
 
-    def converge(self) -> None:
+    def resync(self) -> None:
         self.stands.set()
 
 

@@ -27,9 +27,9 @@ ROUNDS = 500
 class CountingConnection(RedisConnection):
     trips = 0
 
-    def _guarded(self, call: Any, **options: Any) -> Any:
+    def _run_guarded(self, call: Any, **options: Any) -> Any:
         self.trips += 1
-        return super()._guarded(call, **options)
+        return super()._run_guarded(call, **options)
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def click(store: Any, instance: str) -> None:
     assert store.load(instance)
     lease = store.acquire(instance, wait=10)
     loaded = store.load(instance)
-    assert store.save(replace(loaded.record, rev=loaded.record.rev + 1), lease=lease, taken=0)
+    assert store.save(replace(loaded.record, rev=loaded.record.rev + 1), lease=lease, ack=0)
     store.release(lease)
 
 
@@ -89,15 +89,15 @@ def test_what_each_method_costs(store: RedisStore, connection: CountingConnectio
     ping = microseconds(lambda: connection.call("PING"))
     calls: dict[str, Callable[[], Any]] = {
         "load": lambda: store.load("one"),
-        "post": lambda: store.post("one", "letter", fold="f"),
-        "is_shown": lambda: store.is_shown("one"),
-        "show": lambda: store.show("p", present=45, kept=0),
-        "members": lambda: store.members("p"),
+        "post": lambda: store.enqueue("one", "letter", coalesce_key="f"),
+        "is_shown": lambda: store.is_viewed("one"),
+        "show": lambda: store.touch_page("p", present_for=45, retain_for=0),
+        "members": lambda: store.instances_on("p"),
         "create": lambda: store.create(record("one")),
         "acquire, release": lambda: store.release(store.acquire("one", wait=0)),  # type: ignore[arg-type]
-        "hold": lambda: store.hold("tick", "me", ttl=10),
+        "hold": lambda: store.acquire_lock("tick", "me", ttl=10),
         "set_deadline": lambda: store.set_deadline("job", "{}", within=10),
-        "overdue": store.overdue,
+        "overdue": store.pop_due,
     }
     for name, call in calls.items():
         spent = microseconds(call)
@@ -110,7 +110,7 @@ def test_a_push_to_ten_thousand_records(store: RedisStore, connection: CountingC
     before, longest = connection.trips, 0.0
     begin = last = time.perf_counter()
     count = 0
-    for _ in store.of_view("app.View", state=False):
+    for _ in store.find_by_view("app.View", with_state=False):
         count += 1
         longest, last = max(longest, time.perf_counter() - last), time.perf_counter()
     spent = time.perf_counter() - begin
@@ -184,13 +184,13 @@ def test_ten_thousand_mixed_operations(store: RedisStore) -> None:
             if what == "turn":
                 take_turn(store, name)
             elif what == "post":
-                assert store.post(name, "letter")
+                assert store.enqueue(name, "letter")
             elif what == "load":
                 assert store.load(name)
             elif what == "show":
-                store.show("p", present=chance.random(), kept=0)
+                store.touch_page("p", present_for=chance.random(), retain_for=0)
             else:
-                store.link(f"p{chance.randrange(5)}", name)
+                store.add_viewer(f"p{chance.randrange(5)}", name)
         return done
 
     with ThreadPoolExecutor(16) as pool:
@@ -212,6 +212,6 @@ def take_turn(store: RedisStore, name: str) -> None:
     loaded = store.load(name)
     assert lease is not None and loaded is not None
     mine = loaded.record
-    state = {"n": str(int(mine.state["n"]) + 1), "letters": str(int(mine.state["letters"]) + len(loaded.mail))}
-    assert store.save(replace(mine, rev=mine.rev + 1, state=state), lease=lease, taken=loaded.mark)
+    state = {"n": str(int(mine.state["n"]) + 1), "letters": str(int(mine.state["letters"]) + len(loaded.messages))}
+    assert store.save(replace(mine, rev=mine.rev + 1, state=state), lease=lease, ack=loaded.last_message_number)
     store.release(lease)

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from django.template import engines
 
-from htmx_live.events.context import Rendering, current_rendering
-from htmx_live.events.handlers import background, event_handler, registry
+from htmx_live.events.context import RenderContext, current_view
+from htmx_live.events.handlers import background, collect_handlers, event_handler
 
 ROWS = [{"pk": number, "name": f"Customer {number}", "total": number * 3} for number in range(200)]
 LOOP = "{{% load htmx_live %}}{{% for row in rows %}}{row}{{% endfor %}}"
@@ -38,15 +38,15 @@ def best(template: Any) -> float:
 @pytest.mark.benchmark
 @pytest.mark.parametrize("cells", ["", CELLS], ids=["buttons only", "with cells"])
 def test_tags_cost_about_as_much_as_the_html_that_they_write(cells: str) -> None:
-    rendering = Rendering(
+    rendering = RenderContext(
         instance="1",
-        view="tests.Rows",
-        handlers=registry(Rows),
+        view_path="tests.Rows",
+        handlers=collect_handlers(Rows),
         event_url="/live/event/{}/".format,
         hidden_fields={},
-        live=None,
+        view=None,
     )
-    token = current_rendering.set(rendering)
+    token = current_view.set(rendering)
     try:
         tags, plain = (
             engines["django"].from_string(LOOP.format(row=f"<tr>{cells}<td><b {trigger} {disable}>{show}</b></tr>"))
@@ -58,5 +58,5 @@ def test_tags_cost_about_as_much_as_the_html_that_they_write(cells: str) -> None
         assert tags.render({"rows": ROWS}) == plain.render({"rows": ROWS})
         ours, theirs = best(tags), best(plain)
     finally:
-        current_rendering.reset(token)
+        current_view.reset(token)
     print(f"\n200 rows: tags {ours:.2f} ms, plain HTML {theirs:.2f} ms, ratio {ours / theirs:.2f} (goal: at most 1.3)")

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.template.loader import render_to_string
 
-from htmx_live.core.text import WORDS
+from htmx_live.core.text import ERROR_TEXTS
 
 __all__ = ["document", "on", "partial", "root", "swap"]
 
@@ -18,7 +18,7 @@ def document(body: str, *, htmx: str | None = "/htmx.js", **meta: object) -> str
         "upload": "/upload.js", "plain": "/plain.js", "progress": "/progress.js",
         "heartbeat": 15, "poll": 3, "hidden-close": 60, "groups": "card",
     } | {name.replace("_", "-"): value for name, value in meta.items()}  # fmt: skip
-    words = render_to_string("htmx_live/messages.html", {"signin": values.pop("signin", ""), "words": WORDS})
+    words = render_to_string("htmx_live/messages.html", {"signin": values.pop("signin", ""), "words": ERROR_TEXTS})
     attributes = "".join(f' data-{name}="{value}"' for name, value in values.items() if value is not None)
     script = f'<script defer src="{htmx}"></script>' if htmx else ""
     return (

@@ -5,9 +5,8 @@ from django.template import Context, Template
 from django.urls import include, path
 from django.utils.safestring import mark_safe
 
-from htmx_live import Topic, notify, send_fragment
-from htmx_live.messaging.regions import region
-from htmx_live.runtime.owners import owner_of
+from htmx_live import Topic, notify, region, send_fragment
+from htmx_live.runtime.owners import get_owner
 
 PAGE = """{% load htmx_live %}<!doctype html><html><head>{% htmx_live htmx=htmx %}</head><body>
 {% region "list" topic="t" %}<i id="first">first</i>{% endregion %}
@@ -30,7 +29,7 @@ def page(request: HttpRequest) -> HttpResponse:
 def bringing(request: HttpRequest) -> HttpResponse:
     """A page without anything live, until its button is pressed.  ``?htmx=2`` is htmx 2."""
     htmx = request.GET.get("htmx", "4")
-    owner_of(request, create=True)  # a visitor whom notices find
+    get_owner(request, create=True)  # a visitor whom notices find
     return HttpResponse(
         Template(BRINGING).render(Context({"request": request, "htmx": htmx, "is_htmx_4": htmx == "4"}))
     )

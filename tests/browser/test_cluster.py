@@ -30,7 +30,7 @@ AFRESH = "The server has reset this page."
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with cluster(tmp_path_factory.mktemp("cluster"), worker=False, HIDDEN_CLOSE=0.2) as one:
+    with cluster(tmp_path_factory.mktemp("cluster"), worker=False, HIDDEN_DISCONNECT_AFTER=0.2) as one:
         yield one
 
 
@@ -238,7 +238,7 @@ def test_black_holes_buffers_and_idle_limits_are_seen_and_survived(browser: Brow
 
 
 def test_of_eight_tabs_the_last_loads_and_each_is_its_own(browser: Browser, running: Cluster) -> None:
-    """A browser has six connections to a server: tabs in the background give theirs up after HIDDEN_CLOSE."""
+    """A browser has six connections to a server: hidden tabs give theirs up after HIDDEN_DISCONNECT_AFTER."""
     with visiting(browser):
         tabs = [open_desk(browser, running.port)]
         context = tabs[0].context

@@ -160,7 +160,7 @@ def test_what_was_typed_stays_when_the_token_is_refused(live: LivePage) -> None:
     live.page.fill("#t", "typed")
     live.page.click("button")
     live.event().answer(status=403, X_Live_Refused="csrf")
-    live.page.wait_for_selector(".live-toast [data-live-do=reload]")
+    live.page.wait_for_selector(".live-toast [data-live-action=reload]")
     assert live.page.input_value("#t") == "typed"
 
 

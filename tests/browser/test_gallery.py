@@ -12,7 +12,7 @@ from tests.server import Server, demo_server
 pytestmark = pytest.mark.browser
 
 ASKS = "elt => !!elt.closest('[hx-post], [hx-get]')"  # a toast's buttons ask nobody
-BUTTON = "button:visible:enabled:not([data-live-do=reload])"
+BUTTON = "button:visible:enabled:not([data-live-action=reload])"
 
 
 @pytest.fixture(scope="module")

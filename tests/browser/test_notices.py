@@ -13,7 +13,7 @@ HIDE = "Object.defineProperty(document, 'hidden', {get: () => %s, configurable: 
 BODY = (
     '<script type="module" src="/notices.js"></script><div class="live-toasts" data-live-toasts>'
     '<div class="live-toast" id="live-notice-n1" data-key="k" role="{}"><p><a href="#there">Done</a></p>'
-    '<button data-live-do="close">x</button></div></div>'
+    '<button data-live-action="close">x</button></div></div>'
 )
 
 
@@ -48,7 +48,7 @@ def test_an_alert_stays_until_it_is_closed(live: LivePage) -> None:
     live.open(BODY.format("alert"), frozen=True)
     live.page.clock.run_for(60_000)
     assert seen(live) == []
-    live.page.click("[data-live-do=close]")
+    live.page.click("[data-live-action=close]")
     assert live.server.next("other").form == {"id": ["n1"]}
 
 
@@ -62,7 +62,7 @@ def test_a_notice_that_comes_again_is_not_seen_for_that(live: LivePage) -> None:
     live.open(BODY.format("alert"))
     live.push('{"message": "Done", "level": "error", "key": "k", "id": "live-notice-n1"}', "e.2", "notice")
     live.push('{"message": "Other", "level": "error", "key": "l", "id": "live-notice-n2"}', "e.3", "notice")
-    live.page.click("#live-notice-n2 [data-live-do=close]")
+    live.page.click("#live-notice-n2 [data-live-action=close]")
     assert live.server.next("other").form == {"id": ["n2"]}
     expect(live.page.locator("#live-notice-n1")).to_have_count(1)
 
@@ -107,7 +107,7 @@ def test_a_notice_comes_to_all_tabs_and_goes_from_all_when_one_has_closed_it(
     visitor.request.get(f"{site.url}/tell/?message=second&level=error")
     for page in tabs:
         expect(page.locator(".live-toast a")).to_have_text("second")
-    tabs[0].click("[data-live-do=close]")
+    tabs[0].click("[data-live-action=close]")
     for page in tabs:
         expect(page.locator(".live-toast")).to_have_count(0)
     tabs[0].reload()

@@ -61,5 +61,5 @@ def test_the_way_to_go_on_stands_out_in_a_toast(page: Page, server: ScriptedServ
     show(page, server, color_scheme="light")
     assert style(page, ".live-toast a", "backgroundColor") == "rgb(37, 99, 235)"
     assert style(page, ".live-toast a", "color") == "rgb(255, 255, 255)"
-    assert style(page, "[data-live-do=retry]", "backgroundColor") == "rgb(255, 255, 255)"
+    assert style(page, "[data-live-action=retry]", "backgroundColor") == "rgb(255, 255, 255)"
     assert style(page, ".live-close", "borderTopColor") == "rgba(0, 0, 0, 0)"

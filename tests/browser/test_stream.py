@@ -12,7 +12,7 @@ from tests.browser.scripted_server import Exchange, message
 
 pytestmark = pytest.mark.browser
 
-LOG = '<span id="log" data-live-stream="log" data-live-at="{at}">{text}</span>'
+LOG = '<span id="log" data-live-stream="log" data-live-offset="{at}">{text}</span>'
 
 
 def append(text: str, offset: int, generation: str = "g1") -> str:
@@ -98,7 +98,7 @@ def test_the_page_polls_while_the_stream_is_down(live: LivePage) -> None:
     live.stream.cut()
     asked = live.server.next("sync").json
     assert asked == {
-        "number": "e.1", "adopt": [], "words": [], "poll": True, "hidden": False, "streams": {},
+        "number": "e.1", "adopt": [], "subscriptions": [], "poll": True, "hidden": False, "streams": {},
         "roots": [{"live": "grant-live-a", "rev": 1}],
     }  # fmt: skip
     expect(live.page.locator("#live-a")).to_have_text("2")
@@ -193,7 +193,7 @@ def test_a_bad_grant_is_said_by_sync_and_ends_the_stream(live: LivePage, status:
     live.page.wait_for_selector("body.live-offline")
     live.page.clock.run_for(300)
     live.page.wait_for_selector("text=This page has expired.")
-    expect(live.page.locator("[data-live-do=reload]")).to_have_text("Reload")
+    expect(live.page.locator("[data-live-action=reload]")).to_have_text("Reload")
     live.server.next("stream")
     live.page.clock.run_for(600_000)
     assert (live.server.count("stream"), live.server.count("sync")) == (0, 1)
@@ -270,7 +270,11 @@ def test_text_is_appended_once_whatever_comes_twice(live: LivePage) -> None:
     pieces = [("cd", 2), ("ab", 0), ("bcd🎉", 1), ("🎉e", 4), ("f", 6)]
     for number, (text, offset) in enumerate(pieces, 2):
         live.push(append(text, offset), f"e.{number}", "append")
-    assert live.page.evaluate("[log.textContent, log.dataset.liveAt, log.childNodes.length]") == ["abcd🎉ef", "g1.7", 1]
+    assert live.page.evaluate("[log.textContent, log.dataset.liveOffset, log.childNodes.length]") == [
+        "abcd🎉ef",
+        "g1.7",
+        1,
+    ]
     assert live.server.count("sync") == 0
 
 
@@ -285,7 +289,7 @@ def test_a_gap_in_the_text_asks_sync(live: LivePage) -> None:
 def test_a_new_generation_replaces_the_text_and_its_middle_asks_sync(live: LivePage) -> None:
     live.open(root(LOG.format(at="g1.2", text="ab")))
     live.push(append("new", 0, "g2"), "e.2", "append")
-    assert live.page.evaluate("[log.textContent, log.dataset.liveAt]") == ["new", "g2.3"]
+    assert live.page.evaluate("[log.textContent, log.dataset.liveOffset]") == ["new", "g2.3"]
     live.push(append("x", 9, "g3"), "e.3", "append")
     live.server.next("sync")
     assert live.page.inner_text("#log") == "new"

@@ -7,8 +7,8 @@ from typing import Any
 
 from django.template import engines
 
-from htmx_live.events.context import Rendering, current_rendering
-from htmx_live.events.handlers import background, event_handler, registry
+from htmx_live.events.context import RenderContext, current_view
+from htmx_live.events.handlers import background, collect_handlers, event_handler
 
 __all__ = ["around", "show"]
 
@@ -25,19 +25,19 @@ class Rows:
 @contextmanager
 def around() -> Iterator[None]:
     """A live view with the handlers ``resend`` and ``save``."""
-    rendering = Rendering(
+    rendering = RenderContext(
         instance="1",
-        view="tests.Rows",
-        handlers=registry(Rows),
+        view_path="tests.Rows",
+        handlers=collect_handlers(Rows),
         event_url="/live/event/{}/".format,
         hidden_fields={"_live": "GRANT"},
-        live=None,
+        view=None,
     )
-    token = current_rendering.set(rendering)
+    token = current_view.set(rendering)
     try:
         yield
     finally:
-        current_rendering.reset(token)
+        current_view.reset(token)
 
 
 def show(template: str, **context: Any) -> str:

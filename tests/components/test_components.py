@@ -11,12 +11,12 @@ from django import forms
 from django.template import TemplateSyntaxError
 from django.utils.safestring import mark_safe
 
-from htmx_live.components import classes, register
+from htmx_live.components import load_component_classes, register_all
 from htmx_live.views import component as component_module
 from htmx_live.views.component import LiveComponent
 from tests.components.showing import around, show
 
-NAMES = sorted(classes())
+NAMES = sorted(load_component_classes())
 
 
 def needed(name: str) -> str:
@@ -185,7 +185,7 @@ def test_what_a_live_view_sends_holds_no_script_and_no_inline_style(name: str) -
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "live_view"])  # its unknown names go to mount()
 def test_a_misspelt_argument_names_the_right_one(name: str) -> None:
-    first = classes()[name].Kwargs.options()[0].name.removesuffix("_")  # type: ignore[attr-defined]
+    first = load_component_classes()[name].Kwargs.option_fields()[0].name.removesuffix("_")  # type: ignore[attr-defined]
     message = f"{name} has no argument '{first}x'. Did you mean '{first}'?"
     with around(), pytest.raises(TemplateSyntaxError, match=re.escape(message)):
         show(f'{{% component "{name}" {first}x="1" / %}}')
@@ -215,9 +215,9 @@ def test_a_wrong_value_names_what_is_allowed(template: str, message: str) -> Non
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_component_explains_itself(name: str) -> None:
-    cls: Any = classes()[name]
-    assert cls.registered_as() == name and cls.__doc__
-    assert [one.name for one in cls.Kwargs.options() if not one.metadata.get("help")] == []
+    cls: Any = load_component_classes()[name]
+    assert cls.get_registered_name() == name and cls.__doc__
+    assert [one.name for one in cls.Kwargs.option_fields() if not one.metadata.get("help")] == []
 
 
 @pytest.fixture
@@ -245,12 +245,12 @@ def test_first_renders_from_many_threads_are_all_complete(unloaded: None) -> Non
 
 
 def _forget_first_loads() -> None:
-    for cls in classes().values():
+    for cls in load_component_classes().values():
         component_module._loaded.discard(cls)
         cls._component_media.reset()  # type: ignore[attr-defined]
 
 
 def test_components_are_registered_once_and_a_projects_own_stays() -> None:
-    register()
+    register_all()
     assert {"live_button", "live_form", "live_spinner"} <= set(NAMES)
-    assert all(issubclass(cls, LiveComponent) for cls in classes().values())
+    assert all(issubclass(cls, LiveComponent) for cls in load_component_classes().values())

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from htmx_live.components import classes
+from htmx_live.components import load_component_classes
 
 ROOT = Path(__file__).parents[2]
 COMPONENTS = (ROOT / "docs/components.md").read_text()
@@ -19,16 +19,16 @@ def section(name: str) -> str:
 
 
 def test_every_component_has_a_section_and_every_section_a_component() -> None:
-    assert re.findall(r"^### `(\w+)`$", COMPONENTS, re.MULTILINE) == sorted(classes())
+    assert re.findall(r"^### `(\w+)`$", COMPONENTS, re.MULTILINE) == sorted(load_component_classes())
 
 
-@pytest.mark.parametrize("name", sorted(classes()))
+@pytest.mark.parametrize("name", sorted(load_component_classes()))
 def test_a_components_arguments_and_slots_are_told(name: str) -> None:
-    cls: Any = classes()[name]
+    cls: Any = load_component_classes()[name]
     told = re.findall(r"^\| `(\w+)`(?: \(first\))? \|.*\| (.*) \|$", section(name), re.MULTILINE)
-    assert told == [(one.name.removesuffix("_"), one.metadata["help"]) for one in cls.Kwargs.options()]
+    assert told == [(one.name.removesuffix("_"), one.metadata["help"]) for one in cls.Kwargs.option_fields()]
     slots = section(name).rpartition("\nSlots: ")[2] if "\nSlots: " in section(name) else ""
-    assert [slot for slot in cls.slot_help if f"`{slot}`" not in slots] == []
+    assert [slot for slot in cls.slot_descriptions if f"`{slot}`" not in slots] == []
 
 
 def test_every_custom_property_is_told() -> None:

@@ -11,7 +11,7 @@ from django.test import Client
 from django.urls import include, path
 
 from htmx_live.progress import ProgressSession
-from htmx_live.testing.environment import Stage
+from htmx_live.testing.environment import LiveEnvironment
 
 pytestmark = pytest.mark.django_db
 
@@ -30,7 +30,7 @@ urlpatterns = [path("start/", start), path("show/", show), path("live/", include
 
 
 @pytest.fixture(autouse=True)
-def site(settings: Any, staged: Stage) -> Iterator[None]:
+def site(settings: Any, staged: LiveEnvironment) -> Iterator[None]:
     settings.ROOT_URLCONF = __name__
     yield
 

@@ -8,8 +8,8 @@ from django.core.management import CommandError, call_command
 
 from htmx_live import LiveView
 from htmx_live.core.scheduler import Ticker
-from htmx_live.runtime.services import override, parts
-from htmx_live.runtime.ticks import tick, ticking_views, watch_shown
+from htmx_live.runtime.services import override_services, services
+from htmx_live.runtime.ticks import post_tick, start_ticking_viewed, ticking_views
 from htmx_live.testing import ManualClock
 
 
@@ -37,30 +37,30 @@ def ticker(clock: ManualClock, heard: Callable[[str, float], bool]) -> Ticker:
 def test_an_instance_is_ticked_every_interval() -> None:
     clock, heard = ManualClock(), Heard()
     watching = ticker(clock, heard)
-    watching.watch("a", 2.0)
-    waits = [watching.fire()]
+    watching.schedule("a", 2.0)
+    waits = [watching.run_due()]
     for _ in range(3):
         clock.advance(2)
-        waits.append(watching.fire())
+        waits.append(watching.run_due())
     assert (heard.ticks, waits) == (["a"] * 3, [2.0] * 4)
 
 
 def test_intervals_that_were_missed_are_left_out() -> None:
     clock, heard = ManualClock(), Heard()
     watching = ticker(clock, heard)
-    watching.watch("a", 2.0)
+    watching.schedule("a", 2.0)
     clock.advance(60)
-    watching.fire()
+    watching.run_due()
     assert heard.ticks == ["a"]
 
 
 def test_watching_twice_ticks_once() -> None:
     clock, heard = ManualClock(), Heard()
     watching = ticker(clock, heard)
-    watching.watch("a", 2.0)
-    watching.watch("a", 2.0)
+    watching.schedule("a", 2.0)
+    watching.schedule("a", 2.0)
     clock.advance(2)
-    watching.fire()
+    watching.run_due()
     assert heard.ticks == ["a"]
 
 
@@ -68,24 +68,24 @@ def test_an_instance_that_nobody_looks_at_is_forgotten_until_it_is_watched_again
     clock, heard = ManualClock(), Heard()
     watching = ticker(clock, heard)
     heard.gone.add("a")
-    watching.watch("a", 2.0)
+    watching.schedule("a", 2.0)
     clock.advance(2)
-    assert watching.fire() is None
-    watching.watch("a", 2.0)
-    assert watching.fire() == 2.0
+    assert watching.run_due() is None
+    watching.schedule("a", 2.0)
+    assert watching.run_due() == 2.0
 
 
 def test_a_page_that_returns_while_its_tick_finds_nobody_is_ticked_on() -> None:
     clock = ManualClock()
 
     def tick_at_the_wrong_moment(instance: str, interval: float) -> bool:
-        watching.watch(instance, 2.0)  # the page opens its stream right after it was looked for
+        watching.schedule(instance, 2.0)  # the page opens its stream right after it was looked for
         return False
 
     watching = ticker(clock, tick_at_the_wrong_moment)
-    watching.watch("a", 2.0)
+    watching.schedule("a", 2.0)
     clock.advance(2)
-    assert watching.fire() == 2.0
+    assert watching.run_due() == 2.0
 
 
 def test_a_page_that_opens_another_stream_during_its_tick_is_still_ticked_once() -> None:
@@ -93,24 +93,24 @@ def test_a_page_that_opens_another_stream_during_its_tick_is_still_ticked_once()
 
     def tick_and_watch(instance: str, interval: float) -> bool:
         ticks.append(instance)
-        watching.watch(instance, 2.0)
+        watching.schedule(instance, 2.0)
         return True
 
     watching = ticker(clock, tick_and_watch)
-    watching.watch("a", 2.0)
+    watching.schedule("a", 2.0)
     for _ in range(3):
         clock.advance(2)
-        watching.fire()
+        watching.run_due()
     assert ticks == ["a"] * 3
 
 
 def test_a_tick_that_cannot_be_posted_stops_nobody(caplog: Any) -> None:
     clock, heard = ManualClock(), Heard()
     watching = ticker(clock, heard)
-    watching.watch("broken", 1.0)
-    watching.watch("a", 1.0)
+    watching.schedule("broken", 1.0)
+    watching.schedule("a", 1.0)
     clock.advance(1)
-    watching.fire()
+    watching.run_due()
     assert (heard.ticks, "cannot be posted" in caplog.text) == (["a"], True)
 
 
@@ -132,14 +132,14 @@ def test_a_tick_that_fails_is_logged_and_the_next_one_runs(live: Any, caplog: An
 @pytest.mark.django_db
 def test_a_page_that_is_not_looked_at_is_not_ticked(live: Any) -> None:
     client = live(Clock).disconnect().advance(60)
-    assert tick(client.instance) is False
+    assert post_tick(client.instance) is False
 
 
 @pytest.mark.django_db
 def test_an_instance_is_ticked_by_one_process_of_all_and_another_takes_over_when_that_dies(live: Any) -> None:
     client = live(Clock)
-    parts().store.hold(f"tick {client.instance}", "another process", ttl=4)
-    assert tick(client.instance, 1.0) is True  # it stays watched here
+    services().store.acquire_lock(f"tick {client.instance}", "another process", ttl=4)
+    assert post_tick(client.instance, 1.0) is True  # it stays watched here
     assert client.state["count"] == 0
     client.advance(3).tick()
     assert client.state["count"] == 0
@@ -150,21 +150,21 @@ def test_an_instance_is_ticked_by_one_process_of_all_and_another_takes_over_when
 @pytest.mark.django_db
 def test_a_process_that_ticks_keeps_the_others_from_it(live: Any) -> None:
     client = live(Clock).tick()
-    assert not parts().store.hold(f"tick {client.instance}", "another process", ttl=4)
+    assert not services().store.acquire_lock(f"tick {client.instance}", "another process", ttl=4)
 
 
 @pytest.mark.django_db
 def test_an_instance_that_nobody_looks_at_is_free_for_others(live: Any) -> None:
     client = live(Clock).tick().disconnect().advance(60)
-    tick(client.instance)
-    assert parts().store.hold(f"tick {client.instance}", "another process", ttl=4)
+    post_tick(client.instance)
+    assert services().store.acquire_lock(f"tick {client.instance}", "another process", ttl=4)
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(("ticks", "watched"), [("web", 1), ("command", 0)])
 def test_a_page_has_its_views_ticked_unless_a_command_does(live: Any, settings: Any, ticks: str, watched: int) -> None:
     settings.HTMX_LIVE = {"TICKS": ticks}
-    with override(ticker=ticker(ManualClock(), Heard())) as here:
+    with override_services(ticker=ticker(ManualClock(), Heard())) as here:
         live(Clock)
         assert len(here.ticker.stop()) == watched
 
@@ -174,8 +174,8 @@ def test_what_somebody_looks_at_is_found_for_the_command(live: Any) -> None:
     shown, away = live(Clock), live(Clock)
     away.disconnect().advance(60)
     shown.sync(poll=True)
-    with override(ticker=ticker(ManualClock(), Heard())) as here:
-        assert watch_shown([Clock, Silent]) == 1
+    with override_services(ticker=ticker(ManualClock(), Heard())) as here:
+        assert start_ticking_viewed([Clock, Silent]) == 1
         assert here.ticker.stop() == [shown.instance]
 
 
@@ -187,11 +187,11 @@ def test_the_command_knows_the_views_that_tick() -> None:
 def test_a_ticker_that_is_stopped_tells_what_it_watched_and_watches_no_more() -> None:
     clock, heard = ManualClock(), Heard()
     watching = ticker(clock, heard)
-    watching.watch("a", 2.0)
+    watching.schedule("a", 2.0)
     assert watching.stop() == ["a"]
-    watching.watch("b", 2.0)
+    watching.schedule("b", 2.0)
     clock.advance(2)
-    assert (watching.fire(), heard.ticks) == (None, [])
+    assert (watching.run_due(), heard.ticks) == (None, [])
 
 
 def test_the_command_says_why_it_cannot_reach_a_store_in_memory() -> None:

@@ -29,8 +29,8 @@ VIEW = ViewGrant(
     epoch="epoch",
     key="key",
     tag="section",
-    css="wide",
-    earlier=("first", "second"),
+    css_class="wide",
+    earlier_epochs=("first", "second"),
 )
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from htmx_live.core.text import milliseconds
+from htmx_live.core.text import parse_milliseconds
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ from htmx_live.core.text import milliseconds
     ],
 )
 def test_a_written_unit_wins_over_the_unit_of_plain_numbers(written: object, unit: str, expected: int) -> None:
-    assert milliseconds(written, unit=unit) == expected
+    assert parse_milliseconds(written, unit=unit) == expected
 
 
 @pytest.mark.parametrize(
@@ -27,4 +27,4 @@ def test_a_written_unit_wins_over_the_unit_of_plain_numbers(written: object, uni
 )
 def test_what_is_no_interval_is_refused_with_the_ways_to_write_one(written: object) -> None:
     with pytest.raises(ValueError, match=r"is no interval\. Write a number of milliseconds .* '200ms' or '0\.5s'\."):
-        milliseconds(written)
+        parse_milliseconds(written)

@@ -22,20 +22,20 @@ def run(timer: ThreadTimer) -> threading.Thread:
         threads.append(threading.current_thread())
         is_made.set()
 
-    timer.at(timer(), call)
+    timer.call_at(timer(), call)
     assert is_made.wait(PATIENCE)
     return threads[0]
 
 
 @pytest.mark.parametrize("error", [ValueError("odd"), Cancelled(), JobTimeout("work", 1.0), SystemExit(3)])
 def test_a_call_that_raises_is_logged_and_the_thread_goes_on(error: BaseException, caplog: Any) -> None:
-    caplog.set_level(logging.ERROR, "htmx_live.core.scheduler")
+    caplog.set_level(logging.ERROR, "htmx_live.core")
     timer = ThreadTimer()
 
     def fail() -> None:
         raise error
 
-    timer.at(timer(), fail)
+    timer.call_at(timer(), fail)
     first = run(timer)
     assert (first.is_alive(), caplog.records[0].exc_info[1]) == (True, error)
 
@@ -46,7 +46,7 @@ def test_a_thread_that_has_died_is_started_anew_with_what_was_due() -> None:
     first = run(timer)
     assert first.ident is not None
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(first.ident), ctypes.py_object(SystemExit))
-    timer.at(timer() + 3600, lambda: None)  # wakes it: the exception is raised outside of any call
+    timer.call_at(timer() + 3600, lambda: None)  # wakes it: the exception is raised outside of any call
     first.join(PATIENCE)
     second = run(timer)
     assert (first.is_alive(), second.is_alive()) == (False, True)

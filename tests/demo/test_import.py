@@ -312,11 +312,11 @@ from django.utils.timezone import now
 from demo.imports.models import Import
 from demo.imports.views import ImportOrders
 from htmx_live.progress import ProgressSession
-from htmx_live.progress.store import override_keeping
-from htmx_live.progress.memory_store import MemoryKeeping
+from htmx_live.progress.store import override_progress_store
+from htmx_live.progress.memory_store import MemoryProgressStore
 from htmx_live.testing import ManualClock
 from htmx_live.testing.client import PageClient
-from htmx_live.testing.environment import stage
+from htmx_live.testing.environment import live_environment
 
 class EndsWhileItIsShown(ImportOrders):
     def _shown(self):
@@ -328,7 +328,7 @@ class EndsWhileItIsShown(ImportOrders):
 
 setup_test_environment()
 clock = ManualClock()
-with stage(), override_keeping(MemoryKeeping(clock=clock)):
+with live_environment(), override_progress_store(MemoryProgressStore(clock=clock)):
     user = User.objects.create(username="late")
     session = ProgressSession.create({"prices": "Update prices"}, owner=user)
     Import.objects.create(owner=user, name="late.csv", session=session.session_id)

@@ -60,10 +60,10 @@ from django.test.utils import setup_test_environment
 from demo.notes.views import SharedNote
 from htmx_live import push_to_view
 from htmx_live.testing import LiveClient
-from htmx_live.testing.environment import stage
+from htmx_live.testing.environment import live_environment
 
 setup_test_environment()
-with stage():
+with live_environment():
     anna, ben = (LiveClient(SharedNote, user=user, pk=1) for user in get_user_model().objects.order_by("pk")[:2])
     for one in (anna, ben):
         one.submit("edit")

@@ -63,7 +63,7 @@ def tried(project: Project, guide: str, view: str, test: str, *, also: str = "")
     project.follow(guide)
     project.write(f"{app}/views.py", also, is_addition=True)
     imports = "from django.test import TestCase\nfrom htmx_live.testing import LiveClient\n"
-    imports += f"from htmx_live.testing.environment import stage\nfrom {app}.views import {cls}\n"
+    imports += f"from htmx_live.testing.environment import live_environment\nfrom {app}.views import {cls}\n"
     project.write(f"{app}/tests.py", imports + test)
     return project.run(f"python manage.py test {app}")
 
@@ -72,7 +72,7 @@ def test_the_form_of_the_guide_is_checked_and_sent(project: Project) -> None:
     test = """
 class ContactTests(TestCase):
     def test_it(self):
-        with stage():
+        with live_environment():
             page = LiveClient(ContactView).submit("save", email="nowhere", text="Hello")
             self.assertIn("Enter a valid email address.", page.text)
             page.submit("save", email="ada@example.com", text="Hello")
@@ -89,7 +89,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 
 class InboxTests(TestCase):
     def test_it(self):
-        with stage():
+        with live_environment():
             page = LiveClient(InboxView)
             page.submit("upload", files=[SimpleUploadedFile("a.csv", b"1\\n2"), SimpleUploadedFile("b.csv", b"3")])
             page.run_jobs()

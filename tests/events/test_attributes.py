@@ -12,11 +12,18 @@ from django.contrib.staticfiles import finders
 from django.template import TemplateSyntaxError
 from django.utils.safestring import mark_safe
 
-from htmx_live.events.attributes import DISPLAYS, flatten, indicator, loading, pending_word, trigger
+from htmx_live.events.attributes import (
+    DISPLAY_VALUES,
+    build_trigger_attributes,
+    indicator_selector,
+    loading,
+    pending_token,
+    render_attributes,
+)
 
 
 def save(event: str = "click", **options: Any) -> dict[str, str]:
-    return trigger(event, "save", url="/live/event/save/", root="live-1", **options)
+    return build_trigger_attributes(event, "save", url="/live/event/save/", root_id="live-1", **options)
 
 
 def test_a_trigger_carries_what_the_wire_says() -> None:
@@ -50,8 +57,8 @@ def test_a_form_elsewhere_is_no_reason_for_an_action() -> None:
 
 
 def test_an_indicator_stays_one_selector_whatever_the_handler_is_called() -> None:
-    assert indicator("live-1", "a'],*") == "this, #live-1 [data-live-for~='a\\27 \\5d \\2c \\2a ']"
-    assert indicator("live-1", "größe_2") == "this, #live-1 [data-live-for~='größe_2']"
+    assert indicator_selector("live-1", "a'],*") == "this, #live-1 [data-live-for~='a\\27 \\5d \\2c \\2a ']"
+    assert indicator_selector("live-1", "größe_2") == "this, #live-1 [data-live-for~='größe_2']"
 
 
 @pytest.mark.parametrize(
@@ -63,7 +70,7 @@ def test_an_indicator_stays_one_selector_whatever_the_handler_is_called() -> Non
     ],
 )
 def test_a_pending_word_quotes_its_parts(parts: tuple[str, ...], word: str) -> None:
-    assert pending_word(*parts) == word
+    assert pending_token(*parts) == word
 
 
 @pytest.mark.parametrize(
@@ -117,7 +124,7 @@ def test_a_mistake_says_what_was_meant(directives: tuple[str, ...], options: dic
 
 def test_flat_attributes_are_escaped_even_when_marked_safe() -> None:
     hostile = mark_safe("\"><script>'&")
-    text = flatten({"data-live-class": hostile, "data-live-hide": ""})
+    text = render_attributes({"data-live-class": hostile, "data-live-hide": ""})
     assert text == 'data-live-class="&quot;&gt;&lt;script&gt;&#x27;&amp;" data-live-hide'
     assert unescape(text.split('"')[1]) == hostile
 
@@ -126,4 +133,4 @@ def test_the_style_sheet_has_a_rule_for_each_display() -> None:
     path = finders.find("htmx_live/htmx-live.css")
     assert path is not None
     found = re.findall(r'\[data-live-show="([a-z-]+)"\]', Path(path).read_text())
-    assert sorted(set(found)) == sorted(DISPLAYS)
+    assert sorted(set(found)) == sorted(DISPLAY_VALUES)

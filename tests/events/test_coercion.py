@@ -12,7 +12,7 @@ from django.db.models import TextChoices
 from django.test import override_settings
 from django.utils import timezone
 
-from htmx_live.events.arguments import Rejected, check, reader
+from htmx_live.events.arguments import ConversionError, check_storable, converter_for
 
 
 class Size(Enum):
@@ -84,7 +84,7 @@ SOME_ID = uuid.UUID("12345678-1234-5678-1234-567812345678")
     ],
 )
 def test_a_fitting_value_becomes_what_the_annotation_says(annotation: Any, sent: Any, expected: Any) -> None:
-    read = reader(annotation).convert(sent)
+    read = converter_for(annotation).convert(sent)
     assert (read, type(read)) == (expected, type(expected))
 
 
@@ -135,8 +135,8 @@ def test_a_fitting_value_becomes_what_the_annotation_says(annotation: Any, sent:
     ],
 )
 def test_a_value_that_does_not_fit_is_rejected_without_being_repeated(annotation: Any, sent: Any) -> None:
-    with pytest.raises(Rejected) as caught:
-        reader(annotation).convert(sent)
+    with pytest.raises(ConversionError) as caught:
+        converter_for(annotation).convert(sent)
     assert str(caught.value).startswith("expected ")
 
 
@@ -150,8 +150,8 @@ def test_a_value_that_does_not_fit_is_rejected_without_being_repeated(annotation
     ],
 )
 def test_a_rejection_says_what_was_expected(annotation: Any, expected: str) -> None:
-    with pytest.raises(Rejected) as caught:
-        reader(annotation).convert("x")
+    with pytest.raises(ConversionError) as caught:
+        converter_for(annotation).convert("x")
     assert str(caught.value) == f"expected {expected}"
 
 
@@ -174,19 +174,19 @@ def test_a_rejection_says_what_was_expected(annotation: Any, expected: str) -> N
 )
 def test_an_annotation_that_no_browser_can_fill_is_an_error(annotation: Any) -> None:
     with pytest.raises(TypeError, match=r"(Annotate with|Use) str, int"):
-        reader(annotation)
+        converter_for(annotation)
 
 
 @pytest.mark.parametrize(("annotation", "value"), [(bool, False), (list[int], []), (UploadedFile | None, None)])
 def test_what_browsers_leave_out_when_empty_has_a_value_of_its_own(annotation: Any, value: Any) -> None:
-    absent = reader(annotation).absent
+    absent = converter_for(annotation).absent
     assert absent is not None
     assert absent() == value
 
 
 @pytest.mark.parametrize("annotation", [int, str, int | None, dict])
 def test_other_fields_are_not_left_out(annotation: Any) -> None:
-    assert reader(annotation).absent is None
+    assert converter_for(annotation).absent is None
 
 
 @pytest.mark.parametrize(
@@ -199,29 +199,29 @@ def test_other_fields_are_not_left_out(annotation: Any) -> None:
     ],
 )
 def test_files_are_read_from_files_only(annotation: Any, expected: tuple[bool, bool, bool]) -> None:
-    read = reader(annotation)
-    assert (read.many, read.from_files, read.from_form) == expected
+    read = converter_for(annotation)
+    assert (read.many, read.accepts_files, read.accepts_form) == expected
 
 
 def test_a_list_of_files_is_read() -> None:
     file = SimpleUploadedFile("a.txt", b"a")
-    assert reader(list[UploadedFile]).convert([file]) == [file]
+    assert converter_for(list[UploadedFile]).convert([file]) == [file]
 
 
 def test_a_naive_datetime_is_in_the_current_time_zone() -> None:
     with timezone.override("Europe/Berlin"):
-        moment = reader(dt.datetime).convert("2026-07-01T12:00")
+        moment = converter_for(dt.datetime).convert("2026-07-01T12:00")
     assert moment == dt.datetime(2026, 7, 1, 10, tzinfo=UTC)
 
 
 def test_a_time_that_the_clock_skips_is_rejected() -> None:
-    with timezone.override("Europe/Berlin"), pytest.raises(Rejected, match="does not exist"):
-        reader(dt.datetime).convert("2026-03-29T02:30")
+    with timezone.override("Europe/Berlin"), pytest.raises(ConversionError, match="does not exist"):
+        converter_for(dt.datetime).convert("2026-03-29T02:30")
 
 
 @override_settings(USE_TZ=False, TIME_ZONE="Europe/Berlin")
 def test_without_time_zones_an_aware_datetime_becomes_local() -> None:
-    assert reader(dt.datetime).convert("2026-07-01T10:00Z") == dt.datetime(2026, 7, 1, 12)
+    assert converter_for(dt.datetime).convert("2026-07-01T10:00Z") == dt.datetime(2026, 7, 1, 12)
 
 
 @pytest.mark.parametrize(
@@ -229,15 +229,15 @@ def test_without_time_zones_an_aware_datetime_becomes_local() -> None:
     ["a\0b", "\ud800", ["ok", "\udfff"], {"a\0": 1}, {"a": ["\0"]}, float("nan"), [float("inf")], 10**40, -(10**40)],
 )
 def test_what_no_database_keeps_is_rejected_wherever_it_hides(value: Any) -> None:
-    with pytest.raises(Rejected):
-        check(value, limit=100)
+    with pytest.raises(ConversionError):
+        check_storable(value, limit=100)
 
 
 def test_what_databases_keep_is_not_rejected() -> None:
-    check([None, True, 1.5, 10**40 - 1, -(10**40) + 1, {"é": "\n"}], limit=2)
+    check_storable([None, True, 1.5, 10**40 - 1, -(10**40) + 1, {"é": "\n"}], limit=2)
 
 
 def test_the_length_of_all_texts_together_is_limited() -> None:
-    check(["12", {"345": "6"}], limit=6)
-    with pytest.raises(Rejected, match="is too long"):
-        check(["12", {"345": "67"}], limit=6)
+    check_storable(["12", {"345": "6"}], limit=6)
+    with pytest.raises(ConversionError, match="is too long"):
+        check_storable(["12", {"345": "67"}], limit=6)

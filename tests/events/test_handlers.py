@@ -16,11 +16,11 @@ from htmx_live.core.exceptions import ArgumentError, UnknownHandler
 from htmx_live.events.handlers import (
     Handler,
     background,
-    bind,
+    bind_arguments,
+    collect_handlers,
     debounce,
     event_handler,
     parse_arguments,
-    registry,
     throttle,
 )
 
@@ -58,11 +58,11 @@ class Rows:
     def secret(self) -> None: ...
 
 
-HANDLERS = registry(Rows)
+HANDLERS = collect_handlers(Rows)
 
 
 def bound(name: str, values: Any = (), form: Any = None, files: Any = None) -> dict[str, Any]:
-    return bind(HANDLERS[name], values=values, form=form or {}, files=files or {})
+    return bind_arguments(HANDLERS[name], values=values, form=form or {}, files=files or {})
 
 
 # Marking
@@ -89,7 +89,7 @@ def test_pacing_becomes_a_modifier_of_the_trigger(pace: Any, modifier: str) -> N
         @pace
         def save(self) -> None: ...
 
-    assert registry(View)["save"].modifier == modifier
+    assert collect_handlers(View)["save"].modifier == modifier
 
 
 def test_decorators_combine_in_any_order() -> None:
@@ -100,9 +100,9 @@ def test_decorators_combine_in_any_order() -> None:
 
         for decorate in order:
             save = decorate(save)
-        return registry(type("View", (), {"save": save}))["save"]
+        return collect_handlers(type("View", (), {"save": save}))["save"]
 
-    shapes = {(one.background, one.key, one.modifier) for one in (made(decorators), made(decorators[::-1]))}
+    shapes = {(one.is_background, one.key, one.modifier) for one in (made(decorators), made(decorators[::-1]))}
     assert shapes == {(True, "pk", "throttle:2000ms")}
 
 
@@ -177,9 +177,9 @@ def test_the_table_is_read_only() -> None:
 
 def test_a_handler_knows_its_shape() -> None:
     load = HANDLERS["load"]
-    names = [(one.name, one.required, one.by_position) for one in load.parameters]
-    assert (load.is_async, load.takes_rest, names) == (True, False, [("year", False, True), ("flag", False, False)])
-    assert (HANDLERS["rename"].takes_rest, HANDLERS["rename"].function) == (True, Rows.rename)
+    names = [(one.name, one.is_required, one.is_positional) for one in load.parameters]
+    assert (load.is_async, load.accepts_kwargs, names) == (True, False, [("year", False, True), ("flag", False, False)])
+    assert (HANDLERS["rename"].accepts_kwargs, HANDLERS["rename"].function) == (True, Rows.rename)
 
 
 def test_an_undecorated_override_takes_the_handler_away() -> None:
@@ -188,7 +188,7 @@ def test_an_undecorated_override_takes_the_handler_away() -> None:
 
         upload = None  # type: ignore[assignment]
 
-    assert sorted(registry(Quiet)) == ["choose", "load", "resend"]
+    assert sorted(collect_handlers(Quiet)) == ["choose", "load", "resend"]
 
 
 def test_the_nearest_class_in_the_mro_decides() -> None:
@@ -199,7 +199,7 @@ def test_the_nearest_class_in_the_mro_decides() -> None:
     class View(Mixin, Rows):
         pass
 
-    assert registry(View)["rename"].function is Mixin.rename
+    assert collect_handlers(View)["rename"].function is Mixin.rename
 
 
 def test_a_decorator_that_keeps_the_signature_may_stand_on_either_side() -> None:
@@ -212,15 +212,17 @@ def test_a_decorator_that_keeps_the_signature_may_stand_on_either_side() -> None
         @logged
         def above(self, pk: int) -> None: ...
 
-    table = registry(View)
-    assert [bind(table[name], values=["7"], form={}, files={}) for name in ("below", "above")] == [{"pk": 7}] * 2
+    table = collect_handlers(View)
+    assert [bind_arguments(table[name], values=["7"], form={}, files={}) for name in ("below", "above")] == [
+        {"pk": 7}
+    ] * 2
 
 
 def test_a_lazy_object_in_a_class_stays_unevaluated() -> None:
     class View:
         lazy = SimpleLazyObject(lambda: pytest.fail("evaluated"))
 
-    assert dict(registry(View)) == {}
+    assert dict(collect_handlers(View)) == {}
 
 
 @pytest.mark.parametrize("decorate", [background, debounce(wait=1), throttle(interval=1)])
@@ -230,30 +232,30 @@ def test_a_mark_without_event_handler_is_an_error(decorate: Any) -> None:
         def save(self) -> None: ...
 
     with pytest.raises(TypeError, match=r"View\.save is marked .* alone\. Add @event_handler"):
-        registry(View)
+        collect_handlers(View)
 
 
 def test_an_attribute_with_an_underscore_is_no_handler_whatever_the_function_is_called() -> None:
     with pytest.raises(TypeError, match="begins with an underscore"):
-        registry(type("View", (), {"_hidden": Rows.rename}))
+        collect_handlers(type("View", (), {"_hidden": Rows.rename}))
 
 
 def test_a_static_handler_is_an_error() -> None:
     with pytest.raises(TypeError, match="decorates a method"):
-        registry(type("View", (), {"save": staticmethod(Rows.rename)}))
+        collect_handlers(type("View", (), {"save": staticmethod(Rows.rename)}))
 
 
 def test_a_method_of_the_library_cannot_become_a_handler() -> None:
     Base = type("Base", (), {"mount": lambda self: None, "__module__": "htmx_live.runtime.view"})
     View = type("View", (Base,), {"mount": event_handler(lambda self: None)})
     with pytest.raises(TypeError, match=r"View\.mount cannot be a handler: Base has a method of that name"):
-        registry(View)
+        collect_handlers(View)
 
 
 def test_a_handler_of_the_library_may_be_overridden() -> None:
     Base = type("Base", (), {"save": event_handler(lambda self: None), "__module__": "htmx_live.views.form_view"})
     View = type("View", (Base,), {"save": event_handler(lambda self, pk: None)})
-    assert [one.name for one in registry(View)["save"].parameters] == ["pk"]
+    assert [one.name for one in collect_handlers(View)["save"].parameters] == ["pk"]
 
 
 # Binding

@@ -9,9 +9,9 @@ from django.test import RequestFactory
 
 from htmx_live import LiveView, background, event_handler
 from htmx_live.events.attributes import job_names
-from htmx_live.runtime.services import override
+from htmx_live.runtime.services import override_services
 from htmx_live.runtime.view import Live
-from htmx_live.testing.environment import stage
+from htmx_live.testing.environment import live_environment
 
 
 @pytest.fixture(autouse=True)
@@ -103,7 +103,7 @@ def test_a_misspelt_name_is_reported(live: Any) -> None:
 
 
 def test_a_misspelt_name_breaks_no_page_in_production(live: Any) -> None:
-    with override(is_strict=False):
+    with override_services(is_strict=False):
         assert live(Named, names="genrate").status == 200
 
 
@@ -119,13 +119,13 @@ def test_a_name_outside_of_a_live_view_is_reported(template: str) -> None:
         '{% loading for="save" %} stands outside of a live view, where it matches nothing. '
         'Put it into the template of a live view, or write for="*:save" for any view.'
     )
-    with stage(), pytest.raises(TemplateSyntaxError) as caught:
+    with live_environment(), pytest.raises(TemplateSyntaxError) as caught:
         Template(template).render(RequestContext(RequestFactory().get("/")))
     assert message in str(caught.value)
 
 
 @pytest.mark.parametrize("template", OUTSIDE)
 def test_what_htmx_loads_may_be_put_into_a_live_view(template: str) -> None:
-    with stage():
+    with live_environment():
         Template(template).render(RequestContext(RequestFactory().get("/", headers={"HX-Request": "true"})))
         Template(template.replace("save", "*:save")).render(RequestContext(RequestFactory().get("/")))

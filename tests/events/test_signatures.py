@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import pytest
 
-from htmx_live.events.handlers import bind, event_handler, registry
+from htmx_live.events.handlers import bind_arguments, collect_handlers, event_handler
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -26,14 +26,14 @@ class View:
 
 
 def test_annotations_that_are_text_are_evaluated() -> None:
-    handler, sent = registry(View)["list"], {"day": "2026-01-31", "sort": "name", "sizes": ["1"]}
+    handler, sent = collect_handlers(View)["list"], {"day": "2026-01-31", "sort": "name", "sizes": ["1"]}
     expected = {"day": dt.date(2026, 1, 31), "sort": View.Sort.NAME, "sizes": [1]}
-    assert bind(handler, values=sent, form={}, files={}) == expected
+    assert bind_arguments(handler, values=sent, form={}, files={}) == expected
 
 
 def test_a_default_of_none_admits_none() -> None:
     values: dict[str, Any] = {"anything": [1], "pk": None}
-    assert bind(registry(View)["plain"], values=values, form={}, files={}) == values
+    assert bind_arguments(collect_handlers(View)["plain"], values=values, form={}, files={}) == values
 
 
 def test_an_annotation_that_is_there_for_type_checkers_only_is_an_error() -> None:
@@ -44,7 +44,7 @@ def test_an_annotation_that_is_there_for_type_checkers_only_is_an_error() -> Non
     with pytest.raises(
         TypeError, match=r"pay\(\): an annotation cannot be evaluated: .* outside of `if TYPE_CHECKING:`"
     ):
-        registry(Shop)
+        collect_handlers(Shop)
 
 
 def test_an_annotation_that_no_browser_can_fill_names_handler_and_parameter() -> None:
@@ -53,4 +53,4 @@ def test_an_annotation_that_no_browser_can_fill_names_handler_and_parameter() ->
         def pay(self, amount: complex) -> None: ...
 
     with pytest.raises(TypeError, match=r"pay\(\): amount: <class 'complex'> cannot be read from a browser"):
-        registry(Shop)
+        collect_handlers(Shop)

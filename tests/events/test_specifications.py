@@ -3,7 +3,7 @@
 import pytest
 from django.template import TemplateSyntaxError
 
-from htmx_live.events.attributes import event_names, with_modifier
+from htmx_live.events.attributes import add_modifier, event_names
 
 
 @pytest.mark.parametrize(
@@ -22,28 +22,28 @@ from htmx_live.events.attributes import event_names, with_modifier
     ],
 )
 def test_a_modifier_goes_to_each_part_that_does_not_pace_itself(event: str, completed: str) -> None:
-    assert with_modifier(event, "delay:500ms") == completed.replace("M", "delay:500ms")
+    assert add_modifier(event, "delay:500ms") == completed.replace("M", "delay:500ms")
 
 
 def test_without_a_modifier_the_parts_stay() -> None:
-    assert with_modifier("click,keyup[a]", "") == "click, keyup[a]"
+    assert add_modifier("click,keyup[a]", "") == "click, keyup[a]"
 
 
 @pytest.mark.parametrize("event", ["", " ", "click,", ", click", "click,,keyup", "keyup[a", "keyup a]"])
 def test_what_names_no_event_is_an_error(event: str) -> None:
     with pytest.raises(TemplateSyntaxError, match="is no event specification"):
-        with_modifier(event, "")
+        add_modifier(event, "")
 
 
 @pytest.mark.parametrize(("word", "meant"), [("dealy", "delay"), ("trottle", "throttle")])
 def test_a_misspelt_modifier_is_an_error_with_a_guess(word: str, meant: str) -> None:
     with pytest.raises(TemplateSyntaxError, match=f"no modifier '{word}'. Did you mean '{meant}'"):
-        with_modifier(f"click {word}:1s", "")
+        add_modifier(f"click {word}:1s", "")
 
 
 def test_a_selector_may_hold_any_word_before_a_colon() -> None:
     for event in ("click from:closest form:invalid", "click from:delays:hover"):
-        assert with_modifier(event, "") == event
+        assert add_modifier(event, "") == event
 
 
 def test_the_events_of_the_own_element_are_known_by_name() -> None:

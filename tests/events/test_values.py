@@ -14,8 +14,8 @@ from django.utils.functional import SimpleLazyObject
 from django.utils.safestring import mark_safe
 from django.utils.translation import gettext_lazy
 
-from htmx_live.events.arguments import reader
-from htmx_live.events.attributes import plain, to_json
+from htmx_live.events.arguments import converter_for
+from htmx_live.events.attributes import to_json, to_json_value
 
 
 class Color(TextChoices):
@@ -78,4 +78,4 @@ def test_a_number_that_is_not_finite_is_an_error_that_names_its_argument() -> No
     "value", [Decimal("1.10"), dt.date(2026, 1, 31), dt.time(12), uuid.UUID(int=1), Color.RED, Level.HIGH, Shape.ROUND]
 )
 def test_a_handler_reads_back_what_a_template_gave(value: Any) -> None:
-    assert reader(type(value)).convert(plain(value, "value")) == value
+    assert converter_for(type(value)).convert(to_json_value(value, "value")) == value

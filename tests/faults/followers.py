@@ -91,7 +91,7 @@ class Follower:
         """Whether it shows exactly what a page that lacks everything would be sent now."""
         answer = await self.ask(rev=0)
         whole = ShownPage(self.html)
-        whole.forget_rev(whole.root.attributes["id"])
+        whole.reset_rev(whole.root.attributes["id"])
         whole.apply(answer.text)
         return answer.status == 200 and same(whole.html, self.html)
 

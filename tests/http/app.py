@@ -33,7 +33,7 @@ gate = TrustingGate()
 
 
 async def stream(request: HttpRequest) -> HttpResponse:
-    return await stream_response(request, partial(body.stream, gate))
+    return await stream_response(request, partial(body.generate_stream, gate))
 
 
 def command(request: HttpRequest) -> JsonResponse:
@@ -74,4 +74,4 @@ urlpatterns = [
 ]
 
 plain = get_asgi_application()
-application = live_asgi(plain, gate=gate)
+application = live_asgi(plain, authorizer=gate)

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Mapping, Sequence
 
 from htmx_live.backends.wire import page_channel
-from htmx_live.http.stream_endpoint import Access, Refusal
+from htmx_live.http.stream_endpoint import Denial, StreamGrant
 
 __all__ = ["TrustingGate"]
 
@@ -21,29 +21,29 @@ class TrustingGate:
         self.blocks = blocks
         self.blocked, self.released = threading.Event(), threading.Event()
 
-    def open(self, headers: Mapping[str, str]) -> Access | Refusal:
+    def authorize(self, headers: Mapping[str, str]) -> StreamGrant | Denial:
         page = headers.get("x-live-page", "")
         self.calls.append(("open", page))
         if not page:
-            return Refusal(status=404)
-        return Access(
+            return Denial(status=404)
+        return StreamGrant(
             page=page,
-            owner=headers.get("x-owner", page),
-            session=headers.get("x-session", ""),
+            owner_key=headers.get("x-owner", page),
+            session_hash=headers.get("x-session", ""),
             channels=(page_channel(page), *headers.get("x-channels", "").split()),
         )
 
-    def opened(self, access: Access) -> None:
-        self._call("opened", access.page)
+    def on_open(self, grant: StreamGrant) -> None:
+        self._call("opened", grant.page)
 
-    def renewed(self, access: Access) -> None:
-        self._call("renewed", access.page)
+    def on_heartbeat(self, grant: StreamGrant) -> None:
+        self._call("renewed", grant.page)
 
-    def check(self, accesses: Sequence[Access]) -> list[bool | None]:
-        return [True] * len(accesses)
+    def check(self, grants: Sequence[StreamGrant]) -> list[bool | None]:
+        return [True] * len(grants)
 
-    def closed(self, access: Access) -> None:
-        self.calls.append(("closed", access.page))
+    def on_close(self, grant: StreamGrant) -> None:
+        self.calls.append(("closed", grant.page))
         self.closed_one.set()
 
     def _call(self, name: str, page: str) -> None:

@@ -64,25 +64,25 @@ async def behind(scope: Any, receive: Any, send: Any) -> None:
     ids=str,
 )
 def test_whatever_is_no_stream_goes_to_the_application_behind(chosen):
-    assert asyncio.run(answer(live_asgi(behind, gate=TrustingGate()), chosen)) == [{"type": "asked"}]
+    assert asyncio.run(answer(live_asgi(behind, authorizer=TrustingGate()), chosen)) == [{"type": "asked"}]
 
 
 @pytest.mark.urls("tests.http.urls")
 @pytest.mark.parametrize("chosen", [scope(), scope(path="/prefix" + PATH, root_path="/prefix")], ids=["root", "prefix"])
 def test_the_stream_is_found_under_its_url_wherever_the_project_is_mounted(chosen):
-    sent = asyncio.run(answer(live_asgi(behind, gate=TrustingGate()), chosen))
+    sent = asyncio.run(answer(live_asgi(behind, authorizer=TrustingGate()), chosen))
     assert [message.get("status") for message in sent] == [404, None]  # the gate's answer to a request without a page
 
 
 @pytest.mark.urls("tests.http.urls")
 def test_the_gate_gets_headers_by_lower_case_name_with_cookies_joined():
     class RememberingGate(TrustingGate):
-        def open(self, headers):
+        def authorize(self, headers):
             self.headers = headers
-            return super().open(headers)
+            return super().authorize(headers)
 
     gate = RememberingGate()
-    asyncio.run(answer(live_asgi(behind, gate=gate), scope()))
+    asyncio.run(answer(live_asgi(behind, authorizer=gate), scope()))
     assert gate.headers == {"accept": "text/event-stream", "cookie": "a=1; b=2"}
 
 
@@ -102,7 +102,7 @@ def test_a_client_that_leaves_is_no_error():
                 left.set()
 
         with override_bus(MemoryBus()):
-            await live_asgi(behind, gate=TrustingGate())(chosen, receive, send)
+            await live_asgi(behind, authorizer=TrustingGate())(chosen, receive, send)
 
     asyncio.run(scenario())
 

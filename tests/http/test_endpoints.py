@@ -11,7 +11,7 @@ from django.test import AsyncClient, Client
 from htmx_live import LiveView
 from htmx_live.http import endpoints
 
-LOGGER = "htmx_live.http.endpoints"
+LOGGER = "htmx_live.http"
 
 
 class Ticking(LiveView):
@@ -21,9 +21,9 @@ class Ticking(LiveView):
 
 @pytest.fixture(autouse=True)
 def warn_anew() -> Iterator[None]:
-    endpoints._warn.cache_clear()
+    endpoints._warn_about_server.cache_clear()
     yield
-    endpoints._warn.cache_clear()
+    endpoints._warn_about_server.cache_clear()
 
 
 def test_under_wsgi_the_log_says_once_that_pages_poll_and_whose_ticks_wait(client: Client, caplog: Any) -> None:

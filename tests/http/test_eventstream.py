@@ -29,8 +29,8 @@ def listener(*channels: str) -> views.Listener:
 
 
 def test_the_installed_package_is_the_one_that_we_know():
-    assert eventstream.mismatch() == ""
-    assert isinstance(views.get_listener_manager(), eventstream.Listeners)
+    assert eventstream.find_mismatch() == ""
+    assert isinstance(views.get_listener_manager(), eventstream.BusListenerManager)
 
 
 def test_installing_twice_changes_nothing():
@@ -105,7 +105,7 @@ def shared(connection):
     source = RedisBus(connection)
     with override_settings(HTMX_LIVE=chosen), override_bus(source):
         yield source
-    for receiver in source._subscription._receivers:  # a process listens for as long as it lives
+    for receiver in source._subscription._subscribers:  # a process listens for as long as it lives
         source.unsubscribe(receiver)
 
 

@@ -12,7 +12,7 @@ from django.test import Client
 from htmx_live.backends import RedisBus
 from htmx_live.backends.redis.client import RedisConnection
 from htmx_live.backends.redis.store import RedisStore
-from htmx_live.runtime.services import override
+from htmx_live.runtime.services import override_services
 from tests.redis_server import RedisServer
 
 URL = "/live/health/"
@@ -24,7 +24,7 @@ def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
     """A Redis that the test may stop or fill, as the parts of this process, which never pause after a failure."""
     with RedisServer(tmp_path) as server:
         connection = RedisConnection(server.url, prefix="health:", clock=itertools.count(step=10.0).__next__)
-        with override(store=RedisStore(connection), bus=RedisBus(connection)):
+        with override_services(store=RedisStore(connection), bus=RedisBus(connection)):
             yield server
         connection.close()
 
@@ -50,7 +50,7 @@ def test_it_only_reads(client: Client) -> None:
 def test_two_processes_on_one_redis_tell_the_same_epoch(client: Client, own_redis: RedisServer) -> None:
     first = client.get(URL).json()["epoch"]
     other = RedisConnection(own_redis.url, prefix="health:")
-    with override(store=RedisStore(other), bus=RedisBus(other)):
+    with override_services(store=RedisStore(other), bus=RedisBus(other)):
         assert client.get(URL).json() == {"store": "ok", "bus": "ok", "epoch": first}
     other.close()
 

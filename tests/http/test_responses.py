@@ -9,7 +9,7 @@ import pytest
 from htmx_live import LiveView, UserError, background, event_handler, push_to_view
 from htmx_live.layouts.base import Layout
 from htmx_live.layouts.conf import PanelError
-from htmx_live.layouts.page import failure_html
+from htmx_live.layouts.page import render_panel_failure
 from htmx_live.progress import ProgressSession
 from htmx_live.testing import LiveClient
 from tests.progress.conftest import staged
@@ -87,6 +87,6 @@ def test_of_a_task_with_progress(staged: Any, log: Any) -> None:
 
 
 def test_of_a_panel(rf: Any, log: Any) -> None:
-    error = PanelError.of("prices", refuse, UserError("Row 7\nhas no price."))
-    failure_html(Prices(), rf.get("/"), error)
+    error = PanelError.from_exception("prices", refuse, UserError("Row 7\nhas no price."))
+    render_panel_failure(Prices(), rf.get("/"), error)
     assert lines(log) == ONE_LINE

@@ -35,5 +35,5 @@ def test_data_that_is_no_unicode_does_not_break_a_stream():
 def test_the_transports_own_events():
     assert sse.hello(heartbeat=15, retry=2000) == b'retry: 2000\nevent: hello\ndata: {"heartbeat": 15}\n\n'
     assert sse.reset("e.7") == b"id: e.7\nevent: reset\ndata: {}\n\n"
-    assert (sse.beat("e.7"), sse.beat()) == (b": \nid: e.7\n\n", b": \n\n")
+    assert (sse.heartbeat("e.7"), sse.heartbeat()) == (b": \nid: e.7\n\n", b": \n\n")
     assert sse.BYE == b"event: bye\ndata: {}\n\n"

@@ -9,12 +9,12 @@ import pytest
 from django.test import override_settings
 
 from htmx_live.backends import Bus, MemoryBus, bus, override_bus
-from htmx_live.backends.wire import Catchup
+from htmx_live.backends.wire import Replay
 from htmx_live.core.exceptions import StoreUnavailable
 from htmx_live.core.text import Outage
-from htmx_live.http.stream_connection import stream
-from htmx_live.http.stream_endpoint import Access, Gate
-from htmx_live.http.stream_hub import Refused, current_hub, validity
+from htmx_live.http.stream_connection import generate_stream
+from htmx_live.http.stream_endpoint import StreamAuthorizer, StreamGrant
+from htmx_live.http.stream_hub import StreamDenied, current_hub, validity
 from tests.http.gate import TrustingGate
 
 PATIENCE = 20.0  # seconds until what does not come fails a test
@@ -30,7 +30,7 @@ class AbsentBus(MemoryBus):
         self.reason = StoreUnavailable("The bus is away.")
         self.asked = threading.Semaphore(0)
 
-    def read(self, channels: tuple[str, ...], since: str) -> Catchup:
+    def read(self, channels: tuple[str, ...], since: str) -> Replay:
         if self.is_away:
             self.asked.release()
             raise self.reason
@@ -43,17 +43,17 @@ def play(scenario: Callable[[Bus], Awaitable[None]], bus: Bus | None = None) -> 
 
 
 @asynccontextmanager
-async def opened(gate: Gate, **headers: str) -> AsyncIterator[tuple[str, AsyncIterator[bytes]]]:
+async def opened(gate: StreamAuthorizer, **headers: str) -> AsyncIterator[tuple[str, AsyncIterator[bytes]]]:
     """The greeting and the rest of a stream."""
-    body = stream(gate, {**PAGE, **headers}, cut=lambda: None)
+    body = generate_stream(gate, {**PAGE, **headers}, abort=lambda: None)
     try:
         yield (await anext(body)).decode(), body
     finally:
         await body.aclose()
 
 
-async def refusal(gate: Gate, **headers: str) -> int:
-    with pytest.raises(Refused) as refused:
+async def refusal(gate: StreamAuthorizer, **headers: str) -> int:
+    with pytest.raises(StreamDenied) as refused:
         async with opened(gate, **headers):
             pass
     return refused.value.status
@@ -77,7 +77,7 @@ def test_a_stream_greets_and_says_where_it_stands():
 def test_what_is_published_while_a_stream_is_being_opened_is_in_it_once():
     async def scenario(bus):
         class PublishingGate(TrustingGate):
-            def opened(self, access: Access) -> None:
+            def on_open(self, grant: StreamGrant) -> None:
                 bus.publish(["page:p"], "t", "early")
 
         async with opened(PublishingGate(), **{"last-event-id": bus.position()}) as (greeting, body):
@@ -101,7 +101,7 @@ def test_a_gate_that_refuses_is_asked_nothing_more():
 
 def test_a_gate_whose_store_is_away_gives_no_stream():
     class AwayGate(TrustingGate):
-        def open(self, headers):
+        def authorize(self, headers):
             raise StoreUnavailable("The store is away.")
 
     async def scenario(bus):
@@ -114,9 +114,9 @@ def test_a_gate_whose_store_is_away_gives_no_stream():
 def test_a_stream_whose_check_runs_out_while_it_opens_is_refused():
     async def scenario(bus):
         class SlowGate(TrustingGate):
-            def opened(self, access):
-                super().opened(access)
-                [listener] = hub._listeners
+            def on_open(self, access):
+                super().on_open(access)
+                [listener] = hub._connections
                 listener.checked_at -= validity()
 
         hub = current_hub()
@@ -128,8 +128,8 @@ def test_a_stream_whose_check_runs_out_while_it_opens_is_refused():
 def test_a_session_that_is_closed_during_the_opening_gets_no_stream():
     async def scenario(bus):
         class SlowGate(TrustingGate):
-            def open(self, headers):
-                access = super().open(headers)
+            def authorize(self, headers):
+                access = super().authorize(headers)
                 bus.close_streams("s")  # a logout, after the session was loaded
                 return access
 
@@ -187,11 +187,11 @@ def test_a_beat_brings_what_was_lost_on_its_way():
 @override_settings(HTMX_LIVE={"HEARTBEAT": 0.01})
 def test_what_comes_while_a_beat_reads_is_sent_once():
     class PublishingGate(TrustingGate):
-        def renewed(self, access):
-            if ("renewed", access.page) not in self.calls:
+        def on_heartbeat(self, grant):
+            if ("renewed", grant.page) not in self.calls:
                 bus().publish(["page:p"], "t", "1")
                 bus().publish(["page:p"], "u", "2")
-            super().renewed(access)
+            super().on_heartbeat(grant)
 
     async def scenario(bus):
         async with opened(PublishingGate(), **{"last-event-id": bus.position()}) as (_, body):
@@ -219,7 +219,7 @@ def test_while_the_bus_is_away_a_stream_beats_without_a_position_and_then_catche
 
     play(scenario, bus)
     said = "A stream could not catch up and will try again: The bus is away."
-    assert {record.getMessage() for record in caplog.records if record.name == "htmx_live.transport"} == {said}
+    assert {record.getMessage() for record in caplog.records if record.name == "htmx_live.http"} == {said}
 
 
 def test_an_outage_counts_the_heartbeats_that_it_has_cost():
@@ -229,7 +229,7 @@ def test_an_outage_counts_the_heartbeats_that_it_has_cost():
     async def scenario(bus):
         async with opened(TrustingGate()) as (_, body):
             bus.is_away = True
-            current_hub().converge()
+            current_hub().resync()
             assert await anext(body) == b": \n\n"
             assert outage.summary().endswith("failed meanwhile: 1 heartbeats of streams")
 
@@ -277,7 +277,7 @@ def test_a_stream_that_lacks_more_than_is_kept_is_told_to_start_afresh():
 @override_settings(HTMX_LIVE={"HEARTBEAT": 0.01})
 def test_a_gate_whose_store_is_away_does_not_end_the_stream():
     class ForgetfulGate(TrustingGate):
-        def renewed(self, access):
+        def on_heartbeat(self, grant):
             raise StoreUnavailable("The store is away.")
 
     async def scenario(bus):
@@ -291,7 +291,7 @@ def test_a_gate_whose_store_is_away_does_not_end_the_stream():
 async def busy(blocks: str) -> AsyncIterator[tuple[TrustingGate, AsyncIterator[bytes]]]:
     """A stream whose gate is in the middle of this call, and stays there for as long as the block runs."""
     gate = TrustingGate(blocks=blocks)
-    body = stream(gate, {**PAGE, "x-live-page": "slow"}, cut=lambda: None)
+    body = generate_stream(gate, {**PAGE, "x-live-page": "slow"}, abort=lambda: None)
     if blocks == "renewed":
         await anext(body)
     reading = asyncio.ensure_future(anext(body))
@@ -332,7 +332,7 @@ def test_a_stream_that_is_to_end_while_it_opens_is_refused(ends, status):
                 bus.close_streams("s")
             else:
                 current_hub().close()
-            with pytest.raises(Refused) as refused:
+            with pytest.raises(StreamDenied) as refused:
                 await anext(rest)
             assert refused.value.status == status
 
@@ -344,8 +344,8 @@ class UncertainGate(TrustingGate):
 
     is_certain = False
 
-    def check(self, accesses):
-        return [self.is_certain or None] * len(accesses)
+    def check(self, grants):
+        return [self.is_certain or None] * len(grants)
 
 
 @override_settings(HTMX_LIVE={"HEARTBEAT": 0.01})
@@ -369,13 +369,13 @@ def test_what_is_rendered_after_a_check_has_run_out_waits_for_the_next_one():
 def test_what_was_held_back_is_sent_at_the_check_and_not_at_the_next_beat():
     async def scenario(bus):
         async with opened(TrustingGate(), **{"last-event-id": bus.position()}) as (_, body):
-            [listener] = current_hub()._listeners
+            [listener] = current_hub()._connections
             listener.checked_at -= validity()
             bus.publish(["page:p"], "t", "1")
-            current_hub().converge()
+            current_hub().resync()
             assert await anext(body) == b": \n\n"
             bus.publish(["page:p"], "u", "2")
-            listener.have_checked(current_hub().loop.time())
+            listener.end_check(current_hub().loop.time())
             held = f"id: {bus.epoch}.1\ndata: 1\n\nid: {bus.epoch}.2\ndata: 2\n\n: \nid: {bus.epoch}.2\n\n"
             assert await anext(body) == held.encode()
 
@@ -386,9 +386,9 @@ def test_what_was_held_back_is_sent_at_the_check_and_not_at_the_next_beat():
 @pytest.mark.parametrize("answer", ["no", "an error"])
 def test_a_stream_that_may_not_go_on_ends_without_what_was_pending(answer):
     class ClosedGate(TrustingGate):
-        def check(self, accesses):
+        def check(self, grants):
             if answer == "no":
-                return [False] * len(accesses)
+                return [False] * len(grants)
             raise ValueError(answer)
 
     async def scenario(bus):
@@ -402,9 +402,9 @@ def test_a_stream_that_may_not_go_on_ends_without_what_was_pending(answer):
 @override_settings(HTMX_LIVE={"HEARTBEAT": 0.01})
 def test_streams_of_one_owner_are_checked_together():
     class CountingGate(TrustingGate):
-        def check(self, accesses):
-            self.calls.append(("check", len(accesses)))
-            return super().check(accesses)
+        def check(self, grants):
+            self.calls.append(("check", len(grants)))
+            return super().check(grants)
 
     gate = CountingGate()
 
@@ -419,8 +419,8 @@ def test_streams_of_one_owner_are_checked_together():
 
 def test_a_page_that_closes_while_the_store_is_away_is_no_error(caplog):
     class AwayGate(TrustingGate):
-        def closed(self, access: Access) -> None:
-            super().closed(access)
+        def on_close(self, grant: StreamGrant) -> None:
+            super().on_close(grant)
             raise StoreUnavailable("The store is away.")
 
     gate = AwayGate()
@@ -434,4 +434,4 @@ def test_a_page_that_closes_while_the_store_is_away_is_no_error(caplog):
 
     with override_settings(HTMX_LIVE={"HEARTBEAT": 60}):
         play(scenario)
-    assert [record.levelname for record in caplog.records if record.name == "htmx_live.core.concurrency"] == []
+    assert [record.levelname for record in caplog.records if record.name == "htmx_live.core"] == []

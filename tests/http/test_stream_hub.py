@@ -9,7 +9,7 @@ import pytest
 from django.test import override_settings
 
 from htmx_live.backends import MemoryBus, override_bus
-from htmx_live.http.stream_hub import Access, Hub, Listener, Refused, current_hub
+from htmx_live.http.stream_hub import Hub, StreamConnection, StreamDenied, StreamGrant, current_hub
 from tests.http.gate import TrustingGate
 
 Scenario = Callable[[Hub], Awaitable[None]]
@@ -19,26 +19,26 @@ def play(scenario: Scenario) -> None:
     async def run() -> None:
         hub = current_hub()
         await scenario(hub)
-        for listener in tuple(hub._listeners):
-            hub.leave(listener)
+        for listener in tuple(hub._connections):
+            hub.remove_connection(listener)
 
     with override_bus(MemoryBus()):
         asyncio.run(run())
 
 
-def listen(hub: Hub, *channels: str, page: str = "p", session: str = "s", owner: str = "o") -> Listener:
-    access = Access(page=page, owner=owner, session=session, channels=(f"page:{page}", *channels))
-    listener = hub.listen(access, gate=TrustingGate(), cut=lambda: None, checked_at=hub.loop.time())
-    listener.begin_reading()
+def listen(hub: Hub, *channels: str, page: str = "p", session: str = "s", owner: str = "o") -> StreamConnection:
+    access = StreamGrant(page=page, owner_key=owner, session_hash=session, channels=(f"page:{page}", *channels))
+    listener = hub.add_connection(access, authorizer=TrustingGate(), abort=lambda: None, checked_at=hub.loop.time())
+    listener.begin_sync()
     catchup = hub.bus.read(listener.channels, hub.bus.position())
-    listener.have_read(catchup.epoch, catchup.number)
+    listener.end_sync(catchup.epoch, catchup.number)
     return listener
 
 
-async def taken(listener: Listener) -> list[str]:
+async def taken(listener: StreamConnection) -> list[str]:
     """What is sent, after the loop has drained: the data of each message."""
     await asyncio.sleep(0)
-    return [line[6:] for line in listener.take().decode().split("\n") if line.startswith("data: ")]
+    return [line[6:] for line in listener.drain().decode().split("\n") if line.startswith("data: ")]
 
 
 @pytest.mark.parametrize("is_burst", [True, False])
@@ -81,12 +81,12 @@ def test_a_message_to_several_channels_of_one_stream_is_sent_once():
 def test_what_a_reading_has_covered_is_not_sent_again_and_what_comes_meanwhile_is():
     async def scenario(hub):
         listener = listen(hub)
-        listener.begin_reading()
+        listener.begin_sync()
         hub.bus.publish(["page:p"], "a", "covered")
         catchup = hub.bus.read(listener.channels, f"{hub.bus.epoch}.0")
         hub.bus.publish(["page:p"], "b", "later")
         await asyncio.sleep(0)
-        listener.have_read(catchup.epoch, catchup.number)
+        listener.end_sync(catchup.epoch, catchup.number)
         assert [message.data for message in catchup.messages] == ["covered"]
         assert await taken(listener) == ["later"]
 
@@ -99,10 +99,10 @@ def test_a_listener_that_overflows_takes_nothing_more_until_it_has_read():
         for n in range(300):
             hub.bus.publish(["page:p"], f"t{n}", f"{n}")
         await asyncio.sleep(0)
-        assert (listener.is_behind, listener.is_due, await taken(listener)) == (True, True, [])
-        listener.begin_reading()
+        assert (listener.is_lagging, listener.is_sync_due, await taken(listener)) == (True, True, [])
+        listener.begin_sync()
         catchup = hub.bus.read(listener.channels, f"{listener.epoch}.{listener.number}")
-        listener.have_read(catchup.epoch, catchup.number)
+        listener.end_sync(catchup.epoch, catchup.number)
         assert [message.data for message in catchup.messages] == [str(n) for n in range(300)]
 
     play(scenario)
@@ -114,7 +114,7 @@ def test_a_slow_stream_of_text_does_not_grow_without_bound():
         for _ in range(1000):
             hub.bus.append(["page:p"], "s", "x")
         await asyncio.sleep(0)
-        assert listener.is_behind
+        assert listener.is_lagging
         [message] = hub.bus.read(listener.channels, f"{listener.epoch}.{listener.number}").messages
         assert json.loads(message.data)["text"] == "x" * 1000
 
@@ -124,7 +124,7 @@ def test_a_slow_stream_of_text_does_not_grow_without_bound():
 def test_a_message_wakes_the_loop_once_however_many_listen():
     async def scenario(hub):
         listeners = [listen(hub, "topic:t", page=f"p{n}", owner=f"o{n}") for n in range(20)]
-        waiting = [listener.rest() for listener in listeners]
+        waiting = [listener.wait() for listener in listeners]
         publisher = threading.Thread(target=hub.bus.publish, args=(["topic:t"], "a", "1"))
         publisher.start()
         await asyncio.gather(*waiting)
@@ -139,11 +139,11 @@ def test_a_page_that_joins_a_channel_hears_what_follows_on_all_its_streams():
     async def scenario(hub):
         listener, other = listen(hub), listen(hub, page="q")
         hub.bus.publish(["topic:t"], "a", "before")
-        hub.bus.join("p", ["topic:t"])
+        hub.bus.add_channels("p", ["topic:t"])
         hub.bus.publish(["topic:t"], "a", "after")
         assert (await taken(listener), await taken(other)) == (["after"], [])
-        hub.leave(listener)
-        assert hub._by_channel.keys() == {"page:q"}
+        hub.remove_connection(listener)
+        assert hub._connections_by_channel.keys() == {"page:q"}
 
     play(scenario)
 
@@ -153,7 +153,7 @@ def test_what_comes_before_and_after_a_join_in_one_burst_goes_to_those_who_heard
         joining, hearing = listen(hub), listen(hub, "topic:t", page="q")
         hub.bus.publish(["page:p"], "a", "own")
         hub.bus.publish(["topic:t"], "b", "before")
-        hub.bus.join("p", ["topic:t"])
+        hub.bus.add_channels("p", ["topic:t"])
         hub.bus.publish(["topic:t"], "c", "after")
         assert (await taken(joining), await taken(hearing)) == (["own", "after"], ["before", "after"])
 
@@ -173,7 +173,7 @@ def test_a_burst_wakes_the_loop_once_and_what_no_stream_hears_not_at_all():
             hub.bus.publish(["topic:unheard"], "a", "1")
             assert woken == []
             hub.bus.publish(["page:p"], "a", "1")
-            hub.bus.join("p", ["topic:t"])
+            hub.bus.add_channels("p", ["topic:t"])
             assert len(woken) == 1
             assert await taken(listener) == ["1"]
             woken.clear()
@@ -208,9 +208,9 @@ def test_a_session_closed_while_its_stream_is_being_opened_is_known():
 def test_what_the_bus_may_have_lost_makes_every_listener_read():
     async def scenario(hub):
         listener = listen(hub)
-        hub.converge()
-        await listener.rest()
-        assert (listener.is_behind, listener.is_due) == (True, True)
+        hub.resync()
+        await listener.wait()
+        assert (listener.is_lagging, listener.is_sync_due) == (True, True)
 
     play(scenario)
 
@@ -221,7 +221,7 @@ def test_a_hub_that_is_closing_opens_nothing_and_drains_what_is_open():
         hub.close()
         assert (listener.is_ending, listener.is_draining) == (True, True)
         for attempt in (lambda: hub.opening().__enter__(), lambda: listen(hub)):
-            with pytest.raises(Refused) as refused:
+            with pytest.raises(StreamDenied) as refused:
                 attempt()
             assert refused.value.status == 503
 
@@ -232,7 +232,7 @@ def test_a_hub_that_is_closing_opens_nothing_and_drains_what_is_open():
 def test_streams_being_opened_count_too():
     async def scenario(hub):
         listen(hub)
-        with hub.opening(), pytest.raises(Refused) as refused:
+        with hub.opening(), pytest.raises(StreamDenied) as refused:
             hub.opening().__enter__()
         assert refused.value.status == 429
         with hub.opening():  # that one has ended, and counts no more
@@ -245,13 +245,13 @@ def test_streams_being_opened_count_too():
 def test_an_owner_has_a_bounded_number_of_streams():
     async def scenario(hub):
         first, _ = listen(hub), listen(hub, page="q")
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(StreamDenied) as refused:
             listen(hub)
         listen(hub, owner="other")
         for _ in range(2):  # leaving twice counts once
-            hub.leave(first)
+            hub.remove_connection(first)
         listen(hub)
-        with pytest.raises(Refused):
+        with pytest.raises(StreamDenied):
             listen(hub)
         assert (refused.value.status, len(hub)) == (429, 3)
 
@@ -261,10 +261,10 @@ def test_an_owner_has_a_bounded_number_of_streams():
 def test_a_hub_that_all_have_left_keeps_nothing_of_them():
     async def scenario(hub):
         listeners = [listen(hub, "topic:t"), listen(hub, "topic:t", owner="other")]
-        hub.leave(listeners[0])
-        assert hub._by_channel == {"page:p": {listeners[1]}, "topic:t": {listeners[1]}}
-        hub.leave(listeners[1])
-        assert (len(hub), hub._by_channel, dict(hub._owners)) == (0, {}, {})
+        hub.remove_connection(listeners[0])
+        assert hub._connections_by_channel == {"page:p": {listeners[1]}, "topic:t": {listeners[1]}}
+        hub.remove_connection(listeners[1])
+        assert (len(hub), hub._connections_by_channel, dict(hub._streams_by_owner)) == (0, {}, {})
         assert [listener._timer.cancelled() for listener in listeners] == [True, True]
 
     play(scenario)
@@ -293,14 +293,14 @@ def test_a_channel_that_a_reading_finds_is_heard_and_read_once_more():
     async def scenario(hub):
         listener = listen(hub)
         hub.bus.unsubscribe(hub)
-        hub.bus.join("p", ["topic:t"])
+        hub.bus.add_channels("p", ["topic:t"])
         hub.bus.subscribe(hub)
-        listener.begin_reading()
-        hub.have_read(listener, hub.bus.read(listener.channels, hub.bus.position()))
-        assert (listener.channels, listener.is_behind) == (("page:p", "topic:t"), True)
-        listener.begin_reading()
-        hub.have_read(listener, hub.bus.read(listener.channels, hub.bus.position()))
-        assert not listener.is_behind
+        listener.begin_sync()
+        hub.end_sync(listener, hub.bus.read(listener.channels, hub.bus.position()))
+        assert (listener.channels, listener.is_lagging) == (("page:p", "topic:t"), True)
+        listener.begin_sync()
+        hub.end_sync(listener, hub.bus.read(listener.channels, hub.bus.position()))
+        assert not listener.is_lagging
         hub.bus.publish(["topic:t"], "a", "1")
         assert await taken(listener) == ["1"]
 
@@ -319,4 +319,4 @@ def test_a_loop_that_has_ended_harms_no_publisher_and_is_forgotten():
             bus.publish(["page:p"], "a", str(number))
             assert not ended._inbox
         asyncio.run(leave_a_listener())
-        assert len(bus._receivers) == 1
+        assert len(bus._subscribers) == 1

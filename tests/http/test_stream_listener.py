@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from django.test import override_settings
 
-from htmx_live.http.stream_hub import Access, Ending, Frame, Listener, validity
+from htmx_live.http.stream_hub import Frame, StreamConnection, StreamEnding, StreamGrant, validity
 from tests.http.gate import TrustingGate
 
 SETTINGS = {"HEARTBEAT": 10, "STREAM_LIFETIME": 100}
@@ -29,21 +29,23 @@ class Scene:
 
     def __init__(self, loop: ManualLoop) -> None:
         self.loop, self.cuts, self.start = loop, 0, loop.time()
-        access = Access(page="p", owner="o", session="s", channels=("page:p",))
-        self.listener = Listener(loop, access, cut=self.cut, check=TrustingGate().check, checked_at=loop.time())
-        self.listener.begin_reading()
-        self.listener.have_read("e", 10)
+        access = StreamGrant(page="p", owner_key="o", session_hash="s", channels=("page:p",))
+        self.listener = StreamConnection(
+            loop, access, abort=self.cut, check=TrustingGate().check, checked_at=loop.time()
+        )
+        self.listener.begin_sync()
+        self.listener.end_sync("e", 10)
 
     def cut(self) -> None:
         self.cuts += 1
 
     def put(self, number: int, key: object = None) -> None:
         body = f"{number} ".encode()
-        self.listener.put(Frame(channels=("page:p",), key=key or number, number=number, body=body))
+        self.listener.queue(Frame(channels=("page:p",), key=key or number, number=number, body=body))
 
     def is_woken(self, act: object, *args: object) -> bool:
         """Whether the call wakes the stream that rests."""
-        resting = self.listener.rest()
+        resting = self.listener.wait()
         assert resting is not None and not resting.done()
         act(*args)  # type: ignore[operator]
         return resting.done()
@@ -75,52 +77,52 @@ def scene(loop: ManualLoop) -> Scene:
 def test_frames_are_taken_in_the_order_of_their_numbers_and_once(scene: Scene) -> None:
     for number, key in ((11, "a"), (12, "b"), (13, "a")):
         scene.put(number, key)
-    assert (scene.listener.take(), scene.listener.number) == (b"12 13 ", 13)
-    assert (scene.listener.take(), scene.listener.number) == (b"", 13)
+    assert (scene.listener.drain(), scene.listener.number) == (b"12 13 ", 13)
+    assert (scene.listener.drain(), scene.listener.number) == (b"", 13)
 
 
 def test_a_new_listener_has_covered_nothing(loop: ManualLoop) -> None:
-    access = Access(page="p", owner="o", session="s", channels=())
-    listener = Listener(loop, access, cut=lambda: None, check=TrustingGate().check, checked_at=0)
-    flags = (listener.is_behind, listener.is_due, listener.is_ending, listener.is_draining)
+    access = StreamGrant(page="p", owner_key="o", session_hash="s", channels=())
+    listener = StreamConnection(loop, access, abort=lambda: None, check=TrustingGate().check, checked_at=0)
+    flags = (listener.is_lagging, listener.is_sync_due, listener.is_ending, listener.is_draining)
     assert (listener.epoch, listener.number, flags) == ("", -1, (False,) * 4)
-    listener.put(Frame(channels=(), key=0, number=0, body=b"zero"))
-    assert listener.take() == b"zero"
+    listener.queue(Frame(channels=(), key=0, number=0, body=b"zero"))
+    assert listener.drain() == b"zero"
 
 
 def test_what_is_covered_is_not_kept(scene: Scene) -> None:
     scene.put(10)
     scene.put(11)
     scene.put(12)
-    scene.listener.have_read("f", 11)
-    assert (scene.listener.take(), scene.listener.epoch) == (b"12 ", "f")
+    scene.listener.end_sync("f", 11)
+    assert (scene.listener.drain(), scene.listener.epoch) == (b"12 ", "f")
 
 
 def test_a_listener_holds_256_frames_and_falls_behind_with_one_more(scene: Scene) -> None:
     for number in range(11, 11 + 256):
         scene.put(number)
-    assert (scene.listener.is_behind, scene.listener.is_due) == (False, False)
+    assert (scene.listener.is_lagging, scene.listener.is_sync_due) == (False, False)
     scene.put(1000)
-    assert (scene.listener.is_behind, scene.listener.is_due, scene.listener.take()) == (True, True, b"")
+    assert (scene.listener.is_lagging, scene.listener.is_sync_due, scene.listener.drain()) == (True, True, b"")
     scene.put(1001)
-    assert scene.listener.take() == b""
+    assert scene.listener.drain() == b""
 
 
 def test_reading_begins_with_nothing_pending(scene: Scene) -> None:
     scene.put(11)
-    scene.listener.fall_behind()
-    scene.listener.begin_reading()
-    assert (scene.listener.is_due, scene.listener.is_behind) == (False, False)
+    scene.listener.mark_lagging()
+    scene.listener.begin_sync()
+    assert (scene.listener.is_sync_due, scene.listener.is_lagging) == (False, False)
     scene.put(12)
-    scene.listener.begin_reading()
-    assert scene.listener.take() == b""
+    scene.listener.begin_sync()
+    assert scene.listener.drain() == b""
 
 
 def test_a_reading_that_failed_leaves_the_listener_behind_until_the_next_beat(scene: Scene) -> None:
-    scene.listener.begin_reading()
+    scene.listener.begin_sync()
     scene.put(11)
-    scene.listener.have_failed()
-    assert (scene.listener.take(), scene.listener.is_behind, scene.listener.is_due) == (b"", True, False)
+    scene.listener.fail_sync()
+    assert (scene.listener.drain(), scene.listener.is_lagging, scene.listener.is_sync_due) == (b"", True, False)
 
 
 # Rest
@@ -128,23 +130,23 @@ def test_a_reading_that_failed_leaves_the_listener_behind_until_the_next_beat(sc
 
 def test_a_stream_rests_until_there_is_something_to_do(scene: Scene) -> None:
     assert scene.is_woken(scene.put, 11)
-    assert scene.listener.rest() is None
-    scene.listener.take()
+    assert scene.listener.wait() is None
+    scene.listener.drain()
     assert not scene.is_woken(scene.put, 10)
-    assert scene.is_woken(scene.listener.fall_behind)
-    assert scene.listener.rest() is None
-    scene.listener.begin_reading()
-    assert scene.is_woken(scene.listener.have_checked, scene.loop.time())
+    assert scene.is_woken(scene.listener.mark_lagging)
+    assert scene.listener.wait() is None
+    scene.listener.begin_sync()
+    assert scene.is_woken(scene.listener.end_check, scene.loop.time())
     assert scene.is_woken(lambda: scene.listener.end(drain=True))
-    assert scene.listener.rest() is None
+    assert scene.listener.wait() is None
 
 
 def test_a_rest_that_was_given_up_is_not_woken(scene: Scene) -> None:
-    resting = scene.listener.rest()
+    resting = scene.listener.wait()
     assert resting is not None
     resting.cancel()
     scene.put(11)
-    assert scene.listener.take() == b"11 "
+    assert scene.listener.drain() == b"11 "
 
 
 def test_nothing_is_sent_while_the_check_is_late(scene: Scene) -> None:
@@ -153,14 +155,14 @@ def test_nothing_is_sent_while_the_check_is_late(scene: Scene) -> None:
     scene.loop.now += 0.5
     scene.put(11)
     assert not scene.listener.is_checked
-    assert scene.is_woken(scene.listener.have_checked, scene.loop.time())
-    assert (scene.listener.is_checked, scene.listener.is_due, scene.listener.rest()) == (True, False, None)
+    assert scene.is_woken(scene.listener.end_check, scene.loop.time())
+    assert (scene.listener.is_checked, scene.listener.is_sync_due, scene.listener.wait()) == (True, False, None)
 
 
 def test_who_was_behind_reads_when_the_check_has_passed(scene: Scene) -> None:
-    scene.listener.have_failed()
-    scene.listener.have_checked(scene.loop.time())
-    assert scene.listener.is_due
+    scene.listener.fail_sync()
+    scene.listener.end_check(scene.loop.time())
+    assert scene.listener.is_sync_due
 
 
 # Beats
@@ -169,19 +171,19 @@ def test_who_was_behind_reads_when_the_check_has_passed(scene: Scene) -> None:
 def test_the_first_beat_comes_after_half_a_heartbeat_to_a_whole_one(loop: ManualLoop) -> None:
     scenes = [Scene(loop) for _ in range(60)]
     loop.advance(4.9)
-    assert not any(scene.listener.is_due for scene in scenes)
+    assert not any(scene.listener.is_sync_due for scene in scenes)
     loop.advance(2.6)
-    assert 0 < sum(scene.listener.is_due for scene in scenes) < 60
+    assert 0 < sum(scene.listener.is_sync_due for scene in scenes) < 60
     loop.advance(2.6)
-    assert all(scene.listener.is_due for scene in scenes)
+    assert all(scene.listener.is_sync_due for scene in scenes)
 
 
 def test_a_beat_follows_every_heartbeat_and_wakes_the_stream(scene: Scene) -> None:
-    first = scene.until("is_due")
+    first = scene.until("is_sync_due")
     for beat in (10, 20):
-        scene.listener.begin_reading()
-        resting = scene.listener.rest()
-        assert scene.until("is_due") - first == pytest.approx(beat, abs=0.3)
+        scene.listener.begin_sync()
+        resting = scene.listener.wait()
+        assert scene.until("is_sync_due") - first == pytest.approx(beat, abs=0.3)
         assert resting is not None and resting.done()
 
 
@@ -215,13 +217,13 @@ def test_a_stream_that_has_ended_is_not_cut(scene: Scene) -> None:
     scene.listener.end(drain=True)
     scene.listener.stop()
     scene.loop.advance(10)
-    assert (scene.cuts, scene.listener.take()) == (0, b"")
+    assert (scene.cuts, scene.listener.drain()) == (0, b"")
 
 
 def test_a_stream_that_is_to_end_does_not_beat(scene: Scene) -> None:
     scene.listener.end(drain=True)
     scene.loop.advance(30)
-    assert not scene.listener.is_due
+    assert not scene.listener.is_sync_due
 
 
 def test_a_call_gives_its_result(scene: Scene) -> None:
@@ -247,7 +249,7 @@ def test_a_stream_that_is_to_end_waits_for_no_call(scene: Scene, is_ending: bool
             await asyncio.sleep(0)
         assert waiting.done() is is_ending
         scene.listener.end(drain=False)
-        with pytest.raises(Ending):
+        with pytest.raises(StreamEnding):
             await waiting
         await asyncio.sleep(0)
 

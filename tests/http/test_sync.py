@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from htmx_live.core.exceptions import ArgumentsTooLarge, MalformedArguments
-from htmx_live.http.sync import Question, end_unnamed, read_question
-from htmx_live.runtime.services import parts
+from htmx_live.http.sync import SyncRequest, destroy_absent, parse_sync
+from htmx_live.runtime.services import services
 from htmx_live.testing import LiveClient
 from tests.sample_views import Counter, Report, Rows
 from tests.working_views import Work
@@ -29,20 +29,20 @@ def without_database(settings: Any) -> None:
 def test_a_question_is_read() -> None:
     roots = [{"live": "g", "rev": 2, "state": "d"}]
     body = {"number": "e.1", "roots": roots, "streams": {"s": "a.1"}, "adopt": ["h"], "poll": True}
-    assert read_question(json.dumps(body).encode()) == Question(
-        number="e.1", roots=[("g", 2)], states={"g": "d"}, streams={"s": "a.1"}, adopt=["h"], poll=True
+    assert parse_sync(json.dumps(body).encode()) == SyncRequest(
+        number="e.1", roots=[("g", 2)], states={"g": "d"}, streams={"s": "a.1"}, reattach=["h"], is_polling=True
     )
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"roots": [1]}', b'{"roots": [{"live": "g"}]}', b'{"adopt": 1}'])
 def test_what_is_no_question_is_malformed(body: bytes) -> None:
     with pytest.raises(MalformedArguments):
-        read_question(body)
+        parse_sync(body)
 
 
 def test_a_question_that_is_too_long_is_refused() -> None:
     with pytest.raises(ArgumentsTooLarge):
-        read_question(b" " * 10_000_000)
+        parse_sync(b" " * 10_000_000)
 
 
 # The answer
@@ -90,7 +90,7 @@ def test_a_polling_page_counts_as_looked_at(live: Live) -> None:
     page = live(Counter).disconnect()
     page.advance(1000)
     page.sync(poll=True)
-    assert parts().store.is_shown(page.instance)
+    assert services().store.is_viewed(page.instance)
 
 
 def test_a_record_lives_on_while_its_page_polls(live: Live) -> None:
@@ -121,7 +121,7 @@ def load_more(page: LiveClient) -> str:
 
 def age(instance: str) -> None:
     """Let an instance have been mounted a minute ago."""
-    store = parts().store
+    store = services().store
     lease, loaded = store.acquire(instance, wait=1), store.load(instance)
     assert lease is not None and loaded is not None
     record = loaded.record
@@ -130,7 +130,7 @@ def age(instance: str) -> None:
 
 
 def is_there(instance: str) -> bool:
-    return parts().store.load(instance) is not None
+    return services().store.load(instance) is not None
 
 
 def test_what_a_page_names_no_more_ends(live: Live) -> None:
@@ -155,44 +155,44 @@ def test_a_page_that_a_link_replaces_again_and_again_keeps_its_newest_views(live
         age(load_more(page))
     newest = load_more(page)
     page.sync()
-    (page_id,) = parts().store.load(newest).record.pages  # type: ignore[union-attr]
-    assert set(parts().store.members(page_id)) == {page.instance, newest}
+    (page_id,) = services().store.load(newest).record.pages  # type: ignore[union-attr]
+    assert set(services().store.instances_on(page_id)) == {page.instance, newest}
 
 
 def test_a_running_job_keeps_what_is_named_no_more_until_it_ends(live: Live) -> None:
     page = live(Work).send("start", {"job": "set_a", "name": "job"})
-    instance, record = page.instance, parts().store.load(page.instance).record  # type: ignore[union-attr]
-    end_unnamed(record.pages[0], set(), now=record.granted_at + 60)
+    instance, record = page.instance, services().store.load(page.instance).record  # type: ignore[union-attr]
+    destroy_absent(record.pages[0], set(), now=record.granted_at + 60)
     assert is_there(instance)
     page.run_jobs()
-    end_unnamed(record.pages[0], set(), now=record.granted_at + 60)
+    destroy_absent(record.pages[0], set(), now=record.granted_at + 60)
     assert not is_there(instance)
 
 
 def test_children_end_with_their_parent_and_stay_with_it(live: Live) -> None:
     page = live(Rows)
-    record = parts().store.load(page.instance).record  # type: ignore[union-attr]
+    record = services().store.load(page.instance).record  # type: ignore[union-attr]
     children, later = record.own_children(), record.granted_at + 60
-    end_unnamed(record.pages[0], {page.instance}, now=later)
-    end_unnamed(record.pages[0], {next(iter(children))}, now=later)
+    destroy_absent(record.pages[0], {page.instance}, now=later)
+    destroy_absent(record.pages[0], {next(iter(children))}, now=later)
     assert all(map(is_there, [page.instance, *children]))
-    end_unnamed(record.pages[0], set(), now=later)
+    destroy_absent(record.pages[0], set(), now=later)
     assert not any(map(is_there, [page.instance, *children]))
 
 
 def test_what_another_page_shows_too_stays(live: Live) -> None:
     page = live(Counter).reload()
-    record = parts().store.load(page.instance).record  # type: ignore[union-attr]
+    record = services().store.load(page.instance).record  # type: ignore[union-attr]
     assert len(record.pages) == 2
-    end_unnamed(record.pages[-1], set(), now=record.granted_at + 60)
+    destroy_absent(record.pages[-1], set(), now=record.granted_at + 60)
     assert is_there(page.instance)
 
 
 def test_a_root_that_comes_back_is_mounted_again_under_its_id(live: Live) -> None:
     page = live(Counter)
     instance = page.instance
-    record = parts().store.load(instance).record  # type: ignore[union-attr]
-    end_unnamed(record.pages[0], set(), now=record.granted_at + 60)
+    record = services().store.load(instance).record  # type: ignore[union-attr]
+    destroy_absent(record.pages[0], set(), now=record.granted_at + 60)
     page.click("add", amount=2)
     assert (page.instance, page.is_remounted, page.text, page.rev > record.rev) == (instance, True, "0 Add", True)
 
@@ -202,12 +202,12 @@ def test_a_root_that_comes_back_is_mounted_again_under_its_id(live: Live) -> Non
 
 def lost(page: LiveClient, **changed: Any) -> str:
     """The header of an answer to a page whose record is gone; ``changed`` is what the page says of its root."""
-    parts().store.delete(page.instance)
-    root = page._shown.root.attributes
+    services().store.delete(page.instance)
+    root = page._synced_page.root.attributes
     said = {"live": root["data-live"], "rev": page.rev, "state": root["data-live-state"], **changed}
     body = {"roots": [said], "streams": changed.pop("streams", {})}
     answer = page.http.post("/live/sync/", body, content_type="application/json", headers=page._page_headers())
-    page._take(answer)
+    page._apply_response(answer)
     assert page.is_remounted
     return str(answer.get("X-Live-Lost", ""))
 

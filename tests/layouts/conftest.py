@@ -19,9 +19,9 @@ Templates = Callable[[dict[str, str]], None]
 @pytest.fixture(autouse=True)
 def registry() -> Iterator[None]:
     """Layouts that a test declares are gone after it."""
-    layouts, references = dict(base._registry), copy.deepcopy(base._references)
+    layouts, references = dict(base._registry), copy.deepcopy(base._layout_uses)
     yield
-    for kept, saved in ((base._registry, layouts), (base._references, references)):
+    for kept, saved in ((base._registry, layouts), (base._layout_uses, references)):
         kept.clear()
         kept.update(saved)
 

@@ -93,7 +93,7 @@ def test_a_queue_on_a_class_is_a_factory() -> None:
         template = "a.html"
         extras = RenderQueue("extras.html")
 
-    first, second = Base.layout_queues["extras"].fresh(), Base.layout_queues["extras"].fresh()
+    first, second = Base.layout_queues["extras"].create_empty(), Base.layout_queues["extras"].create_empty()
     first.add("x")
     assert (list(first), list(second), second.template) == (["x"], [], "extras.html")
 

@@ -20,7 +20,7 @@ app_name = "none"
 def nothing_declared(registry: None) -> None:
     """Only what a test declares is there to be checked."""
     base._registry.clear()
-    base._references.clear()
+    base._layout_uses.clear()
 
 
 def found() -> list[tuple[str | None, str]]:

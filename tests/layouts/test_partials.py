@@ -10,7 +10,7 @@ from django.test import RequestFactory, override_settings
 from django.views.generic import TemplateView
 
 from htmx_live.layouts import Layout, LayoutMixin
-from htmx_live.layouts.partials import detector
+from htmx_live.layouts.partials import load_detector
 from tests.layouts.conftest import Templates, Way, answer, text
 
 DETECTION = "htmx_live.layouts.partials"
@@ -125,7 +125,7 @@ def test_a_detector_that_cannot_be_imported_is_improperly_configured(way: Way) -
 
 def test_the_error_for_a_detector_that_has_moved_names_the_new_path() -> None:
     with pytest.raises(ImproperlyConfigured, match=r"has moved, use 'htmx_live\.layouts\.partials\.htmx_detector'\."):
-        detector("htmx_live.layouts.detection.htmx_detector")
+        load_detector("htmx_live.layouts.detection.htmx_detector")
 
 
 def routed(response: Any) -> tuple[str, str | None, str | None, str | None]:

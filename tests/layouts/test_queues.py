@@ -45,7 +45,7 @@ def site(templates: Templates) -> None:
 
 def request_with_queues() -> Any:
     request: Any = RequestFactory().get("/")
-    request.layout_queues = {name: queue.fresh() for name, queue in Queues.layout_queues.items()}
+    request.layout_queues = {name: queue.create_empty() for name, queue in Queues.layout_queues.items()}
     return request
 
 

@@ -17,9 +17,9 @@ from django.views.decorators.csrf import csrf_exempt
 from htmx_live import LiveView, background, event_handler, push_to_view
 from htmx_live.http import stream_endpoint as gate
 from htmx_live.http.stream_hub import _hubs
-from htmx_live.runtime.services import parts
+from htmx_live.runtime.services import services
 
-gate._GRACE = 1.0  # seconds; nobody here reconnects
+gate._RECONNECT_GRACE = 1.0  # seconds; nobody here reconnects
 
 
 class Log(LiveView):
@@ -150,7 +150,7 @@ def render(request: HttpRequest, times: int) -> JsonResponse:
 
 
 def census(request: HttpRequest) -> JsonResponse:
-    listeners = [listener for hub in tuple(_hubs.values()) for listener in tuple(hub._listeners)]
+    listeners = [listener for hub in tuple(_hubs.values()) for listener in tuple(hub._connections)]
     with open("/proc/self/statm") as file:
         memory = int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     return JsonResponse(
@@ -162,7 +162,7 @@ def census(request: HttpRequest) -> JsonResponse:
             "pending": max((len(listener._pending) for listener in listeners), default=0),
             "ticks": Ticks.calls,
             "ticks_of_table": TickingTable.calls,
-            "ticked": len(parts().ticker._watched),  # type: ignore[union-attr]
+            "ticked": len(services().ticker._scheduled),  # type: ignore[union-attr]
             "now": time.monotonic(),
         }
     )

@@ -12,7 +12,7 @@ from django.db.models.signals import post_delete, post_save
 from htmx_live import LiveView, Topic, event_handler, push_on_save
 from htmx_live.messaging.regions import region_id
 from htmx_live.testing import sent_to
-from htmx_live.testing.environment import stage
+from htmx_live.testing.environment import live_environment
 
 pytestmark = pytest.mark.django_db(transaction=True)
 GROUPS = Topic("groups")
@@ -23,7 +23,7 @@ TEMPLATE = "regions/named.html"
 def staged() -> Iterator[None]:
     """A stage, and no listener of one test in another."""
     known = [(signal, list(signal.receivers)) for signal in (post_save, post_delete)]
-    with stage():
+    with live_environment():
         yield
     for signal, receivers in known:
         signal.receivers = receivers

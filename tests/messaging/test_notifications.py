@@ -20,9 +20,9 @@ from htmx_live import LiveView, UserError, anotify, event_handler, notify
 from htmx_live.backends.wire import user_channel
 from htmx_live.core.exceptions import TurnError
 from htmx_live.core.signing import unsign_page
-from htmx_live.http.stream_endpoint import Access, StreamGate
-from htmx_live.runtime.services import parts
-from htmx_live.testing.environment import Stage, stage
+from htmx_live.http.stream_endpoint import PageStreamAuthorizer, StreamGrant
+from htmx_live.runtime.services import services
+from htmx_live.testing.environment import LiveEnvironment, live_environment
 
 pytestmark = pytest.mark.django_db
 PAGE = "{% load htmx_live %}<head>{% htmx_live %}</head>{% toasts messages=True %}"
@@ -72,9 +72,9 @@ urlpatterns = [path("", show), path("tell/", tell), path("live/", include("htmx_
 
 
 @pytest.fixture(autouse=True)
-def staged(settings: Any) -> Iterator[Stage]:
+def staged(settings: Any) -> Iterator[LiveEnvironment]:
     settings.ROOT_URLCONF = __name__
-    with stage() as built:
+    with live_environment() as built:
         yield built
 
 
@@ -110,11 +110,11 @@ class Tab:
     def heard(self) -> list[dict[str, str]]:
         """What its stream brings."""
         cookies = "; ".join(f"{name}={morsel.value}" for name, morsel in self.http.cookies.items())
-        access = StreamGate().open({"x-live-page": self.grant, "cookie": cookies})
-        assert isinstance(access, Access)
+        access = PageStreamAuthorizer().authorize({"x-live-page": self.grant, "cookie": cookies})
+        assert isinstance(access, StreamGrant)
         page = f"page:{unsign_page(self.grant, max_age=60).page}"
         assert page in access.channels
-        found = parts().bus.read(access.channels, self.number).messages
+        found = services().bus.read(access.channels, self.number).messages
         return [json.loads(message.data) for message in found if message.event == "notice"]
 
     def see(self, *ids: str) -> int:
@@ -219,7 +219,7 @@ def test_messages_stand_beside_notices(anna: Any) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_notice_waits_for_the_commit_and_is_gone_with_a_rollback(anna: Any, staged: Stage) -> None:
+def test_a_notice_waits_for_the_commit_and_is_gone_with_a_rollback(anna: Any, staged: LiveEnvironment) -> None:
     with transaction.atomic():
         notify(anna, "kept")
         assert Tab(logged_in(anna)).toasts == []

@@ -13,7 +13,7 @@ from htmx_live import LiveView, apush_to_view, push_to_view
 from htmx_live.backends.memory.store import MemoryStore
 from htmx_live.core.exceptions import StateError, TurnError
 from htmx_live.core.records import Owner, Record
-from htmx_live.runtime.services import override, parts
+from htmx_live.runtime.services import override_services, services
 from tests.sample_views import Note
 
 pytestmark = pytest.mark.django_db
@@ -56,15 +56,15 @@ class CountingStore(MemoryStore):
 
     read = 0
 
-    def of_view(self, view: str, *, state: bool = True, user: str = "") -> tuple[Record, ...]:
-        found = super().of_view(view, state=state, user=user)
+    def find_by_view(self, view: str, *, with_state: bool = True, user: str = "") -> tuple[Record, ...]:
+        found = super().find_by_view(view, with_state=with_state, user=user)
         self.read += len(found)
         return found
 
 
 def test_a_push_to_one_user_reads_none_of_the_others_records(live: Any) -> None:
-    store = CountingStore(clock=parts().timer)
-    with override(store=store):
+    store = CountingStore(clock=services().timer)
+    with override_services(store=store):
         anna = get_user_model().objects.create(username="anna")
         hers = live(Note, user=anna)
         mine = store.load(hers.instance)
@@ -72,10 +72,10 @@ def test_a_push_to_one_user_reads_none_of_the_others_records(live: Any) -> None:
         for number in range(500):
             owner = Owner(token=f"t{number}", user="999999")
             store.create(replace(mine.record, instance=f"other-{number}", owner=owner, pages=()))
-        with override(is_strict=False):  # as without DEBUG
+        with override_services(is_strict=False):  # as without DEBUG
             assert push_to_view(NOTE, state={"content": "news"}, user=anna) == 1
         assert (store.read, hers.state["content"]) == (1, "news")
-        with override(is_strict=True), pytest.raises(StateError, match=r"Did you mean 'content'\?"):
+        with override_services(is_strict=True), pytest.raises(StateError, match=r"Did you mean 'content'\?"):
             push_to_view(NOTE, state={"contents": "news"}, user=anna)
         assert store.read == 2
 
@@ -144,16 +144,16 @@ def test_pushes_of_state_to_an_absent_page_are_folded(live: Any) -> None:
     client = live(Note).disconnect().advance(60)
     for number in range(1000):
         push_to_view(NOTE, state={"content": str(number)})
-    assert len(parts().store.load(client.instance).mail) == 1
+    assert len(services().store.load(client.instance).messages) == 1
     assert client.sync().text == "999| 999"
 
 
 def test_an_absent_page_with_too_much_mail_is_mounted_again(live: Any, settings: Any) -> None:
-    settings.HTMX_LIVE = {"MAX_MAIL": 5}
+    settings.HTMX_LIVE = {"MAX_PENDING_MESSAGES": 5}
     client = live(Note).disconnect().advance(60)
     for word in "abcdefg":
         push_to_view(NOTE, handler="hear", payload={"text": word})
-    assert parts().store.load(client.instance) is None
+    assert services().store.load(client.instance) is None
     assert client.sync().text == "first| first"
 
 

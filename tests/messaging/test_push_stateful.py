@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
 
 from htmx_live import LiveView, push_to_view
-from htmx_live.http.stream_endpoint import StreamGate
-from htmx_live.http.stream_hub import Access
-from htmx_live.runtime.services import parts
+from htmx_live.http.stream_endpoint import PageStreamAuthorizer
+from htmx_live.http.stream_hub import StreamGrant
+from htmx_live.runtime.services import services
 from htmx_live.runtime.state import decode_state
 from htmx_live.testing import LiveClient
-from htmx_live.testing.environment import current_stage, stage
+from htmx_live.testing.environment import current_environment, live_environment
 from tests.messaging.push_model import CLICKED, LINES, Job, Model, Pad, SharedPad
 
 numbers = st.integers(min_value=1, max_value=99)
@@ -48,10 +48,10 @@ class Pushes(RuleBasedStateMachine):
         self.surroundings = ExitStack()
         engine = "django.contrib.sessions.backends.signed_cookies"
         self.surroundings.enter_context(override_settings(SESSION_ENGINE=engine))
-        self.surroundings.enter_context(stage())
-        self.gate, self.jobs, self.words = StreamGate(), dict[str, Job](), 0
+        self.surroundings.enter_context(live_environment())
+        self.gate, self.jobs, self.words = PageStreamAuthorizer(), dict[str, Job](), 0
         self.clients: list[LiveClient] = []
-        self.access: list[Access] = []
+        self.access: list[StreamGrant] = []
         self.models: dict[str, Model] = {}
         CLICKED.clear(), LINES.clear()
         for pk in range(3):
@@ -61,12 +61,12 @@ class Pushes(RuleBasedStateMachine):
             self.models.setdefault(client.instance, Model(client.rev))
             self.access.append(self.enter(client))
 
-    def enter(self, client: LiveClient) -> Access:
+    def enter(self, client: LiveClient) -> StreamGrant:
         """Open the page's stream."""
         cookies = "; ".join(f"{name}={morsel.value}" for name, morsel in client.http.cookies.items())
-        access = self.gate.open({"x-live-page": client._page, "cookie": cookies})
-        assert isinstance(access, Access)
-        self.gate.opened(access)
+        access = self.gate.authorize({"x-live-page": client._page_grant, "cookie": cookies})
+        assert isinstance(access, StreamGrant)
+        self.gate.on_open(access)
         return access
 
     def model(self, index: int) -> Model:
@@ -147,8 +147,8 @@ class Pushes(RuleBasedStateMachine):
         job = self.jobs[token] = Job(name, token, model)
         self.clients[client].send("start", {"name": name, "token": token})
         model.user(lambda: model.jobs.update({name: token}))
-        waiting = current_stage().runner.waiting.pop()
-        run = current_stage().runner.run
+        waiting = current_environment().runner.waiting.pop()
+        run = current_environment().runner.run
         if not begins:  # it stands in the queue, and is replaced there
             token, other = self.word(), waiting
             again = self.jobs[token] = Job(name, token, model)
@@ -156,7 +156,7 @@ class Pushes(RuleBasedStateMachine):
             model.user(lambda: model.jobs.update({name: token}))
             job.line.begin(lambda: run(other))
             assert job.line.is_over
-            waiting, job = current_stage().runner.waiting.pop(), again
+            waiting, job = current_environment().runner.waiting.pop(), again
         job.line.begin(lambda: run(waiting))
         return multiple(token)
 
@@ -191,16 +191,16 @@ class Pushes(RuleBasedStateMachine):
     def leave(self, client: int) -> None:
         if self.clients[client].is_connected:
             self.clients[client].disconnect()
-            self.gate.closed(self.access[client])
-            current_stage().clock.advance(11)
+            self.gate.on_close(self.access[client])
+            current_environment().clock.advance(11)
             for other, access in zip(self.clients, self.access, strict=True):
                 if other.is_connected:
-                    self.gate.renewed(access)
+                    self.gate.on_heartbeat(access)
 
     @rule(client=clients)
     def come_back(self, client: int) -> None:
         if not self.clients[client].is_connected:
-            self.gate.opened(self.access[client])
+            self.gate.on_open(self.access[client])
             self.clients[client].reconnect()
             self.model(client).drain()
 
@@ -208,7 +208,7 @@ class Pushes(RuleBasedStateMachine):
     def reload(self, client: int) -> None:
         model, page = self.model(client), self.clients[client]
         if page.is_connected:
-            self.gate.closed(self.access[client])
+            self.gate.on_close(self.access[client])
         page.reload()
         self.access[client] = self.enter(page)
         if self.view.scope == "client":
@@ -220,10 +220,10 @@ class Pushes(RuleBasedStateMachine):
     @invariant()
     def every_instance_is_as_its_model(self) -> None:
         for instance, model in self.models.items():
-            loaded = parts().store.load(instance)
+            loaded = services().store.load(instance)
             assert loaded is not None
             assert decode_state(loaded.record.state) == model.state
-            assert (loaded.record.rev, len(loaded.mail)) == (model.rev, len(model._mail))
+            assert (loaded.record.rev, len(loaded.messages)) == (model.rev, len(model._mail))
             assert {row.name for row in loaded.record.jobs} == set(model.jobs)
 
     @invariant()
@@ -242,10 +242,10 @@ class Pushes(RuleBasedStateMachine):
                     job.line.tell("return", 0)
             for client, access in zip(self.clients, self.access, strict=True):
                 if not client.is_connected:
-                    self.gate.opened(access)
+                    self.gate.on_open(access)
                     client.reconnect()
                 assert client.text == "{}|{value}|{a}|{b}".format(" ".join(client.state["log"]), **client.state).strip()
-                self.gate.closed(access)
+                self.gate.on_close(access)
 
 
 class SharedPushes(Pushes):

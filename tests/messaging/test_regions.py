@@ -24,12 +24,12 @@ from htmx_live.backends.wire import page_channel
 from htmx_live.core.conf import settings as live_settings
 from htmx_live.core.exceptions import TurnError
 from htmx_live.core.signing import unsign_page
-from htmx_live.http.stream_endpoint import Access, StreamGate
+from htmx_live.http.stream_endpoint import PageStreamAuthorizer, StreamGrant
 from htmx_live.messaging.regions import region, region_id
-from htmx_live.runtime.pages import page_of
-from htmx_live.runtime.services import parts
+from htmx_live.runtime.pages import get_page
+from htmx_live.runtime.services import services
 from htmx_live.testing import sent_to
-from htmx_live.testing.environment import Stage, stage
+from htmx_live.testing.environment import LiveEnvironment, live_environment
 
 pytestmark = pytest.mark.django_db
 ORDERS = Topic("orders")
@@ -47,12 +47,12 @@ urlpatterns = [path("page/<name>/", show), path("live/", include("htmx_live.urls
 
 
 @pytest.fixture(autouse=True)
-def staged(settings: Any) -> Iterator[Stage]:
+def staged(settings: Any) -> Iterator[LiveEnvironment]:
     settings.ROOT_URLCONF = __name__
     PAGES.update(
         orders='{% region "orders:42" topic="orders" %}none yet{% endregion %}', own='{% region "own" %}{% endregion %}'
     )
-    with stage() as built:
+    with live_environment() as built:
         yield built
 
 
@@ -71,17 +71,17 @@ class Shown:
         found = re.search(rf'\s{name}="([^"]*)"', self.html)
         return found[1] if found else ""
 
-    def open(self) -> Access:
+    def open(self) -> StreamGrant:
         cookies = "; ".join(f"{name}={morsel.value}" for name, morsel in self.http.cookies.items())
-        access = StreamGate().open({"x-live-page": self.grant, "cookie": cookies})
-        assert isinstance(access, Access)
+        access = PageStreamAuthorizer().authorize({"x-live-page": self.grant, "cookie": cookies})
+        assert isinstance(access, StreamGrant)
         return access
 
     def read(self) -> list[str]:
         """What the page has not read yet."""
-        catchup = parts().bus.read(self.open().channels, self.number)
+        catchup = services().bus.read(self.open().channels, self.number)
         self.number = catchup.position
-        return ["reset"] if catchup.reset else [message.data for message in catchup.messages]
+        return ["reset"] if catchup.is_reset else [message.data for message in catchup.messages]
 
     def sync(self, **question: Any) -> Any:
         return self.http.post(
@@ -171,7 +171,7 @@ def test_a_page_without_a_region_of_the_topic_hears_nothing_of_it() -> None:
 def test_a_topic_cannot_be_asked_for() -> None:
     page = Shown("own")
     forged = {
-        "words": ["topic:orders", Shown("own").grant, Shown().grant],
+        "subscriptions": ["topic:orders", Shown("own").grant, Shown().grant],
         "topics": ["orders"],
         "channels": ["topic:orders"],
     }
@@ -281,7 +281,7 @@ def test_a_template_is_rendered_once_in_the_sites_language_without_listening(set
 
 @given(text(alphabet="ab<>&\"'\r\n\0 /hx-partial\x02\x03\u2028", max_size=40))
 def test_no_text_ends_its_fragment_early(written: str) -> None:
-    with stage():
+    with live_environment():
         send_fragment('a"b', html=mark_safe(f"</hx-partial><HX-PARTIAL>{written}"), to=ORDERS)
         [message] = sent_to(ORDERS)
     assert (message.count("<hx-partial"), message.count("</hx-partial>"), message.count("<HX")) == (1, 1, 0)
@@ -320,7 +320,7 @@ def test_more_additions_than_are_kept_are_a_reset() -> None:
     assert page.read() == ["reset"]
 
 
-def test_what_was_sent_between_render_and_connect_arrives(staged: Stage) -> None:
+def test_what_was_sent_between_render_and_connect_arrives(staged: LiveEnvironment) -> None:
     page = Shown()
     send_fragment("orders:42", html="early", to=ORDERS)
     staged.clock.advance(600)
@@ -330,7 +330,7 @@ def test_what_was_sent_between_render_and_connect_arrives(staged: Stage) -> None
 def test_a_region_that_htmx_brings_is_heard_from_the_request_on() -> None:
     page = Shown("own")
     request = RequestFactory().get("/", headers={"X-Live-Page": page.grant})
-    assert page_of(request).id == page.id
+    assert get_page(request).id == page.id
     send_fragment("orders:42", html="meanwhile", to=ORDERS, swap="append")
     render('{% region "orders:42" topic="orders" %}{% endregion %}', request=request)
     render('{% region "orders:43" topic="orders" %}{% endregion %}', request=request)
@@ -358,16 +358,16 @@ def test_a_page_that_polls_from_too_far_behind_is_told_once() -> None:
 
 def test_a_page_gets_its_topics_back_after_a_restart() -> None:
     page = Shown()
-    with stage():
+    with live_environment():
         assert page.read() == ["reset"]
-        page.sync(number=page.number, words=[page.attribute("data-live-word")])
+        page.sync(number=page.number, subscriptions=[page.attribute("data-live-subscription")])
         send_fragment("orders:42", html="again", to=ORDERS)
         assert page.read() == [partial("again")]
 
 
 def test_a_topics_word_is_of_no_use_to_somebody_else() -> None:
     anna, ben = (get_user_model().objects.create(username=name) for name in ("anna", "ben"))
-    word, thief = Shown("orders", anna).attribute("data-live-word"), Shown("own", ben)
+    word, thief = Shown("orders", anna).attribute("data-live-subscription"), Shown("own", ben)
     thief.sync(number=thief.number, words=[word])
     send_fragment("orders:42", html="secret", to=ORDERS)
     assert thief.read() == []
@@ -427,9 +427,9 @@ def test_a_job_reaches_the_pages_of_its_view(live: Any) -> None:
 
 def test_a_region_in_a_live_view_hears_its_topic_on_all_pages_and_stays_as_it_is(live: Any) -> None:
     client = live(Sender)
-    page = unsign_page(client._page, max_age=live_settings().GRANT_MAX_AGE).page
-    assert "topic:orders" in parts().store.channels(page)
-    assert re.search(r'<div id="live-region-log" data-live-word="[^"]+" data-live-keep="">', client.html)
+    page = unsign_page(client._page_grant, max_age=live_settings().GRANT_MAX_AGE).page
+    assert "topic:orders" in services().store.subscribed_channels(page)
+    assert re.search(r'<div id="live-region-log" data-live-subscription="[^"]+" data-live-keep="">', client.html)
 
 
 class SharedSender(Sender):

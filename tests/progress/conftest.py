@@ -4,14 +4,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from htmx_live.progress.memory_store import MemoryKeeping
-from htmx_live.progress.reporter import forget_all
-from htmx_live.progress.store import override_keeping
-from htmx_live.testing.environment import Stage, stage
+from htmx_live.progress.memory_store import MemoryProgressStore
+from htmx_live.progress.reporter import reset_reporters
+from htmx_live.progress.store import override_progress_store
+from htmx_live.testing.environment import LiveEnvironment, live_environment
 
 
 @pytest.fixture
-def staged() -> Iterator[Stage]:
-    forget_all()
-    with stage() as built, override_keeping(MemoryKeeping(clock=built.clock)):
+def staged() -> Iterator[LiveEnvironment]:
+    reset_reporters()
+    with live_environment() as built, override_progress_store(MemoryProgressStore(clock=built.clock)):
         yield built

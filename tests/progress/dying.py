@@ -9,10 +9,10 @@ from typing import Any
 def die_after(step: str) -> None:
     """Kill this process when the method that ``step`` names has done its work for the first time."""
     from htmx_live.backends.redis.store import RedisStore
-    from htmx_live.progress.redis_store import RedisKeeping
+    from htmx_live.progress.redis_store import RedisProgressStore
 
     name, method = step.split(".")
-    cls: Any = {"RedisKeeping": RedisKeeping, "RedisStore": RedisStore}[name]
+    cls: Any = {"RedisProgressStore": RedisProgressStore, "RedisStore": RedisStore}[name]
     real = getattr(cls, method)
 
     def last(*args: Any, **kwargs: Any) -> None:
@@ -24,10 +24,10 @@ def die_after(step: str) -> None:
 
 def main(session: str, ref: str, step: str) -> None:
     from htmx_live.jobs.runner import Job
-    from htmx_live.runtime.job_control import perform
+    from htmx_live.runtime.job_control import executor
 
     die_after(step)
-    perform.run(Job(ref=ref, instance=session, callback="", args=["a"], kind="progress"))
+    executor.run(Job(ref=ref, instance=session, callback="", args=["a"], kind="progress"))
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ from celery import Celery, current_app
 
 from htmx_live.jobs.runners.immediate import ImmediateRunner
 from htmx_live.progress import ProgressSession, current_task
-from htmx_live.runtime.services import parts
-from htmx_live.testing.environment import Stage
+from htmx_live.runtime.services import services
+from htmx_live.testing.environment import LiveEnvironment
 
 app = Celery("progress-tests", set_as_current=False, broker="memory://", backend="cache+memory://")
 
@@ -44,14 +44,14 @@ def apart() -> Iterator[None]:
     ("ending", "state", "status"),
     [("return", "SUCCESS", "complete"), ("fail", "FAILURE", "error"), ("cancel", "IGNORED", "cancelled")],
 )
-def test_celery_and_the_page_hear_the_same(staged: Stage, ending: str, state: str, status: str) -> None:
+def test_celery_and_the_page_hear_the_same(staged: LiveEnvironment, ending: str, state: str, status: str) -> None:
     session = ProgressSession.create({"a": "Import"})
     assert work.apply(args=[session.session_id, ending]).state == state
     staged.clock.advance(2)
     assert session.to_dict()["tasks"]["a"]["status"] == status
 
 
-def test_a_retry_is_seen_and_then_begins_anew(staged: Stage) -> None:
+def test_a_retry_is_seen_and_then_begins_anew(staged: LiveEnvironment) -> None:
     session = ProgressSession.create({"a": "Import"})
     result = work.apply(args=[session.session_id, "retry"])
     assert (result.state, SEEN.pop(session.session_id)) == ("SUCCESS", "retrying")
@@ -70,7 +70,7 @@ def fetch(self: Any, session_id: str, failures: int) -> None:
 
 
 @pytest.mark.parametrize(("failures", "status"), [(1, "complete"), (2, "error")])
-def test_a_task_that_tries_again_by_itself_is_seen_to(staged: Stage, failures: int, status: str) -> None:
+def test_a_task_that_tries_again_by_itself_is_seen_to(staged: LiveEnvironment, failures: int, status: str) -> None:
     session = ProgressSession.create({"a": "Import"})
     fetch.apply(args=[session.session_id, failures])
     staged.clock.advance(2)
@@ -87,14 +87,14 @@ def cancelled_in_the_middle(session_id: str, nested: bool) -> None:
 @app.task
 def perform_jobs() -> None:
     """What Celery runs for the runner."""
-    runner = parts().runner
+    runner = services().runner
     assert isinstance(runner, ImmediateRunner)
     runner.run_all()
 
 
 @pytest.mark.parametrize("nested", [True, False])
 def test_a_job_that_is_cancelled_is_no_failure_in_the_log(
-    staged: Stage, nested: bool, caplog: pytest.LogCaptureFixture
+    staged: LiveEnvironment, nested: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     session = ProgressSession.create({"a": "Import"})
     session.run("a", cancelled_in_the_middle, session.session_id, nested)

@@ -7,9 +7,9 @@ import pytest
 from htmx_live.core.exceptions import UserError
 from htmx_live.core.records import Owner
 from htmx_live.progress import ProgressSession, ProgressStatus, current_task
-from htmx_live.progress.reporter import forget_all
-from htmx_live.progress.store import Keeping
-from htmx_live.testing.environment import Stage
+from htmx_live.progress.reporter import reset_reporters
+from htmx_live.progress.store import ProgressStore
+from htmx_live.testing.environment import LiveEnvironment
 from tests.progress.test_store import place
 
 __all__ = ["place"]
@@ -21,20 +21,20 @@ def create(key: str = "import-2026", owner: Owner = SEVEN) -> ProgressSession:
     return ProgressSession.create({"import": "Import"}, owner=owner, key=key)
 
 
-def test_one_key_joins_what_is_going(place: Keeping) -> None:
+def test_one_key_joins_what_is_going(place: ProgressStore) -> None:
     first, second = create(), create()
     assert (first.session_id, first.is_joined) == (second.session_id, False)
     assert second.is_joined
     assert not ProgressSession.get(first.session_id).is_joined
 
 
-def test_other_owners_and_other_keys_are_apart(place: Keeping) -> None:
+def test_other_owners_and_other_keys_are_apart(place: ProgressStore) -> None:
     made = [create(), create(owner=EIGHT), create(key="import-2027"), create(key=""), create(key="")]
     assert len({session.session_id for session in made}) == 5
 
 
 @pytest.mark.parametrize("end", ["complete", "error", "cancel"])
-def test_after_the_end_the_key_is_free(place: Keeping, end: str) -> None:
+def test_after_the_end_the_key_is_free(place: ProgressStore, end: str) -> None:
     first = create()
     first.start("import")
     getattr(first, end)("import")
@@ -43,7 +43,7 @@ def test_after_the_end_the_key_is_free(place: Keeping, end: str) -> None:
     assert create().session_id == second.session_id
 
 
-def test_of_many_that_come_at_once_one_is_made(place: Keeping) -> None:
+def test_of_many_that_come_at_once_one_is_made(place: ProgressStore) -> None:
     made: list[ProgressSession] = []
     gate = threading.Barrier(8)
 
@@ -78,7 +78,7 @@ def fail() -> None:
     raise ValueError("secret")
 
 
-def test_work_with_a_key_is_started_once(staged: Stage) -> None:
+def test_work_with_a_key_is_started_once(staged: LiveEnvironment) -> None:
     runs.clear()
     create().run("import", note, "first")
     create().run("import", note, "second")
@@ -86,7 +86,7 @@ def test_work_with_a_key_is_started_once(staged: Stage) -> None:
     assert runs == ["first"]
 
 
-def test_what_was_left_before_it_began_gives_its_key_free(staged: Stage) -> None:
+def test_what_was_left_before_it_began_gives_its_key_free(staged: LiveEnvironment) -> None:
     first = create()
     staged.clock.advance(59)
     assert create().is_joined
@@ -94,40 +94,40 @@ def test_what_was_left_before_it_began_gives_its_key_free(staged: Stage) -> None
     assert create().session_id != first.session_id
 
 
-def test_a_run_that_lives_keeps_its_key_and_a_lost_one_gives_it_free(staged: Stage) -> None:
+def test_a_run_that_lives_keeps_its_key_and_a_lost_one_gives_it_free(staged: LiveEnvironment) -> None:
     first = create()
     first.start("import")
     staged.clock.advance(30)
     assert create().is_joined
-    forget_all()  # its process dies
+    reset_reporters()  # its process dies
     staged.clock.advance(13)
     assert not create().is_joined
 
 
-def test_a_result_is_told_with_the_end(staged: Stage) -> None:
+def test_a_result_is_told_with_the_end(staged: LiveEnvironment) -> None:
     session = create(key="")
     session.run("import", note, "a")
     staged.runner.run_all()
     assert session.to_dict()["tasks"]["import"]["result"] == "/made/a/"
-    assert session.kept().rows["import"].status is ProgressStatus.COMPLETE
+    assert session.load_snapshot().states["import"].status is ProgressStatus.COMPLETE
 
 
 @pytest.mark.parametrize(
     "url", ["javascript:alert(1)", "JavaScript:alert(1)", "data:text/html,x", " /a", "java\nscript:x"]
 )
-def test_a_result_is_no_address_that_a_browser_would_run(staged: Stage, url: str) -> None:
+def test_a_result_is_no_address_that_a_browser_would_run(staged: LiveEnvironment, url: str) -> None:
     with pytest.raises(ValueError, match="expected a path"):
         create(key="").complete("import", result=url)
 
 
 @pytest.mark.parametrize("url", ["/a/?b=c:d", "https://files.example/a.csv", "../a", "a#b:c", "//files.example/a"])
-def test_a_result_may_be_any_link(staged: Stage, url: str) -> None:
+def test_a_result_may_be_any_link(staged: LiveEnvironment, url: str) -> None:
     session = create(key="")
     session.complete("import", result=url)
-    assert session.kept().rows["import"].result == url
+    assert session.load_snapshot().states["import"].result == url
 
 
-def test_what_a_user_error_says_is_shown_and_no_other_text(staged: Stage) -> None:
+def test_what_a_user_error_says_is_shown_and_no_other_text(staged: LiveEnvironment) -> None:
     session = create(key="")
     session.run("import", refuse)
     staged.runner.run_all()
@@ -135,4 +135,4 @@ def test_what_a_user_error_says_is_shown_and_no_other_text(staged: Stage) -> Non
     session.run("import", fail)
     staged.runner.run_all()
     assert session.to_dict()["tasks"]["import"]["message"] == "Import failed"
-    assert len(session.kept().rows["import"].error) == 8
+    assert len(session.load_snapshot().states["import"].error) == 8

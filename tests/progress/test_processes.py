@@ -12,9 +12,9 @@ import pytest
 
 from htmx_live.backends.redis.store import RedisStore
 from htmx_live.progress import ProgressSession
-from htmx_live.progress.reporter import forget_all
-from htmx_live.progress.worker import look_after
-from htmx_live.runtime.services import override, parts
+from htmx_live.progress.reporter import reset_reporters
+from htmx_live.progress.worker import check_session
+from htmx_live.runtime.services import override_services, services
 from tests.redis_server import RedisServer
 
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -25,7 +25,7 @@ PATIENCE = 30.0
 def start(redis_server: RedisServer, settings: Any) -> Iterator[Start]:
     """Starts a process that works on a session; what is left of them in the end is killed."""
     settings.HTMX_LIVE = {"REDIS_URL": redis_server.url, "REDIS_PREFIX": "processes:"}
-    forget_all()
+    reset_reporters()
     begun: list[subprocess.Popen[str]] = []
 
     def begin(session: ProgressSession, word: str, task: str) -> "subprocess.Popen[str]":
@@ -34,12 +34,12 @@ def start(redis_server: RedisServer, settings: Any) -> Iterator[Start]:
         begun.append(subprocess.Popen(command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
         return begun[-1]
 
-    with override(store=RedisStore()):
+    with override_services(store=RedisStore()):
         yield begin
     for process in begun:
         process.kill()
         process.communicate()
-    forget_all()
+    reset_reporters()
 
 
 def heard(process: "subprocess.Popen[str]", word: str) -> None:
@@ -104,9 +104,9 @@ def test_a_process_that_is_killed_is_missed_within_15_seconds(start: Start) -> N
     assert waited_for(is_lost) < 15
     assert list(dict.fromkeys(states)) == ["running", "stalled", "lost"]
     # The watch of any process makes it last, and tells the pages.
-    [(_, note)] = [found for found in parts().store.overdue() if session.session_id in found[1]]
-    look_after(json.loads(note))
-    assert session.kept().rows["a"].status == "lost"
+    [(_, note)] = [found for found in services().store.pop_due() if session.session_id in found[1]]
+    check_session(json.loads(note))
+    assert session.load_snapshot().states["a"].status == "lost"
 
 
 @pytest.mark.faults
@@ -114,6 +114,6 @@ def test_what_lives_is_not_missed(start: Start) -> None:
     session = ProgressSession.create({"a": "A"})
     worker = start(session, "hold", "a")
     heard(worker, "ready")
-    before = session.kept().rows["a"].beat
-    waited_for(lambda: session.kept().rows["a"].beat > before + 3)  # two beats
+    before = session.load_snapshot().states["a"].beat
+    waited_for(lambda: session.load_snapshot().states["a"].beat > before + 3)  # two beats
     assert session.to_dict()["tasks"]["a"]["status"] == "running"

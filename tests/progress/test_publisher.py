@@ -20,13 +20,13 @@ from htmx_live.core.records import Owner
 from htmx_live.jobs.runners.immediate import ImmediateRunner
 from htmx_live.progress import ProgressSession, accepted, current_task
 from htmx_live.progress import publisher as showing
-from htmx_live.progress.cards import ProgressGrant, is_owner, sign_control, sign_read, unsign
-from htmx_live.progress.redis_store import RedisKeeping
-from htmx_live.progress.reporter import running
-from htmx_live.progress.store import override_keeping
-from htmx_live.runtime.owners import owners_of
-from htmx_live.runtime.services import parts
-from htmx_live.testing.environment import Stage
+from htmx_live.progress.cards import ProgressGrant, is_owner, sign_control_grant, sign_read_grant, unsign_progress_grant
+from htmx_live.progress.redis_store import RedisProgressStore
+from htmx_live.progress.reporter import running_tasks
+from htmx_live.progress.store import override_progress_store
+from htmx_live.runtime.owners import get_owners
+from htmx_live.runtime.services import services
+from htmx_live.testing.environment import LiveEnvironment
 from tests.redis_server import RedisServer
 
 pytestmark = pytest.mark.django_db
@@ -67,7 +67,7 @@ urlpatterns = [
 
 
 @pytest.fixture(autouse=True)
-def site(settings: Any, staged: Stage) -> Iterator[None]:
+def site(settings: Any, staged: LiveEnvironment) -> Iterator[None]:
     settings.ROOT_URLCONF = __name__
     PAGES.update(
         card="{% progress session %}",
@@ -84,7 +84,7 @@ def card(client: Client, session: ProgressSession, name: str = "card") -> str:
     return body.split("</head>")[1].strip()
 
 
-def sent(staged: Stage) -> list[str]:
+def sent(staged: LiveEnvironment) -> list[str]:
     """The cards that were published since."""
     found = [message.data for message in staged.transport.messages if message.target.startswith("progress-")]
     staged.transport.messages.clear()
@@ -101,7 +101,7 @@ def actions(html: str) -> list[str]:
     return re.findall(r'hx-post="([^"]+)"', html)
 
 
-def test_a_card_is_a_labelled_progress_bar(staged: Stage) -> None:
+def test_a_card_is_a_labelled_progress_bar(staged: LiveEnvironment) -> None:
     session = ProgressSession.create({"a": "Import"})
     session.update("a", current=420, total=1000, unit="rows")
     html = card(Client(), session)
@@ -112,7 +112,7 @@ def test_a_card_is_a_labelled_progress_bar(staged: Stage) -> None:
     assert ("data-live-done" in html, "data-live-redirect" in html, "style=" in html) == (False, False, False)
 
 
-def test_a_card_names_what_happens_at_its_end(staged: Stage) -> None:
+def test_a_card_names_what_happens_at_its_end(staged: LiveEnvironment) -> None:
     session = ProgressSession.create({"a": "Import"})
     html = card(Client(), session, "full")
     assert 'class="live-progress wide"' in html
@@ -120,7 +120,7 @@ def test_a_card_names_what_happens_at_its_end(staged: Stage) -> None:
 
 
 @pytest.mark.parametrize("end", ["complete", "error", "cancelled"])
-def test_an_end_is_named_for_the_script(staged: Stage, end: str) -> None:
+def test_an_end_is_named_for_the_script(staged: LiveEnvironment, end: str) -> None:
     session = ProgressSession.create({"a": "Import"})
     card(Client(), session)
     session.start("a")
@@ -129,7 +129,7 @@ def test_an_end_is_named_for_the_script(staged: Stage, end: str) -> None:
     assert f'data-live-done="{end}"' in card(Client(), session)
 
 
-def test_messages_and_names_are_escaped(staged: Stage) -> None:
+def test_messages_and_names_are_escaped(staged: LiveEnvironment) -> None:
     session = ProgressSession.create({"a": "<i>"})
     html = card(Client(), session)
     session.error("a", "</hx-partial><script>alert(1)</script>")
@@ -137,23 +137,23 @@ def test_messages_and_names_are_escaped(staged: Stage) -> None:
     assert ("<i>" in html, "<script" in published, published.count("</hx-partial>")) == (False, False, 1)
 
 
-def test_a_card_of_some_tasks_shows_these(staged: Stage) -> None:
+def test_a_card_of_some_tasks_shows_these(staged: LiveEnvironment) -> None:
     session = ProgressSession.create({"a": "First", "b": "Second"})
     html = card(Client(), session, "some")
     assert ("Second" in html, "First" in html) == (True, False)
 
 
-def test_a_task_that_is_not_there_is_an_error_at_render(staged: Stage) -> None:
+def test_a_task_that_is_not_there_is_an_error_at_render(staged: LiveEnvironment) -> None:
     session = ProgressSession.create({"a": "First"})
     with pytest.raises(TemplateSyntaxError, match="no task 'b'"):
         card(Client(), session, "some")
 
 
-def test_of_a_session_that_is_gone_nothing_is_shown(staged: Stage) -> None:
+def test_of_a_session_that_is_gone_nothing_is_shown(staged: LiveEnvironment) -> None:
     assert Client().get("/page/card/").content.decode().split("</head>")[1] == ""
 
 
-def test_of_very_many_tasks_those_that_matter_are_drawn(staged: Stage) -> None:
+def test_of_very_many_tasks_those_that_matter_are_drawn(staged: LiveEnvironment) -> None:
     session = ProgressSession.create({f"t{number}": f"Task {number}" for number in range(500)})
     session.error("t400", "broken")
     html = card(Client(), session)
@@ -161,13 +161,13 @@ def test_of_very_many_tasks_those_that_matter_are_drawn(staged: Stage) -> None:
     assert ("broken" in html, "and 480 more tasks" in html) == (True, True)
 
 
-def test_what_nobody_shows_is_not_drawn(staged: Stage) -> None:
+def test_what_nobody_shows_is_not_drawn(staged: LiveEnvironment) -> None:
     session = ProgressSession.create({"a": "Import"})
     session.update("a", current=1, total=2)
     assert sent(staged) == []
 
 
-def test_a_change_is_drawn_once_for_all_viewers(staged: Stage) -> None:
+def test_a_change_is_drawn_once_for_all_viewers(staged: LiveEnvironment) -> None:
     session = ProgressSession.create({"a": "Import"})
     for _ in range(100):
         card(Client(), session)
@@ -176,7 +176,7 @@ def test_a_change_is_drawn_once_for_all_viewers(staged: Stage) -> None:
     assert [re.findall(r'aria-valuenow="(\d+)"', html) for html in sent(staged)] == [["50"]]
 
 
-def test_a_thousand_updates_in_a_second_are_ten_frames_with_the_last_among_them(staged: Stage) -> None:
+def test_a_thousand_updates_in_a_second_are_ten_frames_with_the_last_among_them(staged: LiveEnvironment) -> None:
     session = ProgressSession.create({"a": "Import"})
     card(Client(), session)
     for number in range(1, 1001):
@@ -188,7 +188,7 @@ def test_a_thousand_updates_in_a_second_are_ten_frames_with_the_last_among_them(
     assert "1,000 of 1,000" in frames[-1]
 
 
-def test_an_end_does_not_wait_for_its_turn(staged: Stage) -> None:
+def test_an_end_does_not_wait_for_its_turn(staged: LiveEnvironment) -> None:
     session = ProgressSession.create({"a": "Import"})
     card(Client(), session)
     session.update("a", current=1, total=2)
@@ -196,7 +196,7 @@ def test_an_end_does_not_wait_for_its_turn(staged: Stage) -> None:
     assert 'data-live-done="complete"' in sent(staged)[-1]
 
 
-def test_a_start_waits_for_its_turn_and_a_wait_for_a_worker_does_not(staged: Stage) -> None:
+def test_a_start_waits_for_its_turn_and_a_wait_for_a_worker_does_not(staged: LiveEnvironment) -> None:
     session = ProgressSession.create({"a": "Import", "b": "Export"})
     card(Client(), session)
     session.update("a", current=1, total=2)
@@ -207,7 +207,7 @@ def test_a_start_waits_for_its_turn_and_a_wait_for_a_worker_does_not(staged: Sta
     assert len(sent(staged)) == 1
 
 
-def test_a_simulated_bar_moves_on_the_page(staged: Stage) -> None:
+def test_a_simulated_bar_moves_on_the_page(staged: LiveEnvironment) -> None:
     session = ProgressSession.create({"a": "Import"})
     card(Client(), session)
     session.start("a")
@@ -217,7 +217,7 @@ def test_a_simulated_bar_moves_on_the_page(staged: Stage) -> None:
     assert len(percents) >= 4 and percents == sorted(set(percents))
 
 
-def test_announcements_change_at_quarters_only(staged: Stage) -> None:
+def test_announcements_change_at_quarters_only(staged: LiveEnvironment) -> None:
     session = ProgressSession.create({"a": "Import"})
     card(Client(), session)
     said = []
@@ -233,7 +233,7 @@ def test_announcements_change_at_quarters_only(staged: Stage) -> None:
 # Owners and grants
 
 
-def test_the_owner_may_cancel_and_others_may_not(staged: Stage) -> None:
+def test_the_owner_may_cancel_and_others_may_not(staged: LiveEnvironment) -> None:
     ann, bob = signed_in(), signed_in("bob")
     ann.get("/start/", **HTMX)
     session = ProgressSession.get(ann.session["last"])
@@ -245,27 +245,27 @@ def test_the_owner_may_cancel_and_others_may_not(staged: Stage) -> None:
     assert session.to_dict()["status"] == "cancelled"
 
 
-def test_without_an_owner_the_page_decides_who_may_cancel(staged: Stage) -> None:
+def test_without_an_owner_the_page_decides_who_may_cancel(staged: LiveEnvironment) -> None:
     session = ProgressSession.create({"a": "Import"})
     assert actions(card(Client(), session)) == []
     [cancel] = actions(card(Client(), session, "open"))
     assert Client().post(cancel, **HTMX).status_code == 204
 
 
-def test_cancelling_wants_the_token(staged: Stage) -> None:
+def test_cancelling_wants_the_token(staged: LiveEnvironment) -> None:
     session = ProgressSession.create({"a": "Import"})
     [cancel] = actions(card(Client(), session, "open"))
     assert Client(enforce_csrf_checks=True).post(cancel, **HTMX).status_code == 403
 
 
-def test_without_javascript_cancelling_leads_back(staged: Stage) -> None:
+def test_without_javascript_cancelling_leads_back(staged: LiveEnvironment) -> None:
     session = ProgressSession.create({"a": "Import"})
     [cancel] = actions(card(Client(), session, "open"))
     back = Client().post(cancel, HTTP_REFERER="http://testserver/page/card/", **BROWSER)
     assert (back.status_code, back["Location"]) == (303, "http://testserver/page/card/")
 
 
-def test_whoever_has_no_grant_sees_one_and_the_same_404(staged: Stage, settings: Any) -> None:
+def test_whoever_has_no_grant_sees_one_and_the_same_404(staged: LiveEnvironment, settings: Any) -> None:
     ann, bob = signed_in(), signed_in("bob")
     url = ann.get("/start/", **HTMX)["Location"]
     session = ProgressSession.get(ann.session["last"])
@@ -286,7 +286,7 @@ def test_whoever_has_no_grant_sees_one_and_the_same_404(staged: Stage, settings:
     assert {(answer.status_code, answer.content) for answer in answers} == {(404, answers[0].content)}
 
 
-def test_a_session_is_found_by_its_owner_only(staged: Stage, rf: Any) -> None:
+def test_a_session_is_found_by_its_owner_only(staged: LiveEnvironment, rf: Any) -> None:
     ann, bob = (get_user_model().objects.create_user(name) for name in ("ann", "bob"))
     session = ProgressSession.create({"a": "Import"}, owner=ann)
     assert ProgressSession.get(session.session_id, owner=ann) is not None
@@ -296,23 +296,27 @@ def test_a_session_is_found_by_its_owner_only(staged: Stage, rf: Any) -> None:
         ProgressSession.create({"a": "Import"}, owner="ann")
 
 
-def test_a_visitor_who_makes_a_session_owns_it_and_one_who_looks_gets_no_cookie(staged: Stage, rf: Any) -> None:
+def test_a_visitor_who_makes_a_session_owns_it_and_one_who_looks_gets_no_cookie(
+    staged: LiveEnvironment, rf: Any
+) -> None:
     visitor, other = rf.get("/"), rf.get("/")
     visitor.session, other.session = {}, {}
     session = ProgressSession.create({"a": "Import"}, owner=visitor)
     assert ProgressSession.get(session.session_id, owner=visitor) is not None
     assert ProgressSession.get(session.session_id, owner=other) is None
-    assert owners_of(other) == (Owner(),)
+    assert get_owners(other) == (Owner(),)
 
 
-def test_a_grant_to_read_expires_and_one_to_control_says_so(staged: Stage, rf: Any, settings: Any) -> None:
+def test_a_grant_to_read_expires_and_one_to_control_says_so(staged: LiveEnvironment, rf: Any, settings: Any) -> None:
     settings.HTMX_LIVE = {"GRANT_MAX_AGE": 100}
-    session, request = ProgressSession.create({"a": "Import"}).session, rf.get("/")
-    read = sign_read(session, Owner(), now=1000)
-    assert unsign(read, request, now=1100) == ProgressGrant(session=session.id, may_control=False)
+    session, request = ProgressSession.create({"a": "Import"}).header, rf.get("/")
+    read = sign_read_grant(session, Owner(), now=1000)
+    assert unsign_progress_grant(read, request, now=1100) == ProgressGrant(session_id=session.id, may_control=False)
     with pytest.raises(GrantError, match="expired"):
-        unsign(read, request, now=1101)
-    assert unsign(sign_control(session), request) == ProgressGrant(session=session.id, may_control=True)
+        unsign_progress_grant(read, request, now=1101)
+    assert unsign_progress_grant(sign_control_grant(session), request) == ProgressGrant(
+        session_id=session.id, may_control=True
+    )
 
 
 def test_nobody_owns_what_has_no_owner() -> None:
@@ -323,13 +327,13 @@ def test_nobody_owns_what_has_no_owner() -> None:
 # The status page, accepted()
 
 
-def test_accepted_answers_htmx_with_a_card(staged: Stage) -> None:
+def test_accepted_answers_htmx_with_a_card(staged: LiveEnvironment) -> None:
     answer = Client().get("/start/", **HTMX)
     assert (answer.status_code, answer["Retry-After"], answer["Location"][:15]) == (202, "2", "/live/progress/")
     assert 'data-live-progress="' in answer.content.decode()
 
 
-def test_accepted_answers_an_api_client_with_json(staged: Stage) -> None:
+def test_accepted_answers_an_api_client_with_json(staged: LiveEnvironment) -> None:
     client = Client()
     answer = client.get("/start/", HTTP_ACCEPT="application/json")
     assert (answer.status_code, answer.json()["status"]) == (202, "pending")
@@ -337,7 +341,7 @@ def test_accepted_answers_an_api_client_with_json(staged: Stage) -> None:
     assert (status.json()["session_id"], status["Retry-After"]) == (answer.json()["session_id"], "2")
 
 
-def test_accepted_sends_a_browser_to_a_page_that_refreshes_itself(staged: Stage) -> None:
+def test_accepted_sends_a_browser_to_a_page_that_refreshes_itself(staged: LiveEnvironment) -> None:
     client = Client()
     answer = client.get("/start/", {"to": "/done/"}, **BROWSER)
     assert answer.status_code == 303
@@ -351,7 +355,7 @@ def test_accepted_sends_a_browser_to_a_page_that_refreshes_itself(staged: Stage)
     assert (end.status_code, end["Location"]) == (302, "/done/")
 
 
-def test_the_status_page_rests_at_the_end(staged: Stage) -> None:
+def test_the_status_page_rests_at_the_end(staged: LiveEnvironment) -> None:
     client = Client()
     url = client.get("/start/", **BROWSER)["Location"]
     session = ProgressSession.get(client.session["last"])
@@ -361,7 +365,7 @@ def test_the_status_page_rests_at_the_end(staged: Stage) -> None:
     assert ("http-equiv" in page, "No disk" in page) == (False, True)
 
 
-def test_events_have_ids_and_a_viewer_who_saw_the_end_is_told_not_to_return(staged: Stage) -> None:
+def test_events_have_ids_and_a_viewer_who_saw_the_end_is_told_not_to_return(staged: LiveEnvironment) -> None:
     client = Client()
     url = client.get("/start/", **HTMX)["Location"]
     session = ProgressSession.get(client.session["last"])
@@ -377,7 +381,7 @@ def test_events_have_ids_and_a_viewer_who_saw_the_end_is_told_not_to_return(stag
 # The list
 
 
-def test_the_list_shows_the_users_running_work_and_what_starts_later(staged: Stage) -> None:
+def test_the_list_shows_the_users_running_work_and_what_starts_later(staged: LiveEnvironment) -> None:
     ann = signed_in()
     user = get_user_model().objects.get(username="ann")
     page = ann.get("/page/list/").content.decode()
@@ -391,16 +395,16 @@ def test_the_list_shows_the_users_running_work_and_what_starts_later(staged: Sta
     assert "complete" in sent(staged)[-1]
     staged.clock.advance(30)
     assert "Import" not in sent(staged)[-1]
-    assert staged.clock._calls == [] and running() == []
+    assert staged.clock._calls == [] and running_tasks() == []
 
 
-def test_a_list_shows_a_session_as_soon_as_it_is_made(staged: Stage) -> None:
+def test_a_list_shows_a_session_as_soon_as_it_is_made(staged: LiveEnvironment) -> None:
     signed_in().get("/page/list/")
     ProgressSession.create({"a": "Import"}, owner=get_user_model().objects.get(username="ann"))
     assert "Import" in sent(staged)[-1]
 
 
-def test_a_hundred_sessions_at_once_draw_their_list_a_few_times(staged: Stage) -> None:
+def test_a_hundred_sessions_at_once_draw_their_list_a_few_times(staged: LiveEnvironment) -> None:
     ann = signed_in()
     ann.get("/page/list/")
     user = get_user_model().objects.get(username="ann")
@@ -416,7 +420,7 @@ def test_a_hundred_sessions_at_once_draw_their_list_a_few_times(staged: Stage) -
     assert len(lists) <= 5 and lists[-1].count("90 %,") == 100
 
 
-def test_a_visitor_without_a_session_has_an_empty_list(staged: Stage) -> None:
+def test_a_visitor_without_a_session_has_an_empty_list(staged: LiveEnvironment) -> None:
     assert "progressbar" not in Client().get("/page/list/").content.decode()
 
 
@@ -433,13 +437,13 @@ async def afail(text: str) -> None:
     raise ValueError(text)
 
 
-def perform(staged: Stage) -> None:
-    runner = parts().runner
+def perform(staged: LiveEnvironment) -> None:
+    runner = services().runner
     assert isinstance(runner, ImmediateRunner)
     runner.run_all()
 
 
-def test_the_runner_performs_a_task(staged: Stage) -> None:
+def test_the_runner_performs_a_task(staged: LiveEnvironment) -> None:
     session = ProgressSession.create({"a": "Import"})
     session.run("a", add, 1, other=3)
     assert session.to_dict()["tasks"]["a"]["status"] == "queued"
@@ -448,14 +452,14 @@ def test_the_runner_performs_a_task(staged: Stage) -> None:
     assert session.to_dict()["tasks"]["a"]["status"] == "complete"
 
 
-def test_what_no_worker_has_begun_says_so(staged: Stage) -> None:
+def test_what_no_worker_has_begun_says_so(staged: LiveEnvironment) -> None:
     session = ProgressSession.create({"a": "Import"})
     session.run("a", add, 1, other=3)
     staged.clock.advance(9)
     assert session.to_dict()["tasks"]["a"]["message"] == "Waiting for a worker…"
 
 
-def test_a_task_that_failed_is_started_again_by_its_button(staged: Stage) -> None:
+def test_a_task_that_failed_is_started_again_by_its_button(staged: LiveEnvironment) -> None:
     session = ProgressSession.create({"a": "Import"})
     session.run("a", afail, "secret")
     perform(staged)
@@ -468,7 +472,7 @@ def test_a_task_that_failed_is_started_again_by_its_button(staged: Stage) -> Non
     assert session.to_dict()["tasks"]["a"]["status"] == "error"
 
 
-def test_a_cancelled_task_is_not_begun(staged: Stage) -> None:
+def test_a_cancelled_task_is_not_begun(staged: LiveEnvironment) -> None:
     session = ProgressSession.create({"a": "Import"})
     session.run("a", add, 1, other=3)
     session.cancel()
@@ -495,7 +499,7 @@ def restarted(ending: str) -> None:
 
 
 @pytest.mark.parametrize("ending", ["cancelled", "failed", "done"])
-def test_the_late_end_of_a_start_does_nothing_to_the_next_one(staged: Stage, ending: str) -> None:
+def test_the_late_end_of_a_start_does_nothing_to_the_next_one(staged: LiveEnvironment, ending: str) -> None:
     ATTEMPTS.clear()
     session = ProgressSession.create({"a": "Import"})
     session.run("a", restarted, ending)
@@ -504,7 +508,7 @@ def test_the_late_end_of_a_start_does_nothing_to_the_next_one(staged: Stage, end
     assert (ATTEMPTS, session.to_dict()["status"]) == ([ending, ending], "complete")
 
 
-def test_a_session_that_is_started_again_waits_for_its_later_tasks_once_more(staged: Stage) -> None:
+def test_a_session_that_is_started_again_waits_for_its_later_tasks_once_more(staged: LiveEnvironment) -> None:
     session = ProgressSession.create({"a": "Check", "b": "Import"})
     session.run("a", afail, "secret")
     perform(staged)
@@ -516,7 +520,7 @@ def test_a_session_that_is_started_again_waits_for_its_later_tasks_once_more(sta
     assert session.to_dict()["tasks"]["b"]["status"] == "cancelled"
 
 
-def test_what_no_other_process_could_find_is_refused(staged: Stage) -> None:
+def test_what_no_other_process_could_find_is_refused(staged: LiveEnvironment) -> None:
     session = ProgressSession.create({"a": "Import"})
     with pytest.raises(TypeError, match="a function at module level"):
         session.run("a", lambda: None)
@@ -525,7 +529,7 @@ def test_what_no_other_process_could_find_is_refused(staged: Stage) -> None:
 # Streaming, as the seed does it
 
 
-def test_a_stream_is_the_body_of_a_response_under_wsgi(staged: Stage) -> None:
+def test_a_stream_is_the_body_of_a_response_under_wsgi(staged: LiveEnvironment) -> None:
     session = ProgressSession.create({"a": "Import"})
     session.error("a")
     answer = Client().get(f"/lines/{session.session_id}/")
@@ -533,7 +537,7 @@ def test_a_stream_is_the_body_of_a_response_under_wsgi(staged: Stage) -> None:
 
 
 @pytest.mark.parametrize("name", ["lines", "alines"])
-def test_under_asgi_the_first_line_is_out_at_once(staged: Stage, name: str) -> None:
+def test_under_asgi_the_first_line_is_out_at_once(staged: LiveEnvironment, name: str) -> None:
     session = ProgressSession.create({"a": "Import"})
 
     async def view() -> tuple[bytes, bytes]:
@@ -550,12 +554,12 @@ def test_under_asgi_the_first_line_is_out_at_once(staged: Stage, name: str) -> N
 # Redis
 
 
-def test_a_list_of_a_hundred_sessions_takes_two_round_trips(staged: Stage, redis_server: RedisServer) -> None:
+def test_a_list_of_a_hundred_sessions_takes_two_round_trips(staged: LiveEnvironment, redis_server: RedisServer) -> None:
     client = signed_in()
     owner = get_user_model().objects.get()
     prefix = f"{uuid4().hex}:"
-    place = RedisKeeping(RedisConnection(redis_server.url, prefix=prefix))
-    with override_keeping(place), redis_server.client() as redis:
+    place = RedisProgressStore(RedisConnection(redis_server.url, prefix=prefix))
+    with override_progress_store(place), redis_server.client() as redis:
         for number in range(100):
             ProgressSession.create({"a": f"Import {number}"}, owner=owner)
         client.get("/page/list/")  # Redis knows the scripts from now on
@@ -568,8 +572,8 @@ def test_a_list_of_a_hundred_sessions_takes_two_round_trips(staged: Stage, redis
     assert (len(of_the_tag), html.count('role="progressbar"')) == (2, 100)
 
 
-def test_sessions_that_have_not_changed_for_long_leave_nothing_in_memory(staged: Stage) -> None:
+def test_sessions_that_have_not_changed_for_long_leave_nothing_in_memory(staged: LiveEnvironment) -> None:
     for number in range(1000):
         ProgressSession.create({"a": f"Import {number}"}).complete("a")
         staged.clock.advance(1)
-    assert len(showing._resting) <= 100
+    assert len(showing._throttled_until) <= 100

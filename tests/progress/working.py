@@ -23,9 +23,9 @@ def main(url: str, session_id: str, word: str, task: str) -> None:
         for _ in range(500):
             session.advance(task)
         session.check_cancelled(task)
-        from htmx_live.progress.reporter import gauge
+        from htmx_live.progress.reporter import get_reporter
 
-        gauge(session_id, task).write()
+        get_reporter(session_id, task).flush()
     elif word == "complete":
         session.complete(task)
     print("done", flush=True)

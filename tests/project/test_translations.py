@@ -18,12 +18,12 @@ from django.utils.html import escape
 from django.utils.safestring import mark_safe
 
 from htmx_live import LiveView
-from htmx_live.core.text import WORDS, words
+from htmx_live.core.text import ERROR_TEXTS, error_text
 from htmx_live.progress import ProgressSession
-from htmx_live.progress.cards import duration, status_text
+from htmx_live.progress.cards import format_duration, status_text
 from htmx_live.progress.model import ProgressStatus
 from htmx_live.runtime.inbox_messages import JobFailure
-from htmx_live.testing.environment import stage
+from htmx_live.testing.environment import live_environment
 from tests.catalogs import LANGUAGES, LOCALE, ROOT, entries, texts_of_sources
 from tests.components.showing import around, show
 
@@ -98,8 +98,8 @@ PLAIN: dict[str, dict[str, Any]] = {
     },
     "htmx_live/error.html": {"title": "1", "text": "2", "back": "/"},
     "htmx_live/failure.html": {"error": "1"},
-    "htmx_live/head.html": {"script": "/", "style": "/", "words": WORDS},
-    "htmx_live/messages.html": {"words": WORDS},
+    "htmx_live/head.html": {"script": "/", "style": "/", "words": ERROR_TEXTS},
+    "htmx_live/messages.html": {"words": ERROR_TEXTS},
     "htmx_live/page.html": {"title": "1", "live": "2"},
     "htmx_live/progress.html": {"tasks": [TASK], "more": 1, "cancel_url": "/", "retry_url": "/", "status_url": "/"},
     "htmx_live/progress_bar.html": BAR,
@@ -226,7 +226,7 @@ def test_a_component_in_a_view_speaks_the_language(name: str, language: str) -> 
 @pytest.mark.parametrize("name", sorted(ON_A_PAGE))
 def test_a_component_on_a_page_speaks_the_language(name: str, language: str, settings: Any) -> None:
     settings.ROOT_URLCONF = __name__
-    with stage():
+    with live_environment():
         _compare(lambda: Client().get("/page/", {"template": ON_A_PAGE[name]}).content.decode(), language)
 
 
@@ -239,9 +239,9 @@ def _compare(render: Callable[[], str], language: str) -> None:
 
 @in_each_language
 def test_words_of_a_failure_come_in_the_language_of_the_reader(language: str) -> None:
-    for status, (title, text) in WORDS.items():
+    for status, (title, text) in ERROR_TEXTS.items():
         with translation.override(language):
-            here = words(status, "{}")
+            here = error_text(status, "{}")
         with translation.override("en"):
             assert here == (translated(str(title), language), translated(str(text), language))
 
@@ -250,11 +250,11 @@ def test_a_failure_of_a_job_and_the_word_for_a_status_are_german_for_a_german() 
     with translation.override("de"):
         told = str(JobFailure(id="1f", kind="lost"))
         status = status_text(ProgressStatus.COMPLETE)
-        time = duration(3720)
+        time = format_duration(3720)
     assert told == "Der Vorgang wurde unterbrochen. Bitte starten Sie ihn erneut. (1f)"
     assert (status, time) == ("abgeschlossen", "1 h 2 min")
 
 
 def test_a_toast_says_what_a_page_without_javascript_says() -> None:
-    toasts = render_to_string("htmx_live/messages.html", {"words": WORDS})
-    assert [key for key, (_title, text) in WORDS.items() if escape(str(text)) not in toasts] == []
+    toasts = render_to_string("htmx_live/messages.html", {"words": ERROR_TEXTS})
+    assert [key for key, (_title, text) in ERROR_TEXTS.items() if escape(str(text)) not in toasts] == []

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from htmx_live import LiveView, event_handler, push_to_view
-from htmx_live.runtime.services import parts
+from htmx_live.runtime.services import services
 from htmx_live.runtime.state import encode_state
 from htmx_live.testing import LiveClient
 from tests.sample_views import Board, Row, Rows
@@ -82,7 +82,7 @@ def sale(live: Live) -> LiveClient:
 
 def saved_by_other_code(instance: str, **state: Any) -> None:
     """Give the instance the ``state`` that code of another version left."""
-    store = parts().store
+    store = services().store
     lease, loaded = store.acquire(instance, wait=0), store.load(instance)
     assert lease is not None and loaded is not None
     record = replace(loaded.record, rev=loaded.record.rev + 1, state=encode_state(state), unset=())
@@ -95,7 +95,7 @@ def is_mounted_again(page: LiveClient) -> bool:
 
 
 def test_all_that_mount_and_what_it_calls_assigns_is_found() -> None:
-    assert Sale._mounted == {"from_base", "amount", "first", "second", "others", "kept", "secret"}
+    assert Sale._mount_names == {"from_base", "amount", "first", "second", "others", "kept", "secret"}
 
 
 def test_an_event_mounts_the_view_again_and_its_user_hears_of_it_once(sale: LiveClient, caplog: Any) -> None:
@@ -152,7 +152,7 @@ def test_a_reload_does_not_take_the_record_over(sale: LiveClient) -> None:
 
 def test_children_are_mounted_again_by_themselves_or_with_a_reload(live: Live) -> None:
     page = live(Rows)
-    first, second = [root.attributes["id"].removeprefix("live-") for root in page._shown.roots()[1:]]
+    first, second = [root.attributes["id"].removeprefix("live-") for root in page._synced_page.roots()[1:]]
     page.send("bump", {}, root=f"live-{second}")
     saved_by_other_code(first, pk=1)
     page.send("bump", {}, root=f"live-{first}")
@@ -161,10 +161,10 @@ def test_children_are_mounted_again_by_themselves_or_with_a_reload(live: Live) -
     push_to_view(Row)
     assert page.is_remounted
     parent = page.instance
-    saved_by_other_code(page._shown.roots()[1].attributes["id"].removeprefix("live-"), pk=1)
+    saved_by_other_code(page._synced_page.roots()[1].attributes["id"].removeprefix("live-"), pk=1)
     page.reload()
     assert (page.instance, page.html.count("<li ")) == (parent, 2)
-    root = page._shown.roots()[1].attributes["id"]
+    root = page._synced_page.roots()[1].attributes["id"]
     assert (page.send("bump", {}, root=root).status, page.is_remounted) == (200, False)
 
 

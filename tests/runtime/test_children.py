@@ -8,7 +8,7 @@ import pytest
 
 from htmx_live import LiveView, event_handler
 from htmx_live.core.exceptions import TurnError
-from htmx_live.runtime.services import parts
+from htmx_live.runtime.services import services
 from tests.sample_views import Row, Rows
 from tests.working_views import shout
 
@@ -43,8 +43,8 @@ def test_a_child_that_goes_ends_with_its_jobs(live: Any) -> None:
     first, second = (instance for instance, _, _ in roots(client.html))
     client.send("work", {}, root=f"live-{first}")
     show(client, 2)
-    assert parts().store.load(first) is None
-    assert parts().store.load(second) is not None
+    assert services().store.load(first) is None
+    assert services().store.load(second) is not None
     assert client.run_jobs() == 1  # it is told, and finds nobody to report to
 
 
@@ -53,7 +53,7 @@ def test_a_childs_event_does_not_render_its_parent(live: Any) -> None:
     rev, child = client.rev, roots(client.html)[1][0]
     client.send("bump", {}, root=f"live-{child}")
     assert roots(client.answer) == [(child, "2", "1")]
-    assert parts().store.load(client.instance).record.rev == rev
+    assert services().store.load(client.instance).record.rev == rev
 
 
 def test_other_kwargs_mount_a_child_anew(live: Any) -> None:
@@ -95,7 +95,7 @@ def test_a_child_that_has_expired_comes_back_with_a_reload(live: Any) -> None:
     client = live(Rows)
     show(client, 1)
     [(child, _, _)] = roots(client.html)
-    parts().store.delete(child)
+    services().store.delete(child)
     client.reload()
     [(again, pk, bumps)] = roots(client.html)
     assert (again != child, pk, bumps) == (True, "1", "0")
@@ -109,8 +109,8 @@ def test_a_childs_jobs_belong_to_the_page_that_brought_it(live: Any, monkeypatch
     monkeypatch.setattr(Row, "mount", mount)
     client = live(Rows)
     show(client, 1, 2, 3)
-    records = [parts().store.load(child).record for child, _, _ in roots(client.html)]
-    page = parts().store.load(client.instance).record.pages[0]
+    records = [services().store.load(child).record for child, _, _ in roots(client.html)]
+    page = services().store.load(client.instance).record.pages[0]
     assert [row.page for record in records for row in record.jobs] == [page] * 3
 
 
@@ -120,19 +120,19 @@ def test_a_child_born_in_a_turn_that_is_not_saved_ends(live: Any, monkeypatch: p
     def mount(self: Any, request: Any, pk: int = 0, **kwargs: Any) -> None:
         self.pk, self.bumps = pk, 0
         born.append(self._live.record.instance)
-        parts().store.delete(client.instance)
+        services().store.delete(client.instance)
 
     client = live(Rows)
     monkeypatch.setattr(Row, "mount", mount)
     show(client, 3)
-    assert parts().store.load(born[0]) is None
+    assert services().store.load(born[0]) is None
 
 
 def test_a_page_that_missed_a_childs_arrival_asks_for_its_parent_again(live: Any) -> None:
     client = live(Rows)
     client.disconnect()
     grant, missed = client.html, {"_args": json.dumps({"pks": [1, 2, 3]})}
-    url, headers = f"{client._url}event/show/", {"X-Live": re.findall('data-live="([^"]+)"', grant)[0]}
+    url, headers = f"{client._base_url}event/show/", {"X-Live": re.findall('data-live="([^"]+)"', grant)[0]}
     client.http.post(url, missed, headers={**headers, **client._page_headers()})  # its answer is lost
     show(client, 3, 2)
     assert [(pk, count) for _, pk, count in roots(client.html)] == [("3", "0"), ("2", "0")]
@@ -163,9 +163,9 @@ def test_a_shared_child_is_shown_once_and_left_alone_afterwards(live: Any) -> No
 
 def test_a_shared_child_outlives_the_parent_that_shows_it(live: Any) -> None:
     client = live(Walled)
-    board = next(iter(parts().store.load(client.instance).record.children.values()))[0]
+    board = next(iter(services().store.load(client.instance).record.children.values()))[0]
     client.send("hide", {})
-    assert (client.text, parts().store.load(board) is None) == ("0", False)
+    assert (client.text, services().store.load(board) is None) == ("0", False)
 
 
 class Walled(LiveView):

@@ -19,8 +19,8 @@ from htmx_live import LiveView, background, event_handler, push_to_view
 from htmx_live.backends.memory.store import MemoryStore
 from htmx_live.core.exceptions import StateError, StoreUnavailable, TurnError
 from htmx_live.events.template_checks import check_markup
-from htmx_live.runtime.files import FOLDER, Hourly, sweep, sweep_ended
-from htmx_live.runtime.services import override
+from htmx_live.runtime.files import UPLOAD_FOLDER, HourlyThrottle, sweep_expired_uploads, sweep_uploads
+from htmx_live.runtime.services import override_services
 from htmx_live.testing.page import parse
 from tests.runtime.uploads.views import Inbox, Order
 
@@ -51,7 +51,7 @@ def large(size: int = 5000) -> SimpleUploadedFile:
 
 def stored() -> list[str]:
     try:
-        return sorted(default_storage.listdir(FOLDER)[1])
+        return sorted(default_storage.listdir(UPLOAD_FOLDER)[1])
     except FileNotFoundError:
         return []
 
@@ -132,7 +132,7 @@ def test_a_job_that_is_cancelled_before_it_runs_leaves_its_file_to_the_sweep(liv
     page.run_jobs()
     assert len(stored()) == 1
     page.advance(100_000)
-    sweep_ended(time.time() + 86_401)
+    sweep_expired_uploads(time.time() + 86_401)
     assert stored() == []
 
 
@@ -161,7 +161,7 @@ class _Ended(MemoryStore):
 
 @pytest.mark.parametrize(("store", "error"), [(_Away, StoreUnavailable), (_Ended, None)])
 def test_what_was_kept_is_gone_when_the_turn_cannot_be_saved(live: Any, store: Any, error: Any) -> None:
-    with override(store=store()):
+    with override_services(store=store()):
         page = live(Inbox, raise_errors=False).send("hold", {"file": small()})
         assert (page.status, stored()) == (503 if error else 200, [])
         assert page.is_remounted == (error is None)
@@ -169,7 +169,7 @@ def test_what_was_kept_is_gone_when_the_turn_cannot_be_saved(live: Any, store: A
 
 def test_what_was_kept_is_gone_when_the_commit_fails(live: Any) -> None:
     page = live(Uncommitted, raise_errors=False)
-    with override_settings(HTMX_LIVE={"AROUND": "tests.runtime.test_files.broken_commit"}):
+    with override_settings(HTMX_LIVE={"TURN_CONTEXT": "tests.runtime.test_files.broken_commit"}):
         page.send("hold", {"file": small()})
     assert (page.status, stored()) == (500, [])
 
@@ -212,7 +212,7 @@ def test_a_push_that_fails_leaves_nothing_and_one_that_does_not_keeps_its_file(l
     push_to_view(Inbox, handler="pushed", payload={"then": "raise"})
     assert (stored(), page.state["_name"]) == ([], "")
     push_to_view(Inbox, handler="pushed", payload={"then": ""})
-    assert [f"{FOLDER}/{name}" for name in stored()] == [page.state["_name"]]
+    assert [f"{UPLOAD_FOLDER}/{name}" for name in stored()] == [page.state["_name"]]
 
 
 def test_a_storage_that_cannot_delete_does_not_hide_why_the_turn_failed(live: Any) -> None:
@@ -239,10 +239,12 @@ def test_a_handler_discards_when_its_turn_is_saved_and_not_when_it_fails(live: A
     assert page.send("drop", {}).status == 204  # it is gone already
 
 
-@pytest.mark.parametrize("name", ["", "secret.txt", "htmx_live/kept/../../secret.txt", "/etc/passwd", f"{FOLDER}/x"])
+@pytest.mark.parametrize(
+    "name", ["", "secret.txt", "htmx_live/kept/../../secret.txt", "/etc/passwd", f"{UPLOAD_FOLDER}/x"]
+)
 def test_only_what_was_kept_can_be_discarded(live: Any, name: str) -> None:
     default_storage.save("secret.txt", small())
-    with pytest.raises(TurnError, match=r"is no name that keep\(\) returned"):
+    with pytest.raises(TurnError, match=r"no name that store_upload\(\) returned"):
         live(Inbox).send("drop_any", {"name": name})
     assert default_storage.exists("secret.txt")
 
@@ -251,7 +253,7 @@ def test_only_what_was_kept_can_be_discarded(live: Any, name: str) -> None:
 
 
 def test_keep_without_a_file_is_an_error(live: Any) -> None:
-    with pytest.raises(TurnError, match=r"keep\(\) got None, and takes an uploaded file"):
+    with pytest.raises(TurnError, match=r"store_upload\(\) got None, and takes an uploaded file"):
         live(Inbox).send("keep_none", {})
 
 
@@ -263,7 +265,7 @@ def test_keep_in_a_job_is_an_error_that_names_the_storage(live: Any) -> None:
 
 
 def test_a_file_in_the_state_is_an_error_that_names_keep(live: Any) -> None:
-    with pytest.raises(StateError, match=r"note is a file, .* what self\.keep\(file\) returns"):
+    with pytest.raises(StateError, match=r"note is a file, .* self\.store_upload\(file\) returns"):
         live(Inbox).send("assign", {"file": small()})
 
 
@@ -272,7 +274,7 @@ def test_a_background_handler_cannot_take_a_file(kind: Any) -> None:
     def work(self, file) -> None: ...  # type: ignore[no-untyped-def]
 
     work.__annotations__["file"] = kind
-    with pytest.raises(TypeError, match=r"file is an uploaded file, which is gone .* self\.keep\(file\)"):
+    with pytest.raises(TypeError, match=r"file is an uploaded file, which is gone .* self\.store_upload\(file\)"):
         type("Working", (LiveView,), {"work": event_handler(background(work))})
 
 
@@ -425,7 +427,7 @@ def test_a_file_that_is_sent_passes(html: str) -> None:
 def test_a_form_posted_without_javascript_brings_its_files(live: Any) -> None:
     page = live(Inbox)
     form = next(one for one in parse(page.html).all() if one.tag == "form")
-    answer = page.http.post(form.attributes["action"], {**form.values(), "files": [small(), small("b.txt")]})
+    answer = page.http.post(form.attributes["action"], {**form.form_values(), "files": [small(), small("b.txt")]})
     page.run_jobs()
     assert (answer.status_code, page.state["read"]) == (303, ["a.txt: hello", "b.txt: hello"])
 
@@ -434,7 +436,7 @@ def test_without_javascript_a_page_says_what_is_too_large(live: Any) -> None:
     page = live(Inbox, raise_errors=False)
     page.http.handler.enforce_csrf_checks = True
     form = next(one for one in parse(page.html).all() if one.tag == "form")
-    fields = {"csrfmiddlewaretoken": _token(page), **form.values(), "files": [large(100_001)]}
+    fields = {"csrfmiddlewaretoken": _token(page), **form.form_values(), "files": [large(100_001)]}
     answer = page.http.post(form.attributes["action"], {**fields, "csrfmiddlewaretoken": _token(page)})
     assert (answer.status_code, "large.bin is too large" in answer.content.decode()) == (413, True)
 
@@ -443,7 +445,7 @@ def test_without_javascript_a_page_says_what_is_too_large(live: Any) -> None:
 
 
 def put(instance: str, kept_at: int) -> str:
-    return default_storage.save(f"{FOLDER}/{kept_at:08x}-{instance}-{'0' * 32}.txt", small())
+    return default_storage.save(f"{UPLOAD_FOLDER}/{kept_at:08x}-{instance}-{'0' * 32}.txt", small())
 
 
 def test_old_files_of_views_that_are_gone_are_swept(live: Any) -> None:
@@ -451,23 +453,23 @@ def test_old_files_of_views_that_are_gone_are_swept(live: Any) -> None:
     now = 100 * day
     gone = put("a" * 32, now - day - 1)
     young, alive = put("b" * 32, now - day + 1), put(page.instance, now - 50 * day)
-    foreign = default_storage.save(f"{FOLDER}/readme.txt", small())
-    sweep_ended(now)
+    foreign = default_storage.save(f"{UPLOAD_FOLDER}/readme.txt", small())
+    sweep_expired_uploads(now)
     assert [default_storage.exists(name) for name in (gone, young, alive, foreign)] == [False, True, True, True]
 
 
 def test_a_sweep_where_nothing_was_ever_kept_does_nothing() -> None:
-    sweep(before=1e12, is_alive=lambda instance: False)
+    sweep_uploads(before=1e12, is_alive=lambda instance: False)
     assert not default_storage.exists("htmx_live")
 
 
 def test_a_sweep_is_due_once_an_hour() -> None:
-    hourly = Hourly()
-    assert [hourly.is_due(now) for now in (5.0, 5.0, 3604.0, 3605.0, 3606.0)] == [True, False, False, True, False]
+    hourly = HourlyThrottle()
+    assert [hourly.allow(now) for now in (5.0, 5.0, 3604.0, 3605.0, 3606.0)] == [True, False, False, True, False]
 
 
 def test_keeping_a_file_sweeps_when_it_is_due(live: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("htmx_live.runtime.files._hourly", Hourly())
+    monkeypatch.setattr("htmx_live.runtime.files._sweep_throttle", HourlyThrottle())
     page, old = live(Inbox), put("a" * 32, 1)
     page.send("count", {"files": small()})
     assert default_storage.exists(old)

@@ -11,9 +11,9 @@ import pytest
 from htmx_live import LiveView, background, event_handler
 from htmx_live.core.concurrency import DaemonPool
 from htmx_live.jobs.runners.thread import ThreadRunner
-from htmx_live.runtime.dispatch import dispatch, drain
+from htmx_live.runtime.dispatch import dispatch, process_mailbox
 from htmx_live.runtime.inbox_messages import Push
-from htmx_live.runtime.services import override, parts
+from htmx_live.runtime.services import override_services, services
 from htmx_live.testing import LiveClient
 
 PATIENCE = 30  # seconds until what does not happen fails the test
@@ -48,8 +48,8 @@ class Flushing(LiveView):
 def page(live: Any, settings: Any) -> Iterator[LiveClient]:
     """A page whose jobs and background turns run on threads."""
     settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
-    settings.HTMX_LIVE = {"MAX_MAIL": 5}
-    with override(runner=ThreadRunner, turns=DaemonPool("test-turn", lambda: 2)):
+    settings.HTMX_LIVE = {"MAX_PENDING_MESSAGES": 5}
+    with override_services(runner=ThreadRunner, turn_pool=DaemonPool("test-turn", lambda: 2)):
         yield live(Flushing).disconnect()
 
 
@@ -58,15 +58,15 @@ def test_a_job_that_flushes_during_a_long_event_is_slowed_down_and_loses_nothing
     with ThreadPoolExecutor() as threads:
         clicked = threads.submit(page.send, "click_long", {})
         until(lambda: _is_waited_for(page.instance))  # by the job, for the event to end
-        assert len(parts().store.load(page.instance).mail) == 6
+        assert len(services().store.load(page.instance).messages) == 6
         may_go_on.set()
         clicked.result(PATIENCE)
-    until(lambda: not parts().store.load(page.instance).record.jobs)
+    until(lambda: not services().store.load(page.instance).record.jobs)
     assert (page.state["count"], page.state["clicks"]) == (FLUSHES, 1)
 
 
 def _is_waited_for(instance: str) -> bool:
-    queue = parts().store._queues.get(instance)
+    queue = services().store._lease_queues.get(instance)
     return queue is not None and len(queue.waiters) > 0
 
 
@@ -79,7 +79,7 @@ def until(is_so: Callable[[], bool]) -> None:
 
 
 def test_mail_that_comes_when_a_drain_has_just_found_none_is_looked_after(page: LiveClient) -> None:
-    store: Any = parts().store
+    store: Any = services().store
     load = store.load
 
     def overtaken(instance: str) -> Any:
@@ -89,13 +89,13 @@ def test_mail_that_comes_when_a_drain_has_just_found_none_is_looked_after(page: 
         return loaded
 
     store.load = overtaken
-    drain(page.instance)
+    process_mailbox(page.instance)
     until(lambda: page.state["count"] == 7)
 
 
 def test_who_posts_waits_for_a_turn_only_where_the_mailbox_is_full(page: LiveClient, settings: Any) -> None:
-    settings.HTMX_LIVE = {"MAX_MAIL": 2, "BUSY_TIMEOUT": 0.01}
-    store: Any = parts().store
+    settings.HTMX_LIVE = {"MAX_PENDING_MESSAGES": 2, "BUSY_TIMEOUT": 0.01}
+    store: Any = services().store
     lease, acquire, waits = store.acquire(page.instance, wait=0), store.acquire, []
 
     def note(instance: str, *, wait: float, **kwargs: Any) -> Any:
@@ -105,6 +105,6 @@ def test_who_posts_waits_for_a_turn_only_where_the_mailbox_is_full(page: LiveCli
     store.acquire = note
     for number in range(3):
         dispatch(page.instance, Push(state={"count": str(number)}, handler="click"))
-    drain(page.instance)
+    process_mailbox(page.instance)
     assert waits == [0, 0, 0.01, 0]
     store.release(lease)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from htmx_live.core.exceptions import RunnerUnavailable, StateError, TurnError
-from htmx_live.runtime.services import override, parts
+from htmx_live.runtime.services import override_services, services
 from htmx_live.testing import LiveClient
 from tests.working_views import HOOKS, Fragile, Plain, Work
 
@@ -47,8 +47,8 @@ def finish(page: LiveClient) -> LiveClient:
     """Run what waits, failures included, and be sure that nothing is left of it."""
     page.run_jobs(raise_errors=False)
     assert page.pending == []
-    loaded = parts().store.load(page.instance)
-    assert loaded is not None and (loaded.record.jobs, loaded.mail) == ((), ())
+    loaded = services().store.load(page.instance)
+    assert loaded is not None and (loaded.record.jobs, loaded.messages) == ((), ())
     return page
 
 
@@ -397,7 +397,7 @@ def test_a_job_that_cannot_be_started_is_told_to_the_page(live: Live) -> None:
         def cancel(self, ref: str) -> None: ...
 
     page = live(Work)
-    with override(runner=Full()):
+    with override_services(runner=Full()):
         start(page, "set_a", name="job")
     assert page.pending == []
     assert values(page, "ended")[0][0].startswith("job: refused This cannot be done at the moment.")
@@ -416,18 +416,18 @@ def test_a_job_whose_user_may_not_any_more_fails_without_running(page: LiveClien
 
 def test_a_job_ends_when_its_record_is_deleted_while_it_runs(page: LiveClient) -> None:
     reached: list[str] = []
-    HOOKS["between"] = lambda: parts().store.delete(page.instance)
+    HOOKS["between"] = lambda: services().store.delete(page.instance)
     HOOKS["result"] = lambda: reached.append("result")
     start(page, "check_between", name="job")
     page.run_jobs()
-    assert (parts().store.load(page.instance), reached) == (None, [])
+    assert (services().store.load(page.instance), reached) == (None, [])
 
 
 def test_a_job_whose_record_is_gone_when_it_starts_does_nothing(page: LiveClient) -> None:
     reached: list[str] = []
     HOOKS["a"] = lambda: reached.append("a")
     start(page, "set_a", name="job")
-    parts().store.delete(page.instance)
+    services().store.delete(page.instance)
     page.run_jobs()
     assert reached == []
 
@@ -451,12 +451,12 @@ def test_a_result_handler_that_fails_is_undone_and_the_jobs_changes_stay(live: L
 @pytest.mark.parametrize("job", ["set_a", "set_both", "fail_after_a", "refuse", "give_up", "keep_nonsense"])
 def test_a_job_that_is_delivered_again_changes_nothing(page: LiveClient, job: str) -> None:
     start(page, job, name="job")
-    runner: Any = parts().runner
+    runner: Any = services().runner
     [twice] = runner.waiting
     finish(page)
-    before = parts().store.load(page.instance)
+    before = services().store.load(page.instance)
     runner.run(twice)
-    assert parts().store.load(page.instance) == before
+    assert services().store.load(page.instance) == before
 
 
 @pytest.mark.django_db(transaction=True)
@@ -469,7 +469,7 @@ def test_a_flush_inside_a_transaction_that_is_rolled_back_waits_for_the_end(page
 
 def test_a_surrounding_that_fails_still_ends_the_job(page: LiveClient, settings: Any, caplog: Any) -> None:
     start(page, "set_a", name="job")
-    settings.HTMX_LIVE = {"AROUND": "tests.runtime.test_job_control.no_surroundings"}
+    settings.HTMX_LIVE = {"TURN_CONTEXT": "tests.runtime.test_job_control.no_surroundings"}
     page.run_jobs(raise_errors=False)
     found = re.match(r"Something went wrong\. \(error ([0-9a-f]{8})\)", page.text)
     assert (page.pending, found is not None) == ([], True)

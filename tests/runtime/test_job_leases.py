@@ -15,11 +15,11 @@ from htmx_live.core.conf import settings as live_settings
 from htmx_live.core.exceptions import Cancelled, JobTimeout, StoreUnavailable
 from htmx_live.core.scheduler import ThreadTimer
 from htmx_live.jobs.runner import Job
-from htmx_live.jobs.watchdog import INTERVAL, Watcher, on_overdue
-from htmx_live.runtime.dispatch import dispatch, drain
-from htmx_live.runtime.inbox_messages import JobLost, JobNews, Push, write_mail
-from htmx_live.runtime.job_leases import JobLease, deadline_name, leased
-from htmx_live.runtime.services import override, parts
+from htmx_live.jobs.watchdog import MONITOR_INTERVAL, DeadlineMonitor, register_deadline_handler
+from htmx_live.runtime.dispatch import dispatch, process_mailbox
+from htmx_live.runtime.inbox_messages import JobLost, JobStageChanged, Push, serialize_message
+from htmx_live.runtime.job_leases import JobLease, job_deadline_name, job_lease
+from htmx_live.runtime.services import override_services, services
 from htmx_live.runtime.state import encode_state
 from htmx_live.testing import LiveClient
 from tests.working_views import HOOKS, Retried, Work
@@ -41,8 +41,8 @@ def page(live: Live) -> LiveClient:
 
 
 @pytest.fixture
-def watcher(page: LiveClient) -> Watcher:
-    return Watcher(lambda: parts().store, clock=parts().timer)
+def watcher(page: LiveClient) -> DeadlineMonitor:
+    return DeadlineMonitor(lambda: services().store, clock=services().timer)
 
 
 def start(page: LiveClient, job: str = "set_a", **values: Any) -> Any:
@@ -52,20 +52,20 @@ def start(page: LiveClient, job: str = "set_a", **values: Any) -> Any:
 
 
 def waiting() -> list[Any]:
-    runner: Any = parts().runner
+    runner: Any = services().runner
     return list(runner.waiting)
 
 
-def kill(page: LiveClient, watcher: Watcher, job: Any) -> None:
+def kill(page: LiveClient, watcher: DeadlineMonitor, job: Any) -> None:
     """``job`` has begun in a process that is no more."""
-    runner: Any = parts().runner
+    runner: Any = services().runner
     runner.waiting.remove(job)
     again = {"callback": job.callback, "args": job.args, "kwargs": job.kwargs, "is_async": job.is_async}
     facts = {"again": {**again, "retries": job.retries - 1}} if job.retries else {}
     note = {"kind": "job", "ref": job.ref, "instance": job.instance, "stage": "running", **facts}
-    parts().store.set_deadline(deadline_name(job.ref), json.dumps(note), within=10)
+    services().store.set_deadline(job_deadline_name(job.ref), json.dumps(note), within=10)
     page.advance(10.1)
-    watcher.ask()
+    watcher.poll()
 
 
 def ended(page: LiveClient) -> list[str]:
@@ -74,7 +74,7 @@ def ended(page: LiveClient) -> list[str]:
 
 
 def stages(page: LiveClient) -> list[str]:
-    loaded = parts().store.load(page.instance)
+    loaded = services().store.load(page.instance)
     assert loaded is not None
     return [row.stage for row in loaded.record.jobs]
 
@@ -82,64 +82,66 @@ def stages(page: LiveClient) -> list[str]:
 # Waiting
 
 
-def test_a_job_that_nobody_begins_waits_for_a_worker_and_says_so_once(page: LiveClient, watcher: Watcher) -> None:
+def test_a_job_that_nobody_begins_waits_for_a_worker_and_says_so_once(
+    page: LiveClient, watcher: DeadlineMonitor
+) -> None:
     start(page)
     for _ in range(3):
         page.advance(8.1)
-        watcher.ask()
+        watcher.poll()
     assert (stages(page), page.notices) == (["waiting"], [{"message": "Waiting for a worker…", "level": "info"}])
     assert ' data-live-pending="start:job" data-live-waiting="start:job"' in page.html
 
 
-def test_a_job_that_is_begun_late_goes_its_way(page: LiveClient, watcher: Watcher) -> None:
+def test_a_job_that_is_begun_late_goes_its_way(page: LiveClient, watcher: DeadlineMonitor) -> None:
     seen: list[Any] = []
     start(page)
     page.advance(8.1)
-    watcher.ask()
+    watcher.poll()
     HOOKS["a"] = lambda: seen.append((stages(page), "waiting" in page.html))
     page.run_jobs()
     assert (seen, ended(page)) == ([([""], False)], ["job: None"])
 
 
-def test_a_job_that_waits_for_too_long_is_lost(page: LiveClient, watcher: Watcher, settings: Any) -> None:
+def test_a_job_that_waits_for_too_long_is_lost(page: LiveClient, watcher: DeadlineMonitor, settings: Any) -> None:
     settings.HTMX_LIVE = {"JOB_TIME_LIMIT": 60}
     start(page)
     for seconds in (8, 16, 32, 3):
         page.advance(seconds)
-        watcher.ask()
+        watcher.poll()
     assert page.pending == [("start", "job")]
     page.advance(1)
-    watcher.ask()
+    watcher.poll()
     assert (page.pending, ended(page)) == ([], ["job: lost"])
 
 
-def test_a_job_whose_message_was_lost_is_submitted_again(page: LiveClient, watcher: Watcher) -> None:
+def test_a_job_whose_message_was_lost_is_submitted_again(page: LiveClient, watcher: DeadlineMonitor) -> None:
     job = start(page)
-    parts().runner.waiting.clear()  # type: ignore[attr-defined]
+    services().runner.waiting.clear()  # type: ignore[attr-defined]
     page.advance(8.1)
-    watcher.ask()
+    watcher.poll()
     assert waiting() == [job]
     page.run_jobs()
     assert ended(page) == ["job: None"]
 
 
-def test_a_job_that_is_submitted_again_and_again_is_begun_once(page: LiveClient, watcher: Watcher) -> None:
+def test_a_job_that_is_submitted_again_and_again_is_begun_once(page: LiveClient, watcher: DeadlineMonitor) -> None:
     seen: list[str] = []
     HOOKS["a"] = lambda: seen.append("begun")
     start(page)
     for pause in (8, 16, 32):
         page.advance(pause)
-        watcher.ask()
+        watcher.poll()
     assert len(waiting()) == 4
     page.run_jobs()
     assert (seen, ended(page)) == (["begun"], ["job: None"])
 
 
-def test_a_job_that_runs_is_not_overdue(page: LiveClient, watcher: Watcher) -> None:
+def test_a_job_that_runs_is_not_overdue(page: LiveClient, watcher: DeadlineMonitor) -> None:
     def pass_time() -> None:
         for _ in range(20):
-            page.advance(INTERVAL)
-            watcher.ask()
+            page.advance(MONITOR_INTERVAL)
+            watcher.poll()
 
     HOOKS["a"] = pass_time
     start(page)
@@ -151,7 +153,7 @@ def test_a_job_that_has_ended_leaves_nothing_to_watch(page: LiveClient) -> None:
     start(page)
     page.run_jobs()
     page.advance(86_000)
-    assert parts().store.overdue() == []
+    assert services().store.pop_due() == []
 
 
 def test_a_template_that_is_slow_keeps_no_lease_from_being_renewed(page: LiveClient, settings: Any) -> None:
@@ -161,18 +163,18 @@ def test_a_template_that_is_slow_keeps_no_lease_from_being_renewed(page: LiveCli
     def render() -> None:
         """Slow: it ends when the timer has made another call."""
         is_made = threading.Event()
-        parts().timer.at(parts().timer(), is_made.set)
+        services().timer.call_at(services().timer(), is_made.set)
         timely.append(is_made.wait(10))
         is_rendered.set()
 
     def work() -> None:
-        dispatch(page.instance, JobNews(ref=job.ref, stage="waiting"))  # noted too late: the job runs
+        dispatch(page.instance, JobStageChanged(ref=job.ref, stage="waiting"))  # noted too late: the job runs
         HOOKS["render"] = render
         assert is_rendered.wait(30)
         HOOKS.pop("render")
 
     HOOKS["a"] = work
-    with override(timer=ThreadTimer(), turns=DaemonPool("turns", lambda: 1)):
+    with override_services(timer=ThreadTimer(), turn_pool=DaemonPool("turns", lambda: 1)):
         job = start(page)
         page.run_jobs()
     assert timely == [True]
@@ -181,13 +183,13 @@ def test_a_template_that_is_slow_keeps_no_lease_from_being_renewed(page: LiveCli
 # Losses
 
 
-def test_a_job_whose_lease_ends_is_lost(page: LiveClient, watcher: Watcher, caplog: Any) -> None:
+def test_a_job_whose_lease_ends_is_lost(page: LiveClient, watcher: DeadlineMonitor, caplog: Any) -> None:
     kill(page, watcher, start(page))
     assert (page.pending, ended(page)) == ([], ["job: lost"])
     assert "job of tests.working_views.Work was lost with its process" in caplog.text
 
 
-def test_a_loss_that_is_told_twice_happens_once(page: LiveClient, watcher: Watcher) -> None:
+def test_a_loss_that_is_told_twice_happens_once(page: LiveClient, watcher: DeadlineMonitor) -> None:
     job = start(page)
     kill(page, watcher, job)
     lose(page, job)
@@ -196,7 +198,7 @@ def test_a_loss_that_is_told_twice_happens_once(page: LiveClient, watcher: Watch
 
 def test_a_job_with_retries_is_started_anew_under_another_ref(live: Live) -> None:
     page = live(Retried)
-    watcher = Watcher(lambda: parts().store, clock=parts().timer)
+    watcher = DeadlineMonitor(lambda: services().store, clock=services().timer)
     page.send("go", {})
     [first] = waiting()
     kill(page, watcher, first)
@@ -209,7 +211,7 @@ def test_a_job_with_retries_is_started_anew_under_another_ref(live: Live) -> Non
 
 def test_a_job_whose_retries_are_used_up_is_lost(live: Live) -> None:
     page = live(Retried)
-    watcher = Watcher(lambda: parts().store, clock=parts().timer)
+    watcher = DeadlineMonitor(lambda: services().store, clock=services().timer)
     page.send("go", {})
     for _ in range(3):
         kill(page, watcher, waiting()[0])
@@ -222,7 +224,7 @@ def test_a_job_that_is_delivered_twice_at_once_runs_once(page: LiveClient) -> No
 
     def deliver_again() -> None:
         count.append(1)
-        parts().runner.run(job)  # type: ignore[attr-defined]
+        services().runner.run(job)  # type: ignore[attr-defined]
 
     HOOKS["a"] = deliver_again
     page.run_jobs()
@@ -230,13 +232,13 @@ def test_a_job_that_is_delivered_twice_at_once_runs_once(page: LiveClient) -> No
 
 
 def test_a_copy_that_comes_while_the_job_runs_does_not_renew_its_deadline(page: LiveClient) -> None:
-    job, name = start(page), deadline_name(waiting()[-1].ref)
+    job, name = start(page), job_deadline_name(waiting()[-1].ref)
 
     def deliver_again() -> None:
-        parts().store.set_deadline(name, "of the one that runs", within=2)
-        parts().runner.run(job)  # type: ignore[attr-defined]
+        services().store.set_deadline(name, "of the one that runs", within=2)
+        services().runner.run(job)  # type: ignore[attr-defined]
         page.advance(2.1)
-        assert parts().store.overdue() == [(name, "of the one that runs")]
+        assert services().store.pop_due() == [(name, "of the one that runs")]
 
     HOOKS["a"] = deliver_again
     page.run_jobs()
@@ -247,23 +249,23 @@ def test_a_copy_that_comes_when_the_end_waits_in_the_mailbox_does_nothing(page: 
     count: list[int] = []
     job = start(page)
     HOOKS["a"] = lambda: count.append(1)
-    lease = parts().store.acquire(page.instance, wait=0)
+    lease = services().store.acquire(page.instance, wait=0)
     assert lease is not None
     page.run_jobs()  # its end cannot be applied yet
-    parts().runner.run(job)  # type: ignore[attr-defined]
-    parts().store.release(lease)
-    drain(page.instance)
+    services().runner.run(job)  # type: ignore[attr-defined]
+    services().store.release(lease)
+    process_mailbox(page.instance)
     assert (count, ended(page)) == ([1], ["job: None"])
 
 
-def test_a_claim_that_died_before_the_work_can_be_made_again(page: LiveClient, watcher: Watcher) -> None:
+def test_a_claim_that_died_before_the_work_can_be_made_again(page: LiveClient, watcher: DeadlineMonitor) -> None:
     """A process dies after it has claimed a job and before it has said so: nothing has begun."""
     job = start(page)
-    parts().runner.waiting.clear()  # type: ignore[attr-defined]
-    assert parts().store.hold(f"begun:{job.ref}", "a process that has died", ttl=live_settings().JOB_LEASE)
+    services().runner.waiting.clear()  # type: ignore[attr-defined]
+    assert services().store.acquire_lock(f"begun:{job.ref}", "a process that has died", ttl=live_settings().JOB_LEASE)
     for _ in range(3):
         page.advance(8.1)
-        watcher.ask()
+        watcher.poll()
     page.run_jobs()
     assert ended(page) == ["job: None"]
 
@@ -271,7 +273,7 @@ def test_a_claim_that_died_before_the_work_can_be_made_again(page: LiveClient, w
 # Coming back
 
 
-def test_a_lost_job_that_comes_back_may_finish(page: LiveClient, watcher: Watcher) -> None:
+def test_a_lost_job_that_comes_back_may_finish(page: LiveClient, watcher: DeadlineMonitor) -> None:
     job = start(page, "set_b")
     HOOKS["b"] = lambda: lose(page, job)
     page.run_jobs()
@@ -351,7 +353,7 @@ def beating(settings: Any) -> None:
 def begun(job: Job) -> JobLease:
     lease = JobLease(job)
     assert lease.claim()
-    lease.begin()
+    lease.start_heartbeat()
     return lease
 
 
@@ -364,7 +366,7 @@ def test_a_claimed_job_has_a_deadline_that_says_how_to_start_it_anew(
     page.advance(3.1)
     again = {"callback": "method:a", "args": [1], "kwargs": {"b": 2}, "is_async": True, "retries": 1}
     facts = {"again": again} if retries else {}
-    [(name, text)] = parts().store.overdue()
+    [(name, text)] = services().store.pop_due()
     assert (name, json.loads(text)) == (
         "job:r", {"kind": "job", "ref": "r", "instance": "i", "stage": "running", **facts}
     )  # fmt: skip
@@ -372,7 +374,7 @@ def test_a_claimed_job_has_a_deadline_that_says_how_to_start_it_anew(
 
 def test_a_job_is_claimed_by_one_until_it_ends(page: LiveClient) -> None:
     job, other = (Job(ref=ref, instance="i", callback="method:a") for ref in ("r", "s"))
-    with leased(job) as lease, leased(job) as second, leased(other) as third:
+    with job_lease(job) as lease, job_lease(job) as second, job_lease(other) as third:
         assert (lease is not None, second, third is not None) == (True, None, True)
         assert JobLease(job).claim() is False
     assert JobLease(job).claim() is True
@@ -385,24 +387,24 @@ def test_a_lease_is_renewed_three_times_and_an_async_job_is_asked_about_each_sec
     settings.HTMX_LIVE = {"JOB_LEASE": 30}
     asked: list[bool] = []
     lease = begun(Job(ref="r", instance="i", callback="method:a", is_async=is_async))
-    lease.check()
+    lease.raise_if_stopped()
     lease.is_wanted = lambda: asked.append(True) or True  # type: ignore[func-returns-value]
     page.advance(30)
     assert len(asked) == beats
     lease.release()
     page.advance(300)
-    assert (len(asked), parts().store.overdue()) == (beats, [])
+    assert (len(asked), services().store.pop_due()) == (beats, [])
 
 
 def test_a_job_is_wanted_until_its_page_says_otherwise(page: LiveClient, beating: None) -> None:
     lease = begun(start(page))
     page.advance(5)
-    lease.check()
+    lease.raise_if_stopped()
     lease.is_wanted = lambda: False
     page.advance(1)
     with pytest.raises(Cancelled):
-        lease.check()
-    assert parts().runner.is_cancelled(waiting()[0].ref)
+        lease.raise_if_stopped()
+    assert services().runner.is_cancelled(waiting()[0].ref)
 
 
 def test_a_lease_is_renewed_although_a_beat_fails(page: LiveClient, beating: None, caplog: Any) -> None:
@@ -410,7 +412,7 @@ def test_a_lease_is_renewed_although_a_beat_fails(page: LiveClient, beating: Non
     lease.is_wanted = lambda: bool(1 / 0)
     page.advance(2)
     lines = [record.getMessage() for record in caplog.records]
-    assert (lines, parts().store.overdue()) == ([f"A beat of job {job.ref} failed"] * 2, [])
+    assert (lines, services().store.pop_due()) == ([f"A beat of job {job.ref} failed"] * 2, [])
 
 
 def test_a_job_is_late_from_half_of_its_limit_and_says_so_once(page: LiveClient, beating: None) -> None:
@@ -429,13 +431,13 @@ def test_a_job_that_cannot_be_cancelled_ends_right_after_its_limit_and_once(
 ) -> None:
     lease = begun(start(page))
     page.advance(60)
-    assert (page.pending, lease.stopped) == ([("start", "job")], None)
+    assert (page.pending, lease.stop_reason) == ([("start", "job")], None)
     page.advance(20)
     [line] = [record.getMessage() for record in caplog.records if "took longer" in record.getMessage()]
     assert re.fullmatch(r"method:set_a took longer than 60 s \(error [0-9a-f]{8}\)", line)
     assert (page.pending, ended(page)) == ([], ["job: timeout"])
     with pytest.raises(JobTimeout):
-        lease.check()
+        lease.raise_if_stopped()
 
 
 def test_an_async_job_has_time_to_end_by_itself(page: LiveClient, beating: None) -> None:
@@ -465,7 +467,7 @@ def test_a_callback_that_others_cancel_stays_cancelled(page: LiveClient) -> None
         raise asyncio.CancelledError
 
     with pytest.raises(asyncio.CancelledError):
-        asyncio.run(lease.call(work))
+        asyncio.run(lease.run_async_callback(work))
 
 
 def test_a_callback_that_has_returned_is_not_cancelled(page: LiveClient, beating: None, caplog: Any) -> None:
@@ -474,7 +476,7 @@ def test_a_callback_that_has_returned_is_not_cancelled(page: LiveClient, beating
     async def work() -> int:
         return 7
 
-    assert asyncio.run(lease.call(work)) == 7
+    assert asyncio.run(lease.run_async_callback(work)) == 7
     page.advance(61)
     assert (page.pending, "A beat" in caplog.text) == ([], False)
 
@@ -489,13 +491,13 @@ class Failing:
         self.is_away = True
         self.asked = 0
 
-    def overdue(self) -> list[tuple[str, str]]:
+    def pop_due(self) -> list[tuple[str, str]]:
         self.asked += 1
         if self.is_away:
             raise StoreUnavailable("It is away.")
         return [("one", '{"kind": "test"}'), ("two", "no JSON"), ("three", '{"kind": "unknown"}')]
 
-    def is_shown(self, instance: str) -> bool:
+    def is_viewed(self, instance: str) -> bool:
         if self.is_away:
             raise StoreUnavailable("It is away.")
         return False
@@ -504,23 +506,23 @@ class Failing:
 def test_after_an_outage_the_living_have_time_to_say_so(page: LiveClient, caplog: Any) -> None:
     caplog.set_level(logging.ERROR)
     heard: list[Any] = []
-    on_overdue("test", heard.append)
+    register_deadline_handler("test", heard.append)
     store: Any = Failing()
-    watcher = Watcher(lambda: store, clock=parts().timer)
-    watcher.ask()
+    watcher = DeadlineMonitor(lambda: store, clock=services().timer)
+    watcher.poll()
     store.is_away = False
     page.advance(3)
-    watcher.ask()
+    watcher.poll()
     assert (store.asked, heard) == (1, [])
     page.advance(3)
-    watcher.ask()
+    watcher.poll()
     assert (store.asked, heard) == (2, [{"kind": "test"}])
 
 
-def test_mail_that_was_left_behind_is_looked_after(page: LiveClient, watcher: Watcher) -> None:
-    parts().store.post(page.instance, write_mail(Push(state=encode_state({"a": 7}))))
+def test_mail_that_was_left_behind_is_looked_after(page: LiveClient, watcher: DeadlineMonitor) -> None:
+    services().store.enqueue(page.instance, serialize_message(Push(state=encode_state({"a": 7}))))
     note = json.dumps({"kind": "mail", "instance": page.instance})
-    parts().store.set_deadline(f"mail:{page.instance}", note, within=1)
+    services().store.set_deadline(f"mail:{page.instance}", note, within=1)
     page.advance(2)
-    watcher.ask()
+    watcher.poll()
     assert page.state["a"] == 7

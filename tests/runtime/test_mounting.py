@@ -12,7 +12,7 @@ from htmx_live.backends.memory.store import MemoryStore
 from htmx_live.core.exceptions import StateError
 from htmx_live.core.signing import ViewGrant, unsign_view
 from htmx_live.runtime import processes
-from htmx_live.runtime.services import override, parts
+from htmx_live.runtime.services import override_services, services
 from htmx_live.testing import LiveClient
 from tests.sample_views import Counter, Private, Rows
 from tests.working_views import HOOKS, Work
@@ -34,7 +34,7 @@ def no_hooks() -> Iterator[None]:
 
 def lose(page: LiveClient) -> LiveClient:
     """The record is gone, as after its time."""
-    parts().store.delete(page.instance)
+    services().store.delete(page.instance)
     return page
 
 
@@ -73,7 +73,7 @@ def test_what_mount_says_is_shown(live: Live, monkeypatch: Any) -> None:
 def test_a_redirect_from_mount_stores_nothing(live: Live, monkeypatch: Any) -> None:
     monkeypatch.setattr(Counter, "mount", lambda self, request, **kwargs: self.redirect("/elsewhere/"))
     page = live(Counter)
-    store: Any = parts().store
+    store: Any = services().store
     assert (page.status, page.redirected_to, len(store._entries)) == (302, "/elsewhere/", 0)
 
 
@@ -81,7 +81,7 @@ def test_a_view_that_fails_in_mount_stores_nothing(live: Live, monkeypatch: Any)
     monkeypatch.setattr(Counter, "mount", lambda self, request, **kwargs: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         live(Counter)
-    store: Any = parts().store
+    store: Any = services().store
     assert len(store._entries) == 0
 
 
@@ -108,13 +108,13 @@ def test_a_reload_takes_over_the_instance_and_its_jobs(live: Live) -> None:
 def test_the_instance_that_the_reload_mounted_is_gone(live: Live) -> None:
     page = live(Counter)
     page.reload()
-    store: Any = parts().store
+    store: Any = services().store
     assert list(store._entries) == [page.instance]
 
 
 def test_a_reload_with_other_arguments_takes_over_nothing(live: Live) -> None:
     one, two = live(Counter, start=1), live(Counter, start=2)
-    two.sync(adopt=[one._shown.root.attributes["data-live"]])
+    two.sync(adopt=[one._synced_page.root.attributes["data-live"]])
     assert two.text == "2 Add"
 
 
@@ -122,23 +122,23 @@ def test_adoption_takes_over_the_language_of_the_new_load(live: Live) -> None:
     page = live(Counter)
     with translation.override("de"):
         page.reload()
-    loaded = parts().store.load(page.instance)
+    loaded = services().store.load(page.instance)
     assert loaded is not None and (loaded.record.language, loaded.record.rev) == ("de", 2)
 
 
 def test_an_instance_that_is_adopted_tells_both_pages_of_changes(live: Live) -> None:
     page = live(Counter)
     page.reload()
-    loaded = parts().store.load(page.instance)
+    loaded = services().store.load(page.instance)
     assert loaded is not None and len(loaded.record.pages) == 2
 
 
 def test_children_that_are_gone_keep_no_parent_from_being_adopted(live: Live) -> None:
     page = live(Rows)
-    loaded = parts().store.load(page.instance)
+    loaded = services().store.load(page.instance)
     assert loaded is not None
     before = page.instance
-    parts().store.delete(next(iter(loaded.record.children.values()))[0])
+    services().store.delete(next(iter(loaded.record.children.values()))[0])
     page.reload()
     assert page.instance == before
     page.send("show", {"_args": '{"pks": [2, 1]}'})
@@ -172,14 +172,14 @@ def test_of_two_questions_the_second_finds_what_the_first_has_made(live: Live) -
     old = page.html
     page.sync()
     page.send("add", {})
-    page._shown.html = old
+    page._synced_page.html = old
     page.sync()
     assert (page.text, page.rev) == ("1 Add", 3)
 
 
 def test_after_a_restart_pages_are_mounted_again(live: Live) -> None:
     page = live(Counter, start=3)
-    with override(store=MemoryStore()):
+    with override_services(store=MemoryStore()):
         page.click("add", amount=2)
         assert (page.is_remounted, page.text) == (True, "3 Add")
         page.click("add", amount=2)
@@ -190,7 +190,7 @@ def test_after_any_number_of_restarts_in_a_row_pages_are_mounted_again(live: Liv
     caplog.set_level(logging.WARNING)
     page = live(Counter, start=3)
     for _ in range(12):
-        with override(store=MemoryStore()):
+        with override_services(store=MemoryStore()):
             page.sync()
             assert (page.status, page.is_remounted, page.click("add", amount=2).text) == (200, True, "5 Add")
     assert caplog.records == []
@@ -198,9 +198,9 @@ def test_after_any_number_of_restarts_in_a_row_pages_are_mounted_again(live: Liv
 
 def test_a_page_whose_epoch_comes_back_is_refused_and_the_log_says_so_once(live: Live, caplog: Any) -> None:
     caplog.set_level(logging.WARNING)
-    processes._forget()
+    processes._reset_after_fork()
     page = live(Counter, raise_errors=False)
-    with override(store=MemoryStore()):
+    with override_services(store=MemoryStore()):
         page.click("add", amount=2)
     for _ in range(3):
         page.click("add", amount=2)
@@ -211,15 +211,15 @@ def test_a_page_whose_epoch_comes_back_is_refused_and_the_log_says_so_once(live:
 
 def test_a_grant_names_the_epochs_that_its_view_had_before(live: Live) -> None:
     page = lose(live(Counter)).sync()
-    assert _grant(page).earlier == ()
+    assert _grant(page).earlier_epochs == ()
     first, second = _grant(page).epoch, MemoryStore()
-    with override(store=second):
+    with override_services(store=second):
         page.sync()
-    assert (_grant(page).epoch, _grant(page).earlier) == (second.epoch, (first,))
+    assert (_grant(page).epoch, _grant(page).earlier_epochs) == (second.epoch, (first,))
 
 
 def _grant(page: LiveClient) -> ViewGrant:
-    return unsign_view(page._shown.root.attributes["data-live"], max_age=60)
+    return unsign_view(page._synced_page.root.attributes["data-live"], max_age=60)
 
 
 def test_jobs_of_mount_run_again_when_the_view_is_mounted_again(live: Live) -> None:

@@ -17,9 +17,9 @@ from django.views.decorators.cache import cache_control
 from htmx_live import LiveView, event_handler
 from htmx_live.core.signing import unsign_page
 from htmx_live.runtime.owners import COOKIE_PREFIX
-from htmx_live.runtime.pages import page_slot
-from htmx_live.runtime.services import parts
-from htmx_live.testing.environment import stage
+from htmx_live.runtime.pages import page_placeholder
+from htmx_live.runtime.services import services
+from htmx_live.testing.environment import live_environment
 from htmx_live.testing.page import parse
 from tests.sample_views import Counter
 from tests.working_views import Work
@@ -77,7 +77,7 @@ def astreamed(request: HttpRequest, size: int) -> StreamingHttpResponse:
 
 
 def marks(request: HttpRequest) -> StreamingHttpResponse:
-    return StreamingHttpResponse(["<p>", page_slot()[:7], "</p>", page_slot()[:9]])
+    return StreamingHttpResponse(["<p>", page_placeholder()[:7], "</p>", page_placeholder()[:9]])
 
 
 def bare(request: HttpRequest) -> HttpResponse:
@@ -103,7 +103,7 @@ pytestmark = pytest.mark.urls("tests.runtime.test_pages")
 @pytest.fixture(autouse=True)
 def staged(settings: Any) -> Any:
     settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
-    with stage() as built:
+    with live_environment() as built:
         yield built
 
 
@@ -200,7 +200,7 @@ def test_a_page_that_is_sent_in_pieces_carries_its_grant_wherever_they_are_cut(c
     whole = b"".join(client.get(url)).decode()
     meta = next(one for one in parse(whole).all() if one.attributes.get("name") == "htmx-live")
     assert unsign_page(meta.attributes["data-page"], max_age=60)
-    assert page_slot() not in whole
+    assert page_placeholder() not in whole
 
 
 @pytest.mark.parametrize("size", [1, 7, 100_000])
@@ -215,23 +215,23 @@ def test_an_async_page_that_is_sent_in_pieces_carries_its_grant(size: int) -> No
 
 
 def test_what_only_begins_like_a_slot_is_sent_as_it_is(client: Client) -> None:
-    assert b"".join(client.get("/marks/")).decode() == f"<p>{page_slot()[:7]}</p>{page_slot()[:9]}"
+    assert b"".join(client.get("/marks/")).decode() == f"<p>{page_placeholder()[:7]}</p>{page_placeholder()[:9]}"
 
 
 def test_the_page_carries_its_grant_number_and_token(client: Client) -> None:
     given = meta(client.get("/counter/1/"))
     grant = unsign_page(given["data-page"], max_age=60)
-    [instance] = parts().store.members(grant.page)
+    [instance] = services().store.instances_on(grant.page)
     assert instance
-    assert given["data-number"] == parts().bus.position()
+    assert given["data-number"] == services().bus.position()
     assert len(given["data-csrf"]) == 64
 
 
 def test_the_grant_names_the_owner_whose_session_the_page_has_made(client: Client) -> None:
     response = client.get("/counter/1/")
     grant = unsign_page(meta(response)["data-page"], max_age=60)
-    [instance] = parts().store.members(grant.page)
-    loaded = parts().store.load(instance)
+    [instance] = services().store.instances_on(grant.page)
+    loaded = services().store.load(instance)
     assert loaded is not None and grant.owner == loaded.record.owner != ""
 
 
@@ -294,8 +294,8 @@ def test_a_reference_is_no_part_of_the_address_that_a_template_sees(client: Clie
     location = _submit(client, client.get("/note/?a=1"), "save", text="x")["Location"]
     after = client.get(location)
     grant = unsign_page(meta(after)["data-page"], max_age=60)
-    [instance] = parts().store.members(grant.page)
-    loaded = parts().store.load(instance)
+    [instance] = services().store.instances_on(grant.page)
+    loaded = services().store.load(instance)
     assert loaded is not None and loaded.record.query == "a=1"
 
 
@@ -306,7 +306,7 @@ def test_a_forged_reference_is_ignored(client: Client, reference: str) -> None:
 
 def test_a_form_whose_record_is_gone_leads_back_and_says_so(client: Client) -> None:
     page = client.get("/note/")
-    store: Any = parts().store
+    store: Any = services().store
     store.delete(next(iter(store._entries)))
     answer = _submit(client, page, "save", text="lost")
     after = client.get(answer["Location"])
@@ -318,13 +318,16 @@ def test_a_form_whose_record_is_gone_leads_back_and_says_so(client: Client) -> N
 
 
 def test_an_htmx_response_that_brings_the_first_view_carries_the_page_in_headers(client: Client, rf: Any) -> None:
-    from htmx_live.runtime.pages import finish, page_of
+    from htmx_live.runtime.pages import finalize_response, get_page
     from htmx_live.views.embedding import embed
 
     request = rf.get("/part/")
     request.session, request.user = client.session, type("Visitor", (), {"is_authenticated": False, "pk": None})()
-    response = HttpResponse(embed(Counter, page_of(request), kwargs={}).html)
-    finish(request, response)
+    response = HttpResponse(embed(Counter, get_page(request), kwargs={}).html)
+    finalize_response(request, response)
     grant = unsign_page(response["X-Live-Page"], max_age=60)
-    assert (len(list(parts().store.members(grant.page))), response["X-Live-Number"]) == (1, parts().bus.position())
+    assert (len(list(services().store.instances_on(grant.page))), response["X-Live-Number"]) == (
+        1,
+        services().bus.position(),
+    )
     assert len(response["X-Live-CSRF"]) == 64

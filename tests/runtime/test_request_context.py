@@ -15,8 +15,8 @@ from django.utils import timezone, translation
 
 from htmx_live import LiveView, background, event_handler
 from htmx_live.core.records import Owner, Record
-from htmx_live.runtime.request_context import after_commit, around, facts_of, stand_in
-from htmx_live.runtime.services import parts
+from htmx_live.runtime.request_context import activate, request_fields, run_after_commit, synthetic_request
+from htmx_live.runtime.services import services
 from htmx_live.testing import LiveClient
 from tests.working_views import HOOKS, Around, step
 
@@ -53,7 +53,7 @@ def tenant(record: Record) -> Iterator[None]:
 
 
 def test_language_zone_and_prefix_are_the_records_and_are_put_back() -> None:
-    with around(record(language="de", time_zone="Asia/Tokyo", script_prefix="/shop/")):
+    with activate(record(language="de", time_zone="Asia/Tokyo", script_prefix="/shop/")):
         inside = (translation.get_language(), timezone.get_current_timezone_name(), get_script_prefix())
     after = (translation.get_language(), timezone.get_current_timezone_name(), get_script_prefix())
     assert (inside, after) == (("de", "Asia/Tokyo", "/shop/"), ("en", "UTC", "/"))
@@ -65,8 +65,8 @@ def test_language_zone_and_prefix_are_the_records_and_are_put_back() -> None:
 def test_a_time_zone_of_any_kind_is_found_again(zone: Any) -> None:
     moment = dt.datetime(2026, 7, 1, tzinfo=dt.UTC)
     with timezone.override(zone):
-        expected, facts = timezone.localtime(moment).isoformat(), facts_of(RequestFactory().get("/"))
-    with around(record(time_zone=facts["time_zone"])):
+        expected, facts = timezone.localtime(moment).isoformat(), request_fields(RequestFactory().get("/"))
+    with activate(record(time_zone=facts["time_zone"])):
         assert timezone.localtime(moment).isoformat() == expected
 
 
@@ -95,7 +95,7 @@ def test_every_render_sees_the_same_request(live: Live) -> None:
 
 @pytest.mark.parametrize("handler", ["look", "look_later", "look_later_async"])
 def test_the_projects_context_is_around_every_turn_and_job(live: Live, settings: Any, handler: str) -> None:
-    settings.HTMX_LIVE = {"AROUND": "tests.runtime.test_request_context.tenant"}
+    settings.HTMX_LIVE = {"TURN_CONTEXT": "tests.runtime.test_request_context.tenant"}
     seen: list[str] = []
 
     class Spy:
@@ -118,7 +118,7 @@ def test_the_projects_context_is_around_every_turn_and_job(live: Live, settings:
 
 
 def test_the_stand_in_is_a_get_of_the_page() -> None:
-    request = stand_in(
+    request = synthetic_request(
         record(host="shop.example:8443", secure=True, path="/shop/ü/", query="a=1", script_prefix="/shop/")
     )
     assert request.method == "GET"
@@ -128,14 +128,14 @@ def test_the_stand_in_is_a_get_of_the_page() -> None:
 
 
 def test_the_stand_in_of_a_visitor_has_an_anonymous_user() -> None:
-    assert stand_in(record()).user.is_anonymous
+    assert synthetic_request(record()).user.is_anonymous
 
 
 @pytest.mark.django_db
 def test_the_stand_ins_user_is_read_when_it_is_used(django_assert_num_queries: Any) -> None:
     user = User.objects.create(username="ada")
     with django_assert_num_queries(0):
-        request = stand_in(record(owner=Owner(user=str(user.pk))))
+        request = synthetic_request(record(owner=Owner(user=str(user.pk))))
     with django_assert_num_queries(1):
         assert request.user == user
 
@@ -143,7 +143,7 @@ def test_the_stand_ins_user_is_read_when_it_is_used(django_assert_num_queries: A
 @pytest.mark.django_db
 def test_the_stand_in_of_a_user_who_may_not_log_in_any_more_is_anonymous() -> None:
     user = User.objects.create(username="ada", is_active=False)
-    assert stand_in(record(owner=Owner(user=str(user.pk)))).user.is_anonymous
+    assert synthetic_request(record(owner=Owner(user=str(user.pk)))).user.is_anonymous
 
 
 # Transactions
@@ -232,7 +232,7 @@ def test_a_page_whose_request_is_rolled_back_leaves_no_record(atomic: None, live
     with monkeypatch.context() as patch:
         patch.setattr(connection, "commit", _fail)
         live(Ledger, raise_errors=False)
-    store: Any = parts().store
+    store: Any = services().store
     assert len(store._entries) == 0
 
 
@@ -240,17 +240,17 @@ def test_a_page_whose_request_is_rolled_back_leaves_no_record(atomic: None, live
 def test_a_call_waits_for_the_commit_and_is_dropped_by_a_rollback() -> None:
     calls: list[str] = []
     with transaction.atomic():
-        assert not after_commit(lambda: calls.append("committed"))
+        assert not run_after_commit(lambda: calls.append("committed"))
         assert calls == []
     with pytest.raises(ValueError), transaction.atomic():
-        after_commit(lambda: calls.append("rolled back"))
+        run_after_commit(lambda: calls.append("rolled back"))
         raise ValueError
-    assert after_commit(lambda: calls.append("at once"))
+    assert run_after_commit(lambda: calls.append("at once"))
     assert calls == ["committed", "at once"]
 
 
 @pytest.mark.django_db
 def test_the_transaction_around_a_test_does_not_count() -> None:
     calls: list[str] = []
-    assert after_commit(lambda: calls.append("at once"))
+    assert run_after_commit(lambda: calls.append("at once"))
     assert calls == ["at once"]

@@ -7,7 +7,7 @@ from django.contrib.auth import get_user_model
 
 from htmx_live import push_to_view
 from htmx_live.core.exceptions import TurnError
-from htmx_live.runtime.services import parts
+from htmx_live.runtime.services import services
 from tests.sample_views import Board, Nosy
 
 pytestmark = pytest.mark.django_db
@@ -31,9 +31,9 @@ def test_a_click_by_one_viewer_updates_all(live: Any) -> None:
 
 def test_a_change_is_published_once_for_all(live: Any) -> None:
     clients = [live(Board) for _ in range(5)]
-    sent = len(clients[0]._stage.transport.messages)
+    sent = len(clients[0]._environment.transport.messages)
     push_to_view(Board, state={"count": 7})
-    assert len(clients[0]._stage.transport.messages) - sent == 1
+    assert len(clients[0]._environment.transport.messages) - sent == 1
     assert [client.text for client in clients] == ["7 Add"] * 5
 
 
@@ -72,7 +72,7 @@ def test_a_viewer_that_was_away_gets_the_newest_state(live: Any) -> None:
 def test_a_board_that_was_lost_is_mounted_again_above_what_its_viewers_show(live: Any) -> None:
     one, other = live(Board), live(Board)
     one.click("add")
-    parts().store.delete(one.instance)
+    services().store.delete(one.instance)
     assert one.sync().text == "0 Add"
     assert other.sync().text == "0 Add"
     assert other.click("add").text == one.text == "1 Add"

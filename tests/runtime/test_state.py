@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from htmx_live.core.exceptions import StateError
-from htmx_live.runtime.services import parts
+from htmx_live.runtime.services import services
 from htmx_live.runtime.state import decode, decode_state, encode, encode_state
 from tests.sample_views import Counter
 
@@ -139,7 +139,7 @@ def test_a_queryset_is_refused_with_the_place_for_it() -> None:
 
 def test_a_file_is_refused_with_the_place_for_it() -> None:
     assert _refusal(ContentFile(b"a", "a.txt")) == (
-        "rows is a file, which a record cannot keep. Keep its name: an upload's is what self.keep(file) returns."
+        "rows is a file, which a record cannot keep. Keep its name: self.store_upload(file) returns it."
     )
 
 
@@ -273,6 +273,6 @@ def test_a_uuid_key_finds_its_value() -> None:
 @pytest.mark.parametrize("name", ["_live", "request", "add", "mount"])
 def test_a_kept_state_that_names_what_cannot_be_assigned_is_as_good_as_gone(live: Any, name: str) -> None:
     client = live(Counter)
-    loaded = parts().store.load(client.instance)
-    parts().store.create(replace(loaded.record, state={"count": "7", name: '"poison"'}))
+    loaded = services().store.load(client.instance)
+    services().store.create(replace(loaded.record, state={"count": "7", name: '"poison"'}))
     assert (client.click("add").status, client.is_remounted, client.text) == (200, True, "0 Add")

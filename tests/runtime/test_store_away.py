@@ -16,9 +16,9 @@ from django.utils.translation import override as language
 from htmx_live import LiveView
 from htmx_live.core.exceptions import StoreUnavailable
 from htmx_live.core.text import Outage
-from htmx_live.runtime.dispatch import dispatch, look_after
+from htmx_live.runtime.dispatch import dispatch, schedule_turn
 from htmx_live.runtime.inbox_messages import Push
-from htmx_live.runtime.services import override, parts
+from htmx_live.runtime.services import override_services, services
 from htmx_live.testing import LiveClient
 from tests.working_views import HOOKS, Work
 
@@ -70,14 +70,14 @@ def away(part: object, *names: str) -> Iterator[None]:
 
 @pytest.mark.urls(__name__)
 def test_a_page_without_live_views_does_not_notice(live: Live) -> None:
-    with away(parts().bus, "position"):
+    with away(services().bus, "position"):
         response = Client().get("/plain/")
     assert (response.status_code, response.content) == (200, b"plain")
 
 
 @pytest.mark.urls(__name__)
 def test_a_page_with_a_live_view_says_in_words_that_it_is_not_available(live: Live) -> None:
-    with away(parts().bus, "position"), away(parts().store, "create", "load"), language("en"):
+    with away(services().bus, "position"), away(services().store, "create", "load"), language("en"):
         response = Client().get("/page/")
     assert (response.status_code, response["Retry-After"]) == (503, "5")
     assert b"Not available at the moment" in response.content
@@ -89,14 +89,14 @@ def test_an_async_site_answers_the_same(live: Live, settings: Any) -> None:
     async def ask() -> list[Any]:
         return [await AsyncClient().get(f"/{name}/") for name in ("plain", "page")]
 
-    with away(parts().bus, "position"), away(parts().store, "create", "load"):
+    with away(services().bus, "position"), away(services().store, "create", "load"):
         responses = async_to_sync(ask)()
     assert [response.status_code for response in responses] == [200, 503]
 
 
 @pytest.mark.parametrize("method", ["acquire", "load", "save"])
 def test_a_click_is_a_503_and_changes_nothing(page: LiveClient, method: str) -> None:
-    with away(parts().store, method):
+    with away(services().store, method):
         page.click("click")
     assert (page.status, page.state["clicks"]) == (503, 0)
     page.click("click")
@@ -104,13 +104,13 @@ def test_a_click_is_a_503_and_changes_nothing(page: LiveClient, method: str) -> 
 
 
 def test_a_start_that_cannot_be_watched_over_is_a_503_and_starts_nothing(page: LiveClient) -> None:
-    with away(parts().store, "set_deadline"):
+    with away(services().store, "set_deadline"):
         page.send("start", {"job": "set_a"})
     assert (page.status, page.pending, page.run_jobs()) == (503, [], 0)
 
 
 def test_a_sync_is_a_503(page: LiveClient) -> None:
-    with away(parts().store, "load"):
+    with away(services().store, "load"):
         page.sync()
     assert page.status == 503
 
@@ -120,18 +120,18 @@ def test_a_sync_is_a_503(page: LiveClient) -> None:
 
 @pytest.mark.parametrize("method", ["publish", "append"])
 def test_a_click_that_is_saved_is_answered_though_nobody_else_can_be_told(page: LiveClient, method: str) -> None:
-    with away(parts().bus, method):
+    with away(services().bus, method):
         page.send("write", {"text": "hello"})
         assert (page.status, page.state["b"]) == (200, "hello")
         page.advance(5)
     before, sent = page.rev, len(page.fragments)
     page.advance(5)
     assert (page.rev > before, len(page.fragments) > sent) == (True, True)
-    assert parts().bus.text(f"live-{page.instance}-s-log").text == "hello"  # type: ignore[union-attr]
+    assert services().bus.text(f"live-{page.instance}-s-log").text == "hello"  # type: ignore[union-attr]
 
 
 def test_a_lease_that_cannot_be_released_does_not_undo_the_click(page: LiveClient) -> None:
-    with away(parts().store, "release"):
+    with away(services().store, "release"):
         page.click("click")
     assert (page.status, page.state["clicks"]) == (200, 1)
 
@@ -155,7 +155,7 @@ def test_mail_that_comes_during_a_click_is_read_though_the_lease_seems_not_relea
     page: LiveClient, caplog: Any
 ) -> None:
     HOOKS["click"] = lambda: dispatch(page.instance, Push(state={"a": "70"}))
-    with an_answer_lost(parts().store, "release"):
+    with an_answer_lost(services().store, "release"):
         page.click("click")
     assert (page.state["clicks"], page.state["a"]) == (1, 70)
     said = f"The lease of instance {page.instance} is released later: Redis does not answer."
@@ -164,22 +164,22 @@ def test_mail_that_comes_during_a_click_is_read_though_the_lease_seems_not_relea
 
 def test_an_outage_counts_the_leases_that_were_not_released(page: LiveClient) -> None:
     outage = Outage()
-    with an_answer_lost(parts().store, "release", outage=outage):
+    with an_answer_lost(services().store, "release", outage=outage):
         page.click("click")
     assert outage.summary().endswith("failed meanwhile: 1 releases of leases")
 
 
 def test_a_letter_that_is_posted_is_read_when_the_store_is_back(page: LiveClient) -> None:
-    with away(parts().store, "acquire"):
+    with away(services().store, "acquire"):
         dispatch(page.instance, Push(state={"a": "70"}))
     page.advance(5)
     assert page.state["a"] == 70
 
 
 def test_a_job_whose_start_was_saved_though_the_answer_was_lost_ends(page: LiveClient) -> None:
-    with an_answer_lost(parts().store, "save"):
+    with an_answer_lost(services().store, "save"):
         page.send("start", {"job": "set_a"})
-    assert (page.status, len(parts().store.load(page.instance).record.jobs)) == (503, 1)  # type: ignore[union-attr]
+    assert (page.status, len(services().store.load(page.instance).record.jobs)) == (503, 1)  # type: ignore[union-attr]
     page.advance(2)
     assert (page.run_jobs(), page.pending, page.state["a"]) == (0, [], 0)
     assert [end.split()[1] for end in page.state["ended"]] == ["refused"]
@@ -188,8 +188,8 @@ def test_a_job_whose_start_was_saved_though_the_answer_was_lost_ends(page: LiveC
 def test_a_push_to_others_is_made_good(page: LiveClient, live: Live) -> None:
     other = live(Work)
     page.send("start", {"job": "set_a"})
-    with away(parts().store, "post"):
-        look_after(other.instance)
+    with away(services().store, "enqueue"):
+        schedule_turn(other.instance)
         page.send("tell_others", {})
     page.advance(1)
     assert (page.status, other.state["a"]) == (200, 70)
@@ -202,7 +202,7 @@ def test_a_job_that_ends_while_the_store_is_away_ends_when_it_is_back(page: Live
     """The hand-over waits on the job's own thread, for as long as it takes."""
     page.send("start", {"job": "set_b", "name": "job"})
     tried = threading.Semaphore(0)
-    post = parts().store.post
+    post = services().store.enqueue
     is_away = True
 
     def posting(*args: Any, **kwargs: Any) -> int:
@@ -212,7 +212,7 @@ def test_a_job_that_ends_while_the_store_is_away_ends_when_it_is_back(page: Live
         return post(*args, **kwargs)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(parts().store, "post", posting)
+        patch.setattr(services().store, "enqueue", posting)
         thread = threading.Thread(target=page.run_jobs)
         thread.start()
         for _ in range(3):
@@ -224,7 +224,7 @@ def test_a_job_that_ends_while_the_store_is_away_ends_when_it_is_back(page: Live
 
 def test_what_a_job_writes_waits_for_the_bus(page: LiveClient) -> None:
     calls: list[str] = []
-    append = parts().bus.append
+    append = services().bus.append
 
     def appending(channels: Any, target: str, text: str, **kwargs: Any) -> int:
         calls.append(text)
@@ -233,10 +233,10 @@ def test_what_a_job_writes_waits_for_the_bus(page: LiveClient) -> None:
         return append(channels, target, text, **kwargs)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(parts().bus, "append", appending)
+        patch.setattr(services().bus, "append", appending)
         page.send("start", {"job": "tell", "name": "job"})
         page.run_jobs()
-    assert parts().bus.text(f"live-{page.instance}-s-log").text == "one <two> three"  # type: ignore[union-attr]
+    assert services().bus.text(f"live-{page.instance}-s-log").text == "one <two> three"  # type: ignore[union-attr]
     assert page.state["ended"] == ["job: None"]
 
 
@@ -247,7 +247,7 @@ def test_a_store_that_is_away_says_nothing_about_a_cancel(page: LiveClient) -> N
     def fail(*args: Any) -> Any:
         raise StoreUnavailable("Redis does not answer.")
 
-    HOOKS["between"] = lambda: patch.setattr(parts().store, "load", fail)
+    HOOKS["between"] = lambda: patch.setattr(services().store, "load", fail)
     HOOKS["after"] = patch.undo
     page.run_jobs()
     assert (page.state["a"], page.state["b"]) == (1, 1)
@@ -257,10 +257,10 @@ def test_a_store_that_is_away_says_nothing_about_a_cancel(page: LiveClient) -> N
 
 
 def test_parts_first_built_for_one_test_are_not_those_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("htmx_live.runtime.services._parts", None)
-    with override() as chosen:
-        assert parts() is chosen
-    assert parts().store is not chosen.store
+    monkeypatch.setattr("htmx_live.runtime.services._services", None)
+    with override_services() as chosen:
+        assert services() is chosen
+    assert services().store is not chosen.store
 
 
 # Forked processes
@@ -269,12 +269,12 @@ def test_parts_first_built_for_one_test_are_not_those_of_the_process(monkeypatch
 @pytest.mark.processes
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_process_builds_its_own_parts() -> None:
-    before = parts()
+    before = services()
     child = os.fork()
     if not child:
         done = threading.Event()
-        parts().turns.submit(done.set)
-        parts().timer.at(0, done.set)
-        os._exit(0 if done.wait(30) and parts() is not before else 1)
+        services().turn_pool.submit(done.set)
+        services().timer.call_at(0, done.set)
+        os._exit(0 if done.wait(30) and services() is not before else 1)
     assert os.waitpid(child, 0)[1] == 0
-    assert parts() is before
+    assert services() is before

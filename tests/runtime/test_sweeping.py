@@ -5,11 +5,11 @@ import pytest
 from htmx_live.backends.memory.bus import MemoryBus
 from htmx_live.backends.memory.store import MemoryStore
 from htmx_live.core.records import Owner, Record
-from htmx_live.jobs.watchdog import NoWatcher, Watcher
-from htmx_live.progress.memory_store import MemoryKeeping
-from htmx_live.progress.model import Row, Session
-from htmx_live.progress.store import override_keeping
-from htmx_live.runtime.services import override, parts
+from htmx_live.jobs.watchdog import DeadlineMonitor, NoDeadlineMonitor
+from htmx_live.progress.memory_store import MemoryProgressStore
+from htmx_live.progress.model import SessionHeader, TaskState
+from htmx_live.progress.store import override_progress_store
+from htmx_live.runtime.services import override_services, services
 from htmx_live.testing import LiveClient, ManualClock
 from tests.working_views import Work
 
@@ -18,18 +18,18 @@ DAY = 86_400
 
 def test_a_round_of_the_watcher_drops_what_has_expired() -> None:
     clock = ManualClock()
-    store, bus, place = MemoryStore(clock=clock), MemoryBus(clock=clock), MemoryKeeping(clock=clock)
+    store, bus, place = MemoryStore(clock=clock), MemoryBus(clock=clock), MemoryProgressStore(clock=clock)
     store.create(Record(instance="one", view="app.View", owner=Owner(), pages=("p",)))
     bus.publish(["page:p"], "target", "<p>")
     bus.append(["page:p"], "text", "words")
-    place.create(Session(id="s", owner=Owner(), created=0, names={"a": "A"}, weights={}), {"a": Row()})
-    with override(store=store, bus=bus), override_keeping(place):
+    place.create(SessionHeader(id="s", owner=Owner(), created=0, names={"a": "A"}, weights={}), {"a": TaskState()})
+    with override_services(store=store, bus=bus), override_progress_store(place):
         clock.advance(DAY + 1)
-        Watcher(lambda: store, clock=clock).ask()
+        DeadlineMonitor(lambda: store, clock=clock).poll()
     assert [len(table) for table in (store._entries, bus._logs, bus._texts, place._entries)] == [0, 0, 0, 0]
 
 
-class NotedWatcher(NoWatcher):
+class NotedWatcher(NoDeadlineMonitor):
     is_started = False
 
     def start(self) -> None:
@@ -39,6 +39,6 @@ class NotedWatcher(NoWatcher):
 @pytest.mark.django_db
 def test_the_first_record_of_a_process_starts_its_watcher(live: type[LiveClient]) -> None:
     watcher = NotedWatcher()
-    with override(watcher=watcher):
+    with override_services(deadline_monitor=watcher):
         live(Work)
-        assert (parts().watcher is watcher, watcher.is_started) == (True, True)
+        assert (services().deadline_monitor is watcher, watcher.is_started) == (True, True)

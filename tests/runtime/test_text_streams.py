@@ -8,9 +8,9 @@ import pytest
 from htmx_live import LiveView, event_handler
 from htmx_live.backends.wire import page_channel
 from htmx_live.core.exceptions import TurnError
-from htmx_live.runtime.inbox_messages import WriteText
-from htmx_live.runtime.job_control import Pen
-from htmx_live.runtime.services import parts
+from htmx_live.runtime.inbox_messages import AppendText
+from htmx_live.runtime.job_control import TextStreamWriter
+from htmx_live.runtime.services import services
 from htmx_live.testing import LiveClient, ManualClock
 from tests.working_views import HOOKS, Work
 
@@ -47,56 +47,56 @@ def shown(page: LiveClient) -> str:
 
 
 @pytest.fixture
-def pen(live: Live) -> Pen:
-    clock: Any = parts().timer
-    return Pen("0" * 32, lambda: [page_channel("f" * 32)], timer=clock)
+def pen(live: Live) -> TextStreamWriter:
+    clock: Any = services().timer
+    return TextStreamWriter("0" * 32, lambda: [page_channel("f" * 32)], timer=clock)
 
 
 def frames() -> list[Any]:
-    transport: Any = parts().bus
+    transport: Any = services().bus
     return [message for message in transport.messages if message.event == "append"]
 
 
-def test_the_first_piece_goes_out_at_once_and_the_next_ones_together(pen: Pen) -> None:
-    clock: Any = parts().timer
+def test_the_first_piece_goes_out_at_once_and_the_next_ones_together(pen: TextStreamWriter) -> None:
+    clock: Any = services().timer
     for piece in ("a", "b", "c"):
-        pen.write(WriteText(stream="log", text=piece))
+        pen.write(AppendText(stream="log", text=piece))
     assert len(frames()) == 1
     clock.advance(0.05)
     assert [frame.data.partition('"text": ')[2] for frame in frames()] == ['"a"}', '"bc"}']
 
 
-def test_at_most_twenty_frames_a_second_carry_a_thousand_pieces(pen: Pen) -> None:
-    clock: Any = parts().timer
+def test_at_most_twenty_frames_a_second_carry_a_thousand_pieces(pen: TextStreamWriter) -> None:
+    clock: Any = services().timer
     for _ in range(1000):
-        pen.write(WriteText(stream="log", text="x"))
+        pen.write(AppendText(stream="log", text="x"))
         clock.advance(0.001)
     pen.flush()
-    text = parts().bus.text(f"live-{'0' * 32}-s-log")
+    text = services().bus.text(f"live-{'0' * 32}-s-log")
     assert text is not None and text.text == "x" * 1000
     assert len(frames()) <= 21
 
 
-def test_a_replacement_puts_aside_what_waits(pen: Pen) -> None:
+def test_a_replacement_puts_aside_what_waits(pen: TextStreamWriter) -> None:
     for piece, replace in (("a", False), ("b", False), ("c", True), ("d", False)):
-        pen.write(WriteText(stream="log", text=piece, replace=replace))
+        pen.write(AppendText(stream="log", text=piece, replace=replace))
     pen.flush()
-    text = parts().bus.text(f"live-{'0' * 32}-s-log")
+    text = services().bus.text(f"live-{'0' * 32}-s-log")
     assert (text and text.text, len(frames())) == ("cd", 2)
 
 
 def test_a_pen_of_a_job_that_is_not_wanted_writes_nothing(live: Live) -> None:
-    clock: Any = parts().timer
-    pen = Pen("0" * 32, lambda: None, timer=clock)
-    pen.write(WriteText(stream="log", text="late"))
+    clock: Any = services().timer
+    pen = TextStreamWriter("0" * 32, lambda: None, timer=clock)
+    pen.write(AppendText(stream="log", text="late"))
     pen.flush()
-    assert (frames(), pen.is_dropped) == ([], True)
+    assert (frames(), pen.is_cancelled) == ([], True)
 
 
 def test_a_manual_clock_makes_calls_in_the_order_of_their_times() -> None:
     clock, calls = ManualClock(0), []
     for when in (3, 1, 2, 9):
-        clock.at(when, lambda when=when: calls.append((when, clock())))
+        clock.call_at(when, lambda when=when: calls.append((when, clock())))
     clock.advance(5)
     assert (calls, clock()) == ([(1, 1), (2, 2), (3, 3)], 5)
 

@@ -21,9 +21,9 @@ from htmx_live.core.concurrency import DaemonPool
 from htmx_live.core.exceptions import Busy, InstanceGone, TurnError
 from htmx_live.core.records import Record
 from htmx_live.jobs.runners.thread import ThreadRunner
-from htmx_live.runtime.dispatch import dispatch, drain
-from htmx_live.runtime.inbox_messages import Adopt, Call, Push
-from htmx_live.runtime.services import override, parts
+from htmx_live.runtime.dispatch import dispatch, process_mailbox
+from htmx_live.runtime.inbox_messages import AttachPage, Push, UserEvent
+from htmx_live.runtime.services import override_services, services
 from htmx_live.runtime.state import decode_state
 from htmx_live.runtime.view import import_view
 from htmx_live.testing import LiveClient
@@ -68,7 +68,7 @@ class Ends:
 
     def __init__(self) -> None:
         self._ended, self._busy = threading.Semaphore(0), set[str]()
-        parts().bus.subscribe(self)
+        services().bus.subscribe(self)
 
     def deliver(self, channels: tuple[str, ...], message: Any) -> None:
         if 'data-live-pending=""' not in message.data:
@@ -77,11 +77,11 @@ class Ends:
             self._busy.remove(message.target)
             self._ended.release()
 
-    def join(self, page: str, channels: tuple[str, ...]) -> None: ...
+    def add_channels(self, page: str, channels: tuple[str, ...]) -> None: ...
 
-    def close_streams(self, session: str) -> None: ...
+    def close_streams(self, key: str) -> None: ...
 
-    def converge(self) -> None: ...
+    def resync(self) -> None: ...
 
     def wait(self) -> None:
         assert self._ended.acquire(timeout=PATIENCE)
@@ -91,12 +91,12 @@ class Ends:
 def page(live: Live) -> Iterator[LiveClient]:
     """A page whose jobs and background turns run on threads."""
     turns = DaemonPool("test-turn", lambda: 2)
-    with override(runner=ThreadRunner, turns=turns):
+    with override_services(runner=ThreadRunner, turn_pool=turns):
         yield live(Work).disconnect()
 
 
 def record(page: LiveClient) -> Record:
-    loaded = parts().store.load(page.instance)
+    loaded = services().store.load(page.instance)
     assert loaded is not None
     return loaded.record
 
@@ -105,10 +105,10 @@ def call(instance: str, handler: str, *, nonce: str = "", **arguments: Any) -> A
     """A user's event, as the endpoint dispatches it; from any thread."""
     request = RequestFactory().post("/")
     request.user = AnonymousUser()
-    loaded = parts().store.load(instance)
+    loaded = services().store.load(instance)
     assert loaded is not None
     chosen = import_view(loaded.record.view).handlers[handler]
-    event = Call(handler=chosen, arguments=arguments, request=request, nonce=nonce, page=loaded.record.pages[-1])
+    event = UserEvent(handler=chosen, arguments=arguments, request=request, nonce=nonce, page=loaded.record.pages[-1])
     return dispatch(instance, event)
 
 
@@ -164,10 +164,10 @@ def test_who_waits_too_long_is_told_that_it_is_busy(
 
 
 def test_an_instance_that_ends_during_its_turn_saves_nothing(page: LiveClient) -> None:
-    HOOKS["click"] = lambda: parts().store.delete(page.instance)
+    HOOKS["click"] = lambda: services().store.delete(page.instance)
     with pytest.raises(InstanceGone):
         call(page.instance, "click")
-    assert parts().store.load(page.instance) is None
+    assert services().store.load(page.instance) is None
 
 
 # Users and jobs
@@ -190,9 +190,9 @@ def test_a_job_that_ends_during_a_users_event_waits_and_is_applied_after_it(
 ) -> None:
     job, click, posted = Gate(), Gate(), threading.Event()
     HOOKS["a"], HOOKS["click"], ends = job, click, Ends()
-    store: Any = parts().store
-    post = store.post
-    store.post = lambda *args, **kwargs: (post(*args, **kwargs), posted.set())[0]
+    store: Any = services().store
+    enqueue = store.enqueue
+    store.enqueue = lambda *args, **kwargs: (enqueue(*args, **kwargs), posted.set())[0]
     call(page.instance, "start", job="set_a", name="job")
     job.reached()
     user = in_thread(threads, page, "click")
@@ -217,8 +217,8 @@ def test_a_users_event_goes_before_mail_that_waits(page: LiveClient, threads: Th
     one = in_thread(threads, page, "click")
     first.reached()
     two = in_thread(threads, page, "click")
-    store: Any = parts().store
-    while not store._queues[page.instance].waiters:  # until the second click waits for the first
+    store: Any = services().store
+    while not store._lease_queues[page.instance].waiters:  # until the second click waits for the first
         pass
     job.open()
     first.open()
@@ -235,13 +235,13 @@ def test_a_handler_that_fails_with_mail_waiting_loses_none_of_it(page: LiveClien
         raise RuntimeError("the handler failed")
 
     HOOKS["a"], HOOKS["click"] = job, fail
-    store: Any = parts().store
-    post = store.post
+    store: Any = services().store
+    enqueue = store.enqueue
     call(page.instance, "start", job="set_a", name="job")
     job.reached()
     user = in_thread(threads, page, "click")
     click.reached()
-    store.post = lambda *args, **kwargs: (post(*args, **kwargs), posted.set())[0]
+    store.enqueue = lambda *args, **kwargs: (enqueue(*args, **kwargs), posted.set())[0]
     job.open()
     assert posted.wait(PATIENCE)
     click.open()
@@ -257,9 +257,9 @@ def test_a_handler_that_fails_with_mail_waiting_loses_none_of_it(page: LiveClien
 def test_a_cancel_that_comes_first_is_the_jobs_one_end(page: LiveClient) -> None:
     gate, done = Gate(), threading.Event()
     HOOKS["a"] = gate
-    runner: Any = parts().runner
-    forget = runner._forget
-    runner._forget = lambda job: (forget(job), done.set())
+    runner: Any = services().runner
+    discard = runner._discard
+    runner._discard = lambda job: (discard(job), done.set())
     call(page.instance, "start", job="set_a", name="job")
     gate.reached()
     call(page.instance, "stop", name="job")
@@ -277,9 +277,9 @@ def test_a_finish_that_comes_first_is_the_jobs_one_end(page: LiveClient) -> None
 
 
 def test_cancel_and_finish_at_once_come_to_one_end(page: LiveClient) -> None:
-    runner: Any = parts().runner
-    forget, done = runner._forget, threading.Semaphore(0)
-    runner._forget = lambda job: (forget(job), done.release())
+    runner: Any = services().runner
+    discard, done = runner._discard, threading.Semaphore(0)
+    runner._discard = lambda job: (discard(job), done.release())
     meet = threading.Barrier(2, timeout=PATIENCE)
     HOOKS["a"] = meet.wait
     for round_ in range(60):
@@ -289,9 +289,9 @@ def test_cancel_and_finish_at_once_come_to_one_end(page: LiveClient) -> None:
         meet.wait()
         call(page.instance, "stop", name="job")
         assert done.acquire(timeout=PATIENCE)
-        drain(page.instance, wait=PATIENCE)  # its last letter may lie there for the pool of turns
-        loaded = parts().store.load(page.instance)
-        assert loaded is not None and (loaded.record.jobs, loaded.mail) == ((), ())
+        process_mailbox(page.instance, wait=PATIENCE)  # its last letter may lie there for the pool of turns
+        loaded = services().store.load(page.instance)
+        assert loaded is not None and (loaded.record.jobs, loaded.messages) == ((), ())
         state = decode_state(loaded.record.state)
         was_told = len(state["ended"]) - ended
         assert (state["a"], was_told) in [(0, 0), (round_ + 1, 1)]
@@ -327,9 +327,9 @@ def test_two_jobs_and_clicks_on_threads_lose_nothing(page: LiveClient, threads: 
 def test_an_async_job_that_is_cancelled_is_interrupted_and_ends_once(page: LiveClient) -> None:
     gate, done = Gate(), threading.Event()
     HOOKS["waiting"] = gate.open
-    runner: Any = parts().runner
-    forget = runner._forget
-    runner._forget = lambda job: (forget(job), done.set())
+    runner: Any = services().runner
+    discard = runner._discard
+    runner._discard = lambda job: (discard(job), done.set())
     reached = threading.Event()
     HOOKS["endless"] = reached.set
     call(page.instance, "start", job="wait_for_ever", name="job")
@@ -341,7 +341,7 @@ def test_an_async_job_that_is_cancelled_is_interrupted_and_ends_once(page: LiveC
 
 def test_mail_of_an_instance_that_is_gone_is_dropped_and_logged(page: LiveClient, caplog: Any) -> None:
     caplog.set_level(logging.DEBUG, "htmx_live.runtime")
-    drain("0" * 32)
+    process_mailbox("0" * 32)
     assert [record.getMessage() for record in caplog.records] == [
         f"Mail for instance {'0' * 32}, which is gone, was dropped"
     ]
@@ -379,9 +379,9 @@ def test_an_event_that_failed_may_be_sent_again_with_its_nonce(live: Live) -> No
 
 def test_a_handler_that_fails_changes_and_sends_nothing(live: Live) -> None:
     page = live(Counter, raise_errors=False)
-    before = parts().store.load(page.instance)
+    before = services().store.load(page.instance)
     page.send("fail", {})
-    assert (page.status, parts().store.load(page.instance), page.fragments) == (500, before, [])
+    assert (page.status, services().store.load(page.instance), page.fragments) == (500, before, [])
 
 
 def test_an_event_that_changes_nothing_is_answered_with_204(live: Live) -> None:
@@ -401,17 +401,17 @@ def test_skip_render_keeps_the_state_and_sends_nothing(live: Live) -> None:
 def test_a_view_that_asks_for_something_while_it_is_rendered_is_an_error(live: Live, monkeypatch: Any) -> None:
     page = live(Counter)
     monkeypatch.setattr(Counter, "get_context_data", lambda self, **kwargs: self.notify("Hello") or {})
-    with pytest.raises(TurnError, match=r"Counter asked for Notice while it was rendered, in its template or"):
+    with pytest.raises(TurnError, match=r"Counter asked for ShowToast while it was rendered, in its template or"):
         page.send("add", {})
     assert (page.state["count"], page.notices) == (0, [])
 
 
 def test_a_render_that_fails_in_a_users_event_changes_and_sends_nothing(live: Live, monkeypatch: Any) -> None:
     page = live(Counter, raise_errors=False)
-    before = parts().store.load(page.instance)
+    before = services().store.load(page.instance)
     monkeypatch.setattr(Counter, "get_context_data", lambda self, **kwargs: 1 / 0)
     page.send("add", {})
-    assert (page.status, parts().store.load(page.instance), page.fragments) == (500, before, [])
+    assert (page.status, services().store.load(page.instance), page.fragments) == (500, before, [])
 
 
 def test_an_async_handler_is_awaited(live: Live) -> None:
@@ -434,7 +434,7 @@ def test_what_was_saved_is_followed_up_though_it_could_not_be_sent(live: Live, m
         raise ConnectionError("the bus is away")
 
     with monkeypatch.context() as patch:
-        patch.setattr(parts().bus, "publish", away)
+        patch.setattr(services().bus, "publish", away)
         with pytest.raises(ConnectionError):
             page.send("start", {"job": "set_a", "name": "job"})
     page.run_jobs()
@@ -452,7 +452,7 @@ def test_a_state_that_cannot_be_read_after_a_deploy_is_mounted_again(live: Live,
 
 
 def _poison(page: LiveClient, **state: str) -> None:
-    store = parts().store
+    store = services().store
     lease = store.acquire(page.instance, wait=0)
     assert lease is not None
     mine = record(page)
@@ -499,12 +499,12 @@ class Seeing(LiveView):
 
 def test_a_background_event_that_fails_leaves_nothing_to_the_next_one(live: Live, caplog: Any) -> None:
     page = live(Seeing)
-    lease = parts().store.acquire(page.instance, wait=0)
+    lease = services().store.acquire(page.instance, wait=0)
     assert lease is not None
     for handler in ("spoil", "look"):
         dispatch(page.instance, Push(handler=handler))
-    parts().store.release(lease)
-    drain(page.instance)
+    services().store.release(lease)
+    process_mailbox(page.instance)
     assert (page.text, page.state) == ("0", {"count": 0, "seen": [False, False]})
     [line] = [one.getMessage() for one in caplog.records if one.name == "htmx_live.runtime"]
     assert re.fullmatch(r"spoil of tests\.runtime\.test_turn\.Seeing failed \(error [0-9a-f]{8}\)", line)
@@ -527,7 +527,7 @@ def test_a_permission_that_is_lost_ends_events_and_reloads(live: Live, monkeypat
     request = RequestFactory().get("/")
     request.user = AnonymousUser()
     with pytest.raises(PermissionDenied):
-        dispatch(page.instance, Adopt(page="another", request=request))
+        dispatch(page.instance, AttachPage(page="another", request=request))
     assert (page.state["count"], len(record(page).pages)) == (0, 1)
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from htmx_live.runtime.services import parts
+from htmx_live.runtime.services import services
 from tests.sample_views import Listing
 
 pytestmark = pytest.mark.django_db
@@ -55,9 +55,9 @@ def test_an_event_that_changes_nothing_leaves_the_address_alone(live: Any) -> No
 
 def test_a_view_that_is_mounted_again_reads_the_address(live: Any) -> None:
     client = live(Listing, path="/list/").send("search", {"value": "oil"}).send("turn", {"page": "3"})
-    parts().store.delete(client.instance)
+    services().store.delete(client.instance)
     assert client.sync().text == "oil|3||False"
-    parts().store.delete(client.instance)
+    services().store.delete(client.instance)
     assert client.send("toggle", {}).text == "oil|3||False"  # not run on a state that nobody saw
 
 

@@ -10,8 +10,8 @@ from django.utils import timezone, translation
 
 from htmx_live import LiveView, event_handler, push_to_view
 from htmx_live.core.records import Owner, Record
-from htmx_live.runtime.services import parts
-from htmx_live.runtime.variants import in_use, is_fresh, viewed
+from htmx_live.runtime.services import services
+from htmx_live.runtime.variants import is_recently_viewed, touch_variant, viewed_variants
 
 pytestmark = pytest.mark.django_db
 
@@ -51,7 +51,7 @@ def in_language(live: Any, language: str, zone: str = "UTC") -> Any:
 
 def drop_variant(client: Any, variant: str) -> None:
     """As if nobody had been seen to look in this variant for long."""
-    store = parts().store
+    store = services().store
     loaded, lease = store.load(client.instance), store.acquire(client.instance, wait=0)
     assert loaded is not None and lease is not None
     record = replace(loaded.record, rev=loaded.record.rev + 1, viewed={**loaded.record.viewed, variant: 0})
@@ -71,7 +71,7 @@ def test_what_a_shared_view_does_itself_is_in_the_sites_language(live: Any) -> N
 
 def test_a_change_is_rendered_and_sent_once_for_each_variant(live: Any) -> None:
     clients = [in_language(live, language) for language in ("en", "de", "de", "en", "de")]
-    messages, renders = clients[0]._stage.transport.messages, Spoken.renders
+    messages, renders = clients[0]._environment.transport.messages, Spoken.renders
     sent = len(messages)
     push_to_view(Spoken, state={"count": 7})
     assert (len(messages) - sent, Spoken.renders - renders) == (2, 2)
@@ -132,7 +132,7 @@ def test_a_language_that_nobody_uses_any_more_is_not_rendered(live: Any) -> None
     renders = Spoken.renders
     english.click("add")
     assert Spoken.renders - renders == 1
-    assert list(parts().store.load(english.instance).record.viewed) == ["en~UTC"]  # type: ignore[union-attr]
+    assert list(services().store.load(english.instance).record.viewed) == ["en~UTC"]  # type: ignore[union-attr]
 
 
 def test_a_page_whose_language_was_given_up_gets_what_it_missed_when_it_returns(live: Any) -> None:
@@ -157,21 +157,21 @@ def test_a_template_that_fails_says_so_in_every_language(live: Any, caplog: Any)
 
 
 def test_variants_in_use_are_those_seen_lately() -> None:
-    record = viewed(viewed(RECORD, "en~UTC", now=1000), "de~UTC", now=1500)
-    assert in_use(record, now=1550) == {"en~UTC": 1000, "de~UTC": 1500}
-    assert in_use(record, now=1700) == {"de~UTC": 1500}
+    record = touch_variant(touch_variant(RECORD, "en~UTC", now=1000), "de~UTC", now=1500)
+    assert viewed_variants(record, now=1550) == {"en~UTC": 1000, "de~UTC": 1500}
+    assert viewed_variants(record, now=1700) == {"de~UTC": 1500}
 
 
 def test_a_variant_says_again_that_it_is_used_long_before_it_would_be_given_up() -> None:
-    record = viewed(RECORD, "en~UTC", now=1000)
-    assert [is_fresh(record, "en~UTC", now=now) for now in (1000, 1199, 1250)] == [True, True, False]
-    assert not is_fresh(record, "de~UTC", now=1000)
+    record = touch_variant(RECORD, "en~UTC", now=1000)
+    assert [is_recently_viewed(record, "en~UTC", now=now) for now in (1000, 1199, 1250)] == [True, True, False]
+    assert not is_recently_viewed(record, "de~UTC", now=1000)
 
 
 def test_of_very_many_variants_those_seen_longest_ago_go() -> None:
     record = RECORD
     for number in range(150):
-        record = viewed(record, f"en~{number}", now=number)
+        record = touch_variant(record, f"en~{number}", now=number)
     assert list(record.viewed) == [f"en~{number}" for number in range(50, 150)]
 
 

@@ -13,8 +13,8 @@ from htmx_live import LiveView, event_handler
 from htmx_live.core.exceptions import StateError, TurnError
 from htmx_live.core.records import Owner, Record
 from htmx_live.runtime.inbox_messages import Effect
-from htmx_live.runtime.state import state_of
-from htmx_live.runtime.view import Inner, find_callback, import_view, job_start
+from htmx_live.runtime.state import get_state
+from htmx_live.runtime.view import ViewContext, build_job, find_callback, import_view
 from htmx_live.testing import LiveClient
 from tests.sample_views import Counter
 from tests.working_views import Work, shout
@@ -27,14 +27,14 @@ class Asked:
 
     def __init__(self) -> None:
         self.effects: list[Effect] = []
-        self.cancelled = False
+        self.is_cancelled = False
 
-    def ask(self, effect: Effect) -> None:
+    def emit(self, effect: Effect) -> None:
         self.effects.append(effect)
 
     def flush(self) -> None: ...
 
-    def text(self, stream: str) -> str | None:
+    def get_text(self, stream: str) -> str | None:
         return None
 
 
@@ -69,7 +69,7 @@ def view() -> Any:
     request = RequestFactory().get("/shop/")
     request.user = AnonymousUser()
     record = Record(instance="i", view="v", owner=Owner())
-    return Shop(Inner(record=record, kwargs={"year": 1}, request=request, outlet=Asked()))
+    return Shop(ViewContext(record=record, kwargs={"year": 1}, request=request, sink=Asked()))
 
 
 @pytest.mark.parametrize(
@@ -99,14 +99,14 @@ def test_a_name_that_is_taken_cannot_be_assigned(view: Any, name: str, what: str
 def test_state_is_what_was_assigned(view: Any) -> None:
     view.prices, view._hidden = [1, 2], "kept"
     view._skip_render = True
-    assert (state_of(view), view.total, view.slow) == ({"prices": [1, 2], "_hidden": "kept"}, 3, 7)
-    assert state_of(view) == {"prices": [1, 2], "_hidden": "kept"}
+    assert (get_state(view), view.total, view.slow) == ({"prices": [1, 2], "_hidden": "kept"}, 3, 7)
+    assert get_state(view) == {"prices": [1, 2], "_hidden": "kept"}
 
 
 def test_a_propertys_setter_is_used(view: Any) -> None:
     view.prices = [1, 2]
     view.first = 5
-    assert state_of(view) == {"prices": [5, 2]}
+    assert get_state(view) == {"prices": [5, 2]}
 
 
 def test_a_property_without_a_setter_cannot_be_assigned(view: Any) -> None:
@@ -117,18 +117,18 @@ def test_a_property_without_a_setter_cannot_be_assigned(view: Any) -> None:
 @pytest.mark.parametrize("name", ["_broadcast", "_skip_broadcast", "_on_broadcast"])
 def test_names_that_other_libraries_use_are_free(view: Any, name: str) -> None:
     setattr(view, name, 1)
-    assert state_of(view) == {name: 1}
+    assert get_state(view) == {name: 1}
 
 
 def test_a_class_attribute_is_a_default_that_an_instance_may_change(live: Live, settings: Any) -> None:
-    assert (Shop._defaults["limit"], "_private_default" in Shop._defaults) == (10, False)
+    assert (Shop._class_defaults["limit"], "_private_default" in Shop._class_defaults) == (10, False)
 
 
 # Callbacks
 
 
 def test_a_method_is_named_by_the_view_and_found_on_another_instance(view: Any) -> None:
-    start = job_start(view, view.helper, kwargs={})
+    start = build_job(view, view.helper, kwargs={})
     assert start.callback == "method:helper"
     assert find_callback(view, start.callback) == view.helper
 
@@ -137,24 +137,24 @@ def test_a_method_is_named_by_the_view_and_found_on_another_instance(view: Any) 
     ("function", "path"), [(shout, "tests.working_views:shout"), (time.sleep, "time:sleep")], ids=["Python", "C"]
 )
 def test_a_function_is_named_by_its_module(view: Any, function: Any, path: str) -> None:
-    start = job_start(view, function, kwargs={})
+    start = build_job(view, function, kwargs={})
     assert (start.callback, find_callback(view, start.callback)) == (path, function)
 
 
 @pytest.mark.parametrize("callback", [lambda: None, [].append, "text".upper, 5])
 def test_what_another_process_cannot_find_is_refused(view: Any, callback: Any) -> None:
     with pytest.raises(TurnError, match="A background callback is a method of the view or a function at module level"):
-        job_start(view, callback, kwargs={})
+        build_job(view, callback, kwargs={})
 
 
 def test_another_instances_method_is_refused(view: Any) -> None:
     other = Shop(view._live)
     with pytest.raises(TurnError):
-        job_start(view, other.helper, kwargs={})
+        build_job(view, other.helper, kwargs={})
 
 
 def test_jobs_without_a_name_get_one_each(view: Any) -> None:
-    names = {job_start(view, view.helper, kwargs={}).row.name for _ in range(3)}
+    names = {build_job(view, view.helper, kwargs={}).row.name for _ in range(3)}
     assert len(names) == 3 and all(name.startswith("helper-") for name in names)
 
 

@@ -214,7 +214,7 @@ test("texts and comments are morphed", () => {
 test("what is marked, another view's root, a CSRF field and a longer text are kept", () => {
   const child = (id, attributes = { "data-live": "g" }) => element("div", { id, ...attributes });
   const csrf = (name) => Object.assign(element("input"), { name });
-  const stream = (at) => element("span", { "data-live-stream": "log", "data-live-at": at });
+  const stream = (at) => element("span", { "data-live-stream": "log", "data-live-offset": at });
   const marked = element("div", { "data-live-keep": "" });
   const cases = [
     [marked, element("div"), true],
@@ -227,7 +227,7 @@ test("what is marked, another view's root, a CSRF field and a longer text are ke
     [csrf("q"), csrf("csrfmiddlewaretoken"), false],
     [stream("a1.5"), stream("a1.4"), true],
     [stream("a1.4"), stream("a1.5"), false],
-    [element("span", { "data-live-at": "a1.5" }), stream("a1.4"), false],
+    [element("span", { "data-live-offset": "a1.5" }), stream("a1.4"), false],
   ];
   assert.deepEqual(
     cases.map(([old, next]) => isKept(old, next, false)),

@@ -6,7 +6,7 @@ import { settled, testClient } from "./client.mjs";
 import { element, show } from "./dom.mjs";
 
 const root = (id) => element("div", { id, "data-live": "g" });
-const region = (word) => element("div", { "data-live-word": word });
+const region = (word) => element("div", { "data-live-subscription": word });
 
 function scene(...children) {
   let added;

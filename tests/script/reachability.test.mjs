@@ -147,5 +147,5 @@ test("the classes of body say what the style sheet shows", () => {
   browser.online = false;
   reachability.isOffline = false;
   reachability.update();
-  assert.equal(document.body.getAttribute("class"), "live-cut");
+  assert.equal(document.body.getAttribute("class"), "live-network-down");
 });

@@ -28,14 +28,14 @@ test("the question names what the page shows and where it is", async () => {
     element(
       "div",
       { id: "live-a", "data-live": "grant-a", "data-live-rev": "3", "data-live-state": "s" },
-      element("span", { id: "log", "data-live-stream": "log", "data-live-at": "a1.2" }),
+      element("span", { id: "log", "data-live-stream": "log", "data-live-offset": "a1.2" }),
     ),
-    element("div", { "data-live-word": "word" }),
+    element("div", { "data-live-subscription": "word" }),
   );
   assert.equal(await sync.request(), true);
   assert.deepEqual(questions(), [
     {
-      words: ["word"],
+      subscriptions: ["word"],
       roots: [{ live: "grant-a", rev: 3, state: "s" }],
       streams: { log: "a1.2" },
       adopt: [],

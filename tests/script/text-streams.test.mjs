@@ -9,12 +9,12 @@ const message = (offset, text, generation = "a1") => ({ target: "log", generatio
 
 /** The element after messages, and what the part asked of others. */
 function append(at, shown, ...messages) {
-  const stream = element("span", { id: "log", "data-live-at": at }, shown);
+  const stream = element("span", { id: "log", "data-live-offset": at }, shown);
   const client = testClient();
   const part = new TextStreams(client);
   show(stream);
   for (const one of messages) part.append(one);
-  return { text: stream.textContent, at: stream.dataset.liveAt, calls: client.calls, events: document.events };
+  return { text: stream.textContent, at: stream.dataset.liveOffset, calls: client.calls, events: document.events };
 }
 
 test("a position is a generation and an offset", () => {
@@ -69,7 +69,7 @@ test("text for an element that is not on the page is passed over", () => {
 });
 
 test("text goes into the text node that is there, so that a selection in it stays", () => {
-  const stream = element("span", { id: "log", "data-live-at": "a1.0" });
+  const stream = element("span", { id: "log", "data-live-offset": "a1.0" });
   const grown = [];
   Object.defineProperty(stream, "lastChild", { value: { appendData: (text) => grown.push(text) } });
   show(stream);

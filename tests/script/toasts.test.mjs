@@ -7,7 +7,7 @@ import { element, show } from "./dom.mjs";
 
 /** A toast of the template, for these statuses or this level. */
 function part(names, text = "", attributes = {}, action = "close") {
-  const button = element("button", { "data-live-do": action });
+  const button = element("button", { "data-live-action": action });
   return element(
     "div",
     { class: "live-toast", "data-live-part": names, ...attributes },
@@ -212,7 +212,7 @@ test("closing a toast sends nothing, nor does trying again without a request", (
 test("a button reloads the page, also one that is in no toast", () => {
   const reloads = [];
   const { toasts, click } = scene();
-  const banner = element("button", { "data-live-do": "reload" });
+  const banner = element("button", { "data-live-action": "reload" });
   globalThis.location = { reload: () => reloads.push("reload") };
   toasts.showError(410);
   click("status-410");

@@ -9,10 +9,10 @@ from collections import Counter, deque
 from collections.abc import Iterator
 from typing import Any
 
-from htmx_live.backends.notice_store import notices
+from htmx_live.backends.notice_store import notice_store
 from htmx_live.http.stream_hub import current_hub
-from htmx_live.progress.store import keeping
-from htmx_live.runtime.services import parts
+from htmx_live.progress.store import progress_store
+from htmx_live.runtime.services import services
 
 __all__ = ["measure", "objects"]
 
@@ -46,7 +46,7 @@ def _prefix(name: str) -> str:
 def _containers() -> Iterator[tuple[str, int]]:
     """The dotted name and the length of each container that a module or an object of the package holds."""
     seen: set[int] = set()
-    roots = {"store": parts().store, "progress": keeping(), "notices": notices(), "hub": current_hub()}
+    roots = {"store": services().store, "progress": progress_store(), "notices": notice_store(), "hub": current_hub()}
     for name, module in [(name, module) for name, module in sys.modules.items() if name.startswith(PACKAGE)]:
         roots.update({f"{name.removeprefix(PACKAGE + '.')}.{key}": value for key, value in list(vars(module).items())})
     for name, value in roots.items():

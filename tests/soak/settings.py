@@ -25,7 +25,7 @@ HTMX_LIVE = {
     "STATE_TTL": 20,
     "HIDDEN_TTL": 20,
     "GRANT_MAX_AGE": 60,  # longer than any visit may take
-    "LOG_TTL": 20.0,
+    "REPLAY_TTL": 20.0,
     "PROGRESS_TTL": 20,
     "NOTICE_TTL": 30,
     "HEARTBEAT": 3.0,

@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager, suppress
 from html import unescape
 from urllib.parse import urlencode, urlsplit
 
-from htmx_live.testing.page import ShownPage, rev_of
+from htmx_live.testing.page import ShownPage, get_rev
 from tests.faults.followers import same
 from tests.soak import LINES
 from tests.soak.client import Answer, Client, Lost, Outcome, Stream
@@ -125,8 +125,8 @@ class Page:
             if event.name == "hello":
                 self.is_up = True
             elif event.name == "append":
-                if not self.shown.append(json.loads(event.data)):
-                    self.shown.forget_rev(self.shown.root.attributes["id"])
+                if not self.shown.append_text(json.loads(event.data)):
+                    self.shown.reset_rev(self.shown.root.attributes["id"])
                     self._show((await self.sync(rev=0)).text)
             elif event.name == "notice":
                 self.notices += 1
@@ -166,10 +166,10 @@ class Page:
         A shared view changes all the time: what has gone by is compared by its rev alone.
         """
         rendered = ShownPage(self.shown.html)
-        rendered.forget_rev(rendered.root.attributes["id"])
+        rendered.reset_rev(rendered.root.attributes["id"])
         rendered.apply((await self.sync(rev=0)).text)
-        await self.until(lambda: rev_of(self.shown.root) >= rev_of(rendered.root), f"rev {rev_of(rendered.root)}")
-        is_same_rev = rev_of(self.shown.root) == rev_of(rendered.root)
+        await self.until(lambda: get_rev(self.shown.root) >= get_rev(rendered.root), f"rev {get_rev(rendered.root)}")
+        is_same_rev = get_rev(self.shown.root) == get_rev(rendered.root)
         if is_same_rev and not same(rendered.html, self.shown.html):
             raise Lost(_difference(self.shown.html, rendered.html))
 

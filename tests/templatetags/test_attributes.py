@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from htmx_live.events.attributes import on
-from htmx_live.events.context import Rendering, current_rendering
-from htmx_live.events.handlers import background, debounce, event_handler, registry
+from htmx_live.events.context import RenderContext, current_view
+from htmx_live.events.handlers import background, collect_handlers, debounce, event_handler
 
 
 class Rows:
@@ -33,19 +33,19 @@ class Rows:
 
 @contextmanager
 def live_view(instance: str = "1") -> Iterator[None]:
-    rendering = Rendering(
+    rendering = RenderContext(
         instance=instance,
-        view="tests.Rows",
-        handlers=registry(Rows),
+        view_path="tests.Rows",
+        handlers=collect_handlers(Rows),
         event_url="/live/event/{}/".format,
         hidden_fields={"_live": 'G"1'},
-        live=None,
+        view=None,
     )
-    token = current_rendering.set(rendering)
+    token = current_view.set(rendering)
     try:
         yield
     finally:
-        current_rendering.reset(token)
+        current_view.reset(token)
 
 
 def attributes_of(html: str) -> dict[str, str]:

@@ -12,7 +12,7 @@ from django.template.loaders.filesystem import Loader as FileLoader
 from django.test import AsyncClient
 from django.urls import get_resolver
 
-from htmx_live.testing.environment import Stage
+from htmx_live.testing.environment import LiveEnvironment
 from tests.threats.visitor import Visitor, somebody, written
 
 pytestmark = pytest.mark.django_db
@@ -111,7 +111,7 @@ def test_every_token_that_a_template_writes_is_the_pages(settings: Any, is_logge
     assert [page.event("write", form=form).status_code for form in forms] == [200] * 8
 
 
-def test_an_answer_and_a_push_hold_no_token(stage: Stage) -> None:
+def test_an_answer_and_a_push_hold_no_token(stage: LiveEnvironment) -> None:
     page = Visitor().open("/tokens/")
     assert set(_tokens(page.event("write", {"text": "x"}).content.decode())) == {""}
     page.event("work")

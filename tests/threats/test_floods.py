@@ -8,11 +8,11 @@ from django.http import HttpResponse
 from django.test import RequestFactory
 
 from htmx_live.core.records import Owner
-from htmx_live.http.stream_endpoint import StreamGate
-from htmx_live.http.stream_hub import Access
+from htmx_live.http.stream_endpoint import PageStreamAuthorizer
+from htmx_live.http.stream_hub import StreamGrant
 from htmx_live.runtime.owners import COOKIE_PREFIX, send_cookies
-from htmx_live.runtime.pages import page_of
-from htmx_live.runtime.services import parts
+from htmx_live.runtime.pages import get_page
+from htmx_live.runtime.services import services
 from htmx_live.views.embedding import embed
 from tests.sample_views import Counter
 from tests.threats.views import Board
@@ -30,7 +30,7 @@ class Browser:
     def load(self, view):
         request = RequestFactory().get("/")
         request.session, request.COOKIES, request.resolver_match = {}, dict(self.cookies), None
-        record = embed(view, page_of(request), kwargs={}).view._live.record
+        record = embed(view, get_page(request), kwargs={}).view._live.record
         response = HttpResponse()
         send_cookies(request, response)
         self.cookies.update((name, morsel.value) for name, morsel in response.cookies.items())
@@ -49,16 +49,16 @@ def test_endless_loads_of_one_visitor_keep_as_many_records_as_the_cap(settings):
         gc.collect()
         sizes.append(tracemalloc.get_traced_memory()[0])
     tracemalloc.stop()
-    assert parts().store.count(last.owner) == 50
-    assert parts().store.load(first.instance) is None
-    assert parts().store.load(last.instance) is not None
+    assert services().store.count(last.owner) == 50
+    assert services().store.load(first.instance) is None
+    assert services().store.load(last.instance) is not None
     assert sizes[1] - sizes[0] < 40_000  # 50 records are more
 
 
 def test_robots_without_cookies_keep_as_many_records_as_the_cap_of_all(settings):
     settings.HTMX_LIVE = {"MAX_RECORDS": 50}
     records = [Browser().load(Counter) for _ in range(200)]
-    alive = [record for record in records if parts().store.load(record.instance)]
+    alive = [record for record in records if services().store.load(record.instance)]
     assert alive == records[-50:]
 
 
@@ -66,7 +66,7 @@ def test_visitors_without_a_session_do_not_push_each_other_out(settings):
     settings.HTMX_LIVE = {"MAX_INSTANCES_PER_OWNER": 5}
     records = [Browser().load(Board) for _ in range(20)]
     assert records[0].owner == Owner()
-    assert all(parts().store.load(record.instance) for record in records)
+    assert all(services().store.load(record.instance) for record in records)
 
 
 def test_the_record_that_one_visitor_loses_to_the_cap_is_not_anothers(settings):
@@ -97,14 +97,14 @@ def test_mounting_again_and_again_keeps_one_record(stage):
     for _ in range(20):
         stage.clock.advance(100_000)
         assert page.event("add").status_code == 200
-    assert parts().store.count(record_of(page).owner) == 1
+    assert services().store.count(record_of(page).owner) == 1
 
 
 def owner_of_stream(page):
     cookies = "; ".join(f"{name}={morsel.value}" for name, morsel in page.visitor.http.cookies.items())
-    access = StreamGate().open({"x-live-page": page.page, "cookie": cookies})
-    assert isinstance(access, Access)
-    return access.owner
+    access = PageStreamAuthorizer().authorize({"x-live-page": page.page, "cookie": cookies})
+    assert isinstance(access, StreamGrant)
+    return access.owner_key
 
 
 def test_the_streams_of_one_session_are_counted_together():

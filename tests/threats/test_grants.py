@@ -7,9 +7,9 @@ from django.core import signing
 
 from htmx_live.core.records import Owner
 from htmx_live.core.signing import ViewGrant, sign_view
-from htmx_live.http.stream_endpoint import StreamGate
-from htmx_live.http.stream_hub import Refusal
-from htmx_live.runtime.services import parts
+from htmx_live.http.stream_endpoint import PageStreamAuthorizer
+from htmx_live.http.stream_hub import Denial
+from htmx_live.runtime.services import services
 from tests.threats.visitor import Page, Visitor, record_of, somebody, written
 
 pytestmark = pytest.mark.django_db
@@ -54,12 +54,12 @@ def test_a_grant_in_the_same_users_other_session_mounts_anew_and_never_shows_the
 def test_another_session_of_the_user_gets_an_instance_of_its_own(alice, reach):
     page = Visitor(alice).open("/guestbook/")
     page.event("stream", {"text": "secret"})
-    before, text = written(page), parts().bus.text(f"live-{page.instance}-s-log")
+    before, text = written(page), services().bus.text(f"live-{page.instance}-s-log")
     assert text is not None
     other = page.seen_by(Visitor(alice))
     answer = other.event("stream", {"text": "mine"}) if reach == "event" else other.sync()
     assert (answer.status_code, answer["X-Live-Remounted"]) == (200, "1")
-    assert (written(page), parts().bus.text(f"live-{page.instance}-s-log")) == (before, text)
+    assert (written(page), services().bus.text(f"live-{page.instance}-s-log")) == (before, text)
     body = answer.content.decode()
     assert f'hx-target="#live-{page.instance}"' in body  # where the page shows the first session's
     mine = Page.of(other.visitor, body)
@@ -146,7 +146,7 @@ def test_an_expired_grant_is_401(settings):
     settings.HTMX_LIVE = {"GRANT_MAX_AGE": -1}
     assert page.event("add").status_code == 401
     assert page.sync().status_code == 401
-    assert StreamGate().open({"x-live-page": page.page}) == Refusal(status=401)
+    assert PageStreamAuthorizer().authorize({"x-live-page": page.page}) == Denial(status=401)
     assert written(page) == before
 
 
@@ -156,17 +156,17 @@ def test_an_expired_grant_is_401(settings):
 def test_even_a_signed_grant_opens_nothing_but_live_views(view):
     page = Visitor().open()
     record = record_of(page)
-    grant = ViewGrant(instance="f" * 32, view=view, owner=record.owner, epoch=parts().store.epoch)
+    grant = ViewGrant(instance="f" * 32, view=view, owner=record.owner, epoch=services().store.epoch)
     assert page.event("add", X_Live=sign_view(grant)).status_code == 410
     assert page.sync({"roots": [{"live": sign_view(grant), "rev": 0}]}).status_code == 410
-    assert parts().store.load("f" * 32) is None
+    assert services().store.load("f" * 32) is None
 
 
 def test_a_grant_that_names_another_view_than_the_record_does_not_open_it():
     page = Visitor().open()
     record = record_of(page)
     grant = ViewGrant(
-        instance=page.instance, view="tests.sample_views.Report", owner=record.owner, epoch=parts().store.epoch
+        instance=page.instance, view="tests.sample_views.Report", owner=record.owner, epoch=services().store.epoch
     )
     answer = page.event("click", X_Live=sign_view(grant), X_Live_Rev="7")
     assert (answer.status_code, answer["X-Live-Remounted"]) == (200, "1")
@@ -182,6 +182,6 @@ def test_a_page_grant_without_an_owner_shows_nothing_of_a_view_with_one():
     assert record_of(counter).owner != Owner() == record_of(board).owner
     stranger = Visitor()
     theirs = board.seen_by(stranger)
-    parts().bus.publish([f"page:{record_of(counter).pages[0]}"], "x", "<p>of the counter</p>")
+    services().bus.publish([f"page:{record_of(counter).pages[0]}"], "x", "<p>of the counter</p>")
     answer = theirs.sync({"roots": [], "poll": True})
     assert b"of the counter" not in answer.content

@@ -48,7 +48,7 @@ def test_no_answer_tells_what_went_wrong_inside():
 def test_a_failure_is_told_by_an_id_that_stands_in_the_log(caplog):
     page = Visitor().open()
     answer = page.event("fail")
-    record = next(record for record in caplog.records if record.name == "htmx_live.http.endpoints")
+    record = next(record for record in caplog.records if record.name == "htmx_live.http")
     assert (answer.status_code, answer.content) == (500, b"")
     assert answer["X-Live-Error"] in record.getMessage()
     assert "secret detail" in caplog.text

@@ -6,9 +6,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from htmx_live.core.fragments import mark
+from htmx_live.core.fragments import placeholder
 from htmx_live.http import sse
-from htmx_live.runtime.services import parts
+from htmx_live.runtime.services import services
 from tests.threats.visitor import Visitor, record_of
 
 pytestmark = pytest.mark.django_db
@@ -60,7 +60,7 @@ def test_what_a_user_writes_adds_no_element_and_no_attribute(text):
     first = Visitor().http.get("/guestbook/", {"text": text}).content.decode()
     page = Visitor().open("/guestbook/?text=plain")
     answer = page.event("write", {"text": text}).content.decode()
-    pushed = parts().bus.messages[-1].data
+    pushed = services().bus.messages[-1].data
     plain = page.event("write", {"text": "plain"}).content.decode()
     assert shape(first) == shape(page.html)
     assert shape(answer) == shape(plain)
@@ -153,7 +153,7 @@ def test_the_marks_of_what_is_filled_in_later_never_leave_the_server(stage):
     texts = [page.html, page.event("write", {"text": "y"}).content.decode()]
     texts += [page.sync({"poll": True, "roots": [{"live": page.live, "rev": 0}]}).content.decode()]
     texts += [message.data for message in stage.transport.messages]
-    assert all(mark(purpose) not in text for text in texts for purpose in ("text", "csrf", "page"))
+    assert all(placeholder(purpose) not in text for text in texts for purpose in ("text", "csrf", "page"))
 
 
 def test_a_fragment_goes_to_the_root_of_its_own_instance_only(stage):

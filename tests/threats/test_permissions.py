@@ -6,8 +6,8 @@ from django.contrib.auth.models import Group, Permission
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from htmx_live.http.stream_endpoint import StreamGate
-from htmx_live.http.stream_hub import Access, Refusal
+from htmx_live.http.stream_endpoint import PageStreamAuthorizer
+from htmx_live.http.stream_hub import Denial, StreamGrant
 from tests.threats.visitor import Visitor, record_of, somebody, written
 
 pytestmark = pytest.mark.django_db
@@ -23,7 +23,7 @@ def alice():
 def knock(page):
     """Ask for the page's stream."""
     cookies = "; ".join(f"{name}={morsel.value}" for name, morsel in page.visitor.http.cookies.items())
-    return StreamGate().open({"x-live-page": page.page, "cookie": cookies})
+    return PageStreamAuthorizer().authorize({"x-live-page": page.page, "cookie": cookies})
 
 
 def test_a_permission_lost_between_render_and_click_is_403_and_changes_nothing(alice):
@@ -55,7 +55,7 @@ def test_a_shared_view_shows_itself_to_whoever_has_its_permission_only(alice):
     assert theirs.sync({"roots": [], "poll": True}).content == b""
     alice.user_permissions.clear()
     assert [page.event("add").status_code, page.sync(again).status_code] == [403, 403]
-    assert [page.sync({"roots": [], "poll": True}).status_code, knock(page)] == [403, Refusal(status=403)]
+    assert [page.sync({"roots": [], "poll": True}).status_code, knock(page)] == [403, Denial(status=403)]
     assert written(page) == before
 
 
@@ -119,9 +119,9 @@ def test_a_user_who_was_deactivated_or_deleted_may_do_nothing_any_more(alice):
 
 def test_a_stream_is_opened_only_with_permission(alice):
     page = Visitor(alice).open("/guarded/")
-    assert isinstance(knock(page), Access)
+    assert isinstance(knock(page), StreamGrant)
     alice.user_permissions.clear()
-    assert knock(page) == Refusal(status=403)
+    assert knock(page) == Denial(status=403)
 
 
 def test_a_visitor_is_sent_to_log_in_and_a_user_without_permission_gets_403(alice):
@@ -174,18 +174,18 @@ def streams_of(count, how):
 def test_permissions_of_all_users_are_read_together():
     few, many = streams_of(1, "group"), streams_of(12, "own")
     with CaptureQueriesContext(connection) as for_few:
-        assert StreamGate.check(few) == [True]
+        assert PageStreamAuthorizer.check(few) == [True]
     with CaptureQueriesContext(connection) as for_many:
-        assert StreamGate.check(few + many) == [True] * 13
+        assert PageStreamAuthorizer.check(few + many) == [True] * 13
     assert len(for_few) == len(for_many) == 5
 
 
 @pytest.mark.parametrize(("how", "answer"), [("own", True), ("group", True), ("rank", True), ("nothing", False)])
 def test_a_stream_goes_on_for_permissions_of_a_user_a_group_and_a_superuser(how, answer):
-    assert StreamGate.check(streams_of(2, how)) == [answer] * 2
+    assert PageStreamAuthorizer.check(streams_of(2, how)) == [answer] * 2
 
 
 def test_a_backend_with_rules_of_its_own_decides(settings):
     accesses = streams_of(1, "group") + streams_of(1, "own")
     settings.AUTHENTICATION_BACKENDS = [f"{__name__}.AllButGroups"]
-    assert StreamGate.check(accesses) == [False, True]
+    assert PageStreamAuthorizer.check(accesses) == [False, True]

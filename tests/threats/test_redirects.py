@@ -5,7 +5,7 @@ import json
 import pytest
 
 from htmx_live.core.exceptions import TurnError
-from htmx_live.runtime.view import safe_url
+from htmx_live.runtime.view import validate_redirect_url
 from tests.threats.visitor import Visitor, record_of, written
 
 pytestmark = pytest.mark.django_db
@@ -70,7 +70,7 @@ def test_a_value_that_is_refused_in_a_job_ends_it_with_one_line(stage, caplog):
 @pytest.mark.parametrize("to", BYPASSES)
 def test_no_bypass_is_safe(rf, to):
     with pytest.raises(TurnError):
-        safe_url(to, rf.get("/"))
+        validate_redirect_url(to, rf.get("/"))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from htmx_live.core.records import Owner
 from htmx_live.core.signing import unsign_page
 from htmx_live.progress import ProgressSession
 from htmx_live.runtime.owners import COOKIE_PREFIX
-from htmx_live.runtime.services import parts
+from htmx_live.runtime.services import services
 from tests.threats.visitor import Page, Visitor, record_of, somebody, written
 
 pytestmark = pytest.mark.django_db
@@ -225,7 +225,7 @@ def test_what_the_request_of_a_page_makes_has_the_owner_of_the_page():
     for page in pages:
         url = page.visitor.http.get("/work/", headers={"X-Live-Page": page.page}).content.decode()
         work = ProgressSession.get(page.visitor.http.session["work"])
-        assert work.session.owner == record_of(page).owner
+        assert work.header.owner == record_of(page).owner
         assert page.visitor.http.get(url).status_code == 200  # without the header
         assert Visitor().http.get(url).status_code == 404
 
@@ -233,7 +233,7 @@ def test_what_the_request_of_a_page_makes_has_the_owner_of_the_page():
 def test_a_mount_again_and_a_view_in_a_page_of_another_cookie_work():
     _, pages = visitor_of_first_pages()
     for page in pages:
-        parts().store.delete(page.instance)
+        services().store.delete(page.instance)
         answer = fresh(page).event("add")
         assert (answer.status_code, answer["X-Live-Remounted"]) == (200, "1")
         assert record_of(page).owner.token

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from htmx_live.runtime.services import parts
+from htmx_live.runtime.services import services
 from htmx_live.runtime.state import decode_state
 from tests.threats.visitor import Visitor, record_of, somebody
 
@@ -49,7 +49,7 @@ POISONS = {
 
 
 def poison(page, **changes):
-    store = parts().store
+    store = services().store
     record = record_of(page)
     store.delete(page.instance)
     store.create(replace(record, **changes))
@@ -96,7 +96,7 @@ def test_a_row_of_a_model_that_is_gone_is_none():
 )
 def test_a_letter_that_cannot_be_read_is_dropped(letter):
     page = Visitor().open("/report/")
-    parts().store.post(page.instance, letter)
+    services().store.enqueue(page.instance, letter)
     page.event("named")
     answer = page.event("click")
     assert answer.status_code == 200
@@ -117,6 +117,6 @@ def test_a_merge_under_a_ref_that_nobody_started_changes_nothing():
             },
         ]
     )
-    parts().store.post(page.instance, letter)
+    services().store.enqueue(page.instance, letter)
     page.event("click")
     assert record_of(page).state["clicks"] == "1"

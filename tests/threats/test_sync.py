@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from htmx_live.runtime.services import parts
+from htmx_live.runtime.services import services
 from tests.threats.visitor import Visitor, record_of, somebody, written
 
 pytestmark = pytest.mark.django_db
@@ -34,7 +34,7 @@ def test_a_question_that_is_a_form_is_400_and_says_so_in_the_log(caplog):
     before = written(page)
     answer = page.visitor.http.post("/live/sync/", {"number": "1"}, headers=page._headers({}))  # multipart/form-data
     assert (answer.status_code, answer.content, written(page)) == (400, b"", before)
-    [line] = [record for record in caplog.records if record.name == "htmx_live.http.endpoints"]
+    [line] = [record for record in caplog.records if record.name == "htmx_live.http"]
     assert (line.levelname, line.exc_info) == ("WARNING", None)
     assert (
         line.getMessage() == "/live/sync/ answered 400: event(): _args: the question is a form, and not a JSON object"
@@ -134,7 +134,7 @@ def test_any_position_in_a_text_is_answered(at):
     page = Visitor().open("/guestbook/")
     page.event("stream", {"text": "some text"})
     target = f"live-{page.instance}-s-log"
-    at = at.replace("GENERATION", parts().bus.text(target).generation)
+    at = at.replace("GENERATION", services().bus.text(target).generation)
     answer = page.sync({"roots": [{"live": page.live, "rev": 9}], "streams": {target: at}})
     assert answer.status_code in (200, 204)
 

@@ -12,7 +12,7 @@ from django.urls import include, path, re_path
 from htmx_live import end_streams
 from htmx_live.progress import ProgressSession
 from htmx_live.progress.fragments import status_url
-from htmx_live.runtime.owners import owner_of
+from htmx_live.runtime.owners import get_owner
 from tests import sample_views
 from tests.sample_views import Counter, Private, Report
 from tests.threats.views import Board, Guarded, Guestbook, Shared, Tokens
@@ -69,7 +69,7 @@ def start_work(request: HttpRequest) -> HttpResponse:
     session = ProgressSession.create({"import": "Import"}, owner=None if "ownerless" in request.GET else request)
     session.start("import")
     request.session["work"] = session.session_id
-    return HttpResponse(status_url(session.session, owner_of(request)))
+    return HttpResponse(status_url(session.header, get_owner(request)))
 
 
 def report_work(request: HttpRequest, current: int) -> HttpResponse:

@@ -11,7 +11,7 @@ from django.http import HttpResponse
 from django.test import Client
 
 from htmx_live.core.records import Record
-from htmx_live.runtime.services import parts
+from htmx_live.runtime.services import services
 
 __all__ = ["Page", "Visitor", "record_of", "somebody", "written"]
 
@@ -80,13 +80,13 @@ class Page:
 
 
 def record_of(page: Page) -> Record | None:
-    loaded = parts().store.load(page.instance)
+    loaded = services().store.load(page.instance)
     return loaded.record if loaded else None
 
 
 def written(page: Page) -> str:
     """The page's record with its mail, as text: equal when nothing was changed."""
-    loaded = parts().store.load(page.instance)
+    loaded = services().store.load(page.instance)
     assert loaded is not None, "There is no record to compare."
     return json.dumps(asdict(loaded))
 

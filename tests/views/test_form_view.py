@@ -92,13 +92,13 @@ def test_errors_are_tied_to_their_fields(live: Any) -> None:
 
 def test_ids_stay_from_render_to_render(live: Any) -> None:
     client = live(SignUp)
-    ids = [one.attributes["id"] for one in client._shown.root.all() if "id" in one.attributes]
+    ids = [one.attributes["id"] for one in client._synced_page.root.all() if "id" in one.attributes]
     client.trigger("input", "validate", field="name", name="Anna")
-    assert [one.attributes["id"] for one in client._shown.root.all() if "id" in one.attributes] == ids
+    assert [one.attributes["id"] for one in client._synced_page.root.all() if "id" in one.attributes] == ids
 
 
 def test_two_forms_in_one_page_share_no_id(live: Any) -> None:
-    ids = [one.attributes["id"] for one in live(TwoForms)._shown.root.all() if "id" in one.attributes]
+    ids = [one.attributes["id"] for one in live(TwoForms)._synced_page.root.all() if "id" in one.attributes]
     assert len(ids) == len(set(ids)) == 7
 
 
@@ -140,7 +140,9 @@ def test_a_valid_form_is_saved_and_cleared_in_the_browser_too(live: Any) -> None
 
 def test_a_saved_form_asks_the_browser_to_forget_what_was_typed(live: Any) -> None:
     client = live(SignUp)
-    answer = client.http.post("/live/event/save/", GOOD, headers={"X-Live": client._shown.root.attributes["data-live"]})
+    answer = client.http.post(
+        "/live/event/save/", GOOD, headers={"X-Live": client._synced_page.root.attributes["data-live"]}
+    )
     assert answer["X-Live-Reset-Forms"] == "1"
 
 

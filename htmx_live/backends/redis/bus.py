@@ -32,12 +32,21 @@ import secrets
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from htmx_live.backends.base import Receiver
+from htmx_live.backends.base import Subscriber
 from htmx_live.backends.redis.client import RedisConnection, Script, redis_connection
-from htmx_live.backends.redis.subscription import Subscription, filled
-from htmx_live.backends.wire import APPEND, Catchup, Message, Text, append_data, checked, checked_event, page_channel
+from htmx_live.backends.redis.subscription import RedisSubscription, fill_texts
+from htmx_live.backends.wire import (
+    APPEND,
+    BusMessage,
+    Replay,
+    TextSnapshot,
+    encode_append,
+    page_channel,
+    validate_channels,
+    validate_event,
+)
 from htmx_live.core.conf import settings
-from htmx_live.core.fragments import fill
+from htmx_live.core.fragments import fill_text_placeholders
 
 __all__ = [
     "PRELUDE",
@@ -353,10 +362,10 @@ return {epoch, number}
 _TEXT_SCRIPT = Script(PRELUDE + "return meta_of(ARGV[7]) and text_of(ARGV[7]) or false")
 
 # targets…
-_END_SCRIPT = Script(PRELUDE + "for _, target in ipairs(rest_of_arguments(7)) do end_text(target) end")
+_CLEAR_TEXTS_SCRIPT = Script(PRELUDE + "for _, target in ipairs(rest_of_arguments(7)) do end_text(target) end")
 
 # the beginning of targets
-_END_UNDER_SCRIPT = Script(
+_CLEAR_TEXTS_UNDER_SCRIPT = Script(
     PRELUDE
     + r"""
 local from, upto = '[' .. ARGV[7], '[' .. ARGV[7] .. '\255'
@@ -403,7 +412,7 @@ return {epoch, number, 0, names, rows, texts}
 )
 
 # channels…
-_FORGET_SCRIPT = Script(
+_PURGE_SCRIPT = Script(
     PRELUDE
     + r"""
 for _, name in ipairs(rest_of_arguments(7)) do
@@ -417,7 +426,7 @@ end
 )
 
 # page, its channel, epoch and number of the render, channels…
-_JOIN_SCRIPT = Script(
+_ADD_CHANNELS_SCRIPT = Script(
     PRELUDE
     + r"""
 local page, own, at_epoch, at = ARGV[7], ARGV[8], ARGV[9], tonumber(ARGV[10])
@@ -459,7 +468,7 @@ _CONTROL_SCRIPT = Script(
 )
 
 
-_KEPT_PER_CHANNEL = 500  # state messages of different targets
+_MAX_MESSAGES_PER_CHANNEL = 500  # state messages of different targets
 _POSITION = re.compile(r"([0-9a-f]+)\.([0-9]{1,19})", re.ASCII)
 
 
@@ -470,16 +479,16 @@ class RedisBus:
         self._connection = connection or redis_connection()
         self._clock = clock
         self._channel = self._connection.key("bus")
-        self._subscription = Subscription(self._connection, self._channel, self._epoch)
+        self._subscription = RedisSubscription(self._connection, self._channel, self._read_epoch)
 
     @property
     def epoch(self) -> str:
         """That of what receivers are being told; without any, of this moment."""
-        return self._subscription.epoch or self._epoch()
+        return self._subscription.epoch or self._read_epoch()
 
     def position(self) -> str:
         epoch, number = self._run(_POSITION_SCRIPT)
-        self._connection.note_epoch(epoch)
+        self._connection.cache_epoch(epoch)
         return f"{epoch}.{number}"
 
     def now(self) -> float:
@@ -491,60 +500,60 @@ class RedisBus:
     # Publishing
 
     def publish(self, channels: Iterable[str], target: str, data: str, *, event: str = "") -> int:
-        names, word = checked(channels), checked_event(event)
-        value = f"{_slots(data)}\n{data}"
-        return int(self._run(_PUBLISH_SCRIPT, f"{word} {target}", value, *names)[1])
+        names, event_name = validate_channels(channels), validate_event(event)
+        value = f"{_text_targets(data)}\n{data}"
+        return int(self._run(_PUBLISH_SCRIPT, f"{event_name} {target}", value, *names)[1])
 
     def append(self, channels: Iterable[str], target: str, text: str, *, replace: bool = False) -> int:
-        names, limit = checked(channels), settings().MAX_STREAM_TEXT
+        names, limit = validate_channels(channels), settings().MAX_STREAM_TEXT
         how = (len(text), int(replace), limit)
         return int(self._run(_APPEND_SCRIPT, target, text[-limit:], *how, *names)[1])
 
     # Texts
 
-    def text(self, target: str) -> Text | None:
+    def text(self, target: str) -> TextSnapshot | None:
         found = self._run(_TEXT_SCRIPT, target)
-        return Text(generation=found[0], text=found[1]) if found else None
+        return TextSnapshot(generation=found[0], text=found[1]) if found else None
 
-    def end_texts(self, targets: Iterable[str]) -> None:
+    def clear_texts(self, targets: Iterable[str]) -> None:
         if names := tuple(targets):
-            self._run(_END_SCRIPT, *names)
+            self._run(_CLEAR_TEXTS_SCRIPT, *names)
 
-    def end_texts_under(self, prefix: str) -> None:
-        self._run(_END_UNDER_SCRIPT, prefix)
+    def clear_texts_under(self, prefix: str) -> None:
+        self._run(_CLEAR_TEXTS_UNDER_SCRIPT, prefix)
 
     # Reading
 
-    def read(self, channels: Iterable[str], since: str) -> Catchup:
-        names = checked(channels)
-        epoch, number, is_lost, read, *found = self._run(_READ_SCRIPT, *_place(since), *names)
+    def read(self, channels: Iterable[str], since: str) -> Replay:
+        names = validate_channels(channels)
+        epoch, number, is_lost, read, *found = self._run(_READ_SCRIPT, *_parse_position(since), *names)
         if is_lost:
-            return Catchup(epoch=epoch, number=number, reset=True, channels=tuple(read))
+            return Replay(epoch=epoch, number=number, is_reset=True, channels=tuple(read))
         rows, texts = found
         known = {target: (generation, text) for target, generation, text in texts}
-        messages = tuple(_message(row, known) for row in rows)
-        return Catchup(epoch=epoch, number=number, messages=messages, channels=tuple(read))
+        messages = tuple(_parse_message(row, known) for row in rows)
+        return Replay(epoch=epoch, number=number, messages=messages, channels=tuple(read))
 
-    def forget(self, channels: Iterable[str]) -> None:
-        if names := checked(channels):
-            self._run(_FORGET_SCRIPT, *names)
+    def purge(self, channels: Iterable[str]) -> None:
+        if names := validate_channels(channels):
+            self._run(_PURGE_SCRIPT, *names)
 
     # Control, in order with the messages
 
-    def join(self, page: str, channels: Iterable[str], *, since: str = "") -> None:
-        self._run(_JOIN_SCRIPT, page, page_channel(page), *_place(since), *checked(channels))
+    def add_channels(self, page: str, channels: Iterable[str], *, since: str = "") -> None:
+        self._run(_ADD_CHANNELS_SCRIPT, page, page_channel(page), *_parse_position(since), *validate_channels(channels))
 
-    def close_streams(self, session: str) -> None:
-        self._run(_CONTROL_SCRIPT, "close", json.dumps(session))
+    def close_streams(self, key: str) -> None:
+        self._run(_CONTROL_SCRIPT, "close", json.dumps(key))
 
-    def subscribe(self, receiver: Receiver) -> None:
+    def subscribe(self, subscriber: Subscriber) -> None:
         """It is told to converge once the subscription stands, if that is not so yet."""
-        self._subscription.add(receiver)
+        self._subscription.add(subscriber)
 
-    def unsubscribe(self, receiver: Receiver) -> None:
-        self._subscription.remove(receiver)
+    def unsubscribe(self, subscriber: Subscriber) -> None:
+        self._subscription.remove(subscriber)
 
-    def _epoch(self) -> str:
+    def _read_epoch(self) -> str:
         return self.position().partition(".")[0]
 
     def _run(self, script: Script, *args: str | int) -> Any:
@@ -552,35 +561,35 @@ class RedisBus:
         common = (
             secrets.token_hex(8),
             "" if self._clock is None else self._clock(),
-            chosen.LOG_TTL,
-            max(chosen.LOG_TTL, chosen.HIDDEN_TTL),
-            _KEPT_PER_CHANNEL,
+            chosen.REPLAY_TTL,
+            max(chosen.REPLAY_TTL, chosen.HIDDEN_TTL),
+            _MAX_MESSAGES_PER_CHANNEL,
             self._channel,
         )
         return connection.run(script, (connection.key("epoch"), connection.key("bus:")), (*common, *args))
 
 
-def _slots(data: str) -> str:
+def _text_targets(data: str) -> str:
     """The targets of the texts that stand in ``data``, as JSON; nothing if there are none."""
     found: dict[str, tuple[str, str]] = {}
-    fill(data, lambda target: found.setdefault(target, ("0", "")))
+    fill_text_placeholders(data, lambda target: found.setdefault(target, ("0", "")))
     return json.dumps(list(found)) if found else ""
 
 
-def _place(position: str) -> tuple[str, str]:
+def _parse_position(position: str) -> tuple[str, str]:
     """The epoch and the number of a position; empty when it is none."""
     match = _POSITION.fullmatch(position)
     return (match[1], match[2]) if match else ("", "")
 
 
-def _message(row: list[Any], texts: dict[str, tuple[str, str]]) -> Message:
+def _parse_message(row: list[Any], texts: dict[str, tuple[str, str]]) -> BusMessage:
     """One message as the script READ gives it."""
     number, channel, member, *content = row
     event, _, target = member.partition(" ")
     if event == APPEND:
         generation, offset, text = content
-        data = append_data(target, generation, int(offset), text)
+        data = encode_append(target, generation, int(offset), text)
     else:
         slots, _, data = content[0].partition("\n")
-        data = filled(data, texts) if slots else data
-    return Message(channel=channel, target=target, number=number, data=data, event=event)
+        data = fill_texts(data, texts) if slots else data
+    return BusMessage(channel=channel, target=target, number=number, data=data, event=event)

@@ -12,36 +12,36 @@ import os
 import threading
 
 from htmx_live.backends.base import Lease
-from htmx_live.backends.redis.client import Scripts, milliseconds
+from htmx_live.backends.redis.client import StoreScripts, to_milliseconds
 from htmx_live.core.conf import settings
 from htmx_live.core.exceptions import StoreUnavailable
 from htmx_live.core.text import log_unavailable
 
-__all__ = ["HEIR_TTL", "Renewal"]
+__all__ = ["HANDOVER_TTL", "LeaseRenewer"]
 
 
-logger = logging.getLogger("htmx_live.stores")
+logger = logging.getLogger("htmx_live.backends")
 
-HEIR_TTL = 3.0  # seconds in which who is handed a lease confirms it
-_PACE = 1.0  # seconds between two looks, unless a third of LEASE_TTL is less
-_MOST = 10_000  # leases that have been given up; more end by themselves
+HANDOVER_TTL = 3.0  # seconds in which who is handed a lease confirms it
+_RENEWAL_INTERVAL = 1.0  # seconds between two looks, unless a third of LEASE_TTL is less
+_MAX_GIVEN_UP = 10_000  # leases that have been given up; more end by themselves
 
 
-class Renewal:
+class LeaseRenewer:
     """Renews all leases together; most are given back long before that."""
 
-    def __init__(self, scripts: Scripts) -> None:
+    def __init__(self, scripts: StoreScripts) -> None:
         self._scripts = scripts
         self._lock = threading.Lock()
         self._held: dict[str, Lease] = {}  # by token
         self._given_up: dict[str, Lease] = {}
-        self._process = os.getpid()
+        self._pid = os.getpid()
         self._thread: threading.Thread | None = None
         self._closed = threading.Event()
 
     def add(self, lease: Lease) -> None:
         with self._lock:
-            self._begin()
+            self._ensure_thread()
             self._held[lease.token] = lease
 
     def remove(self, lease: Lease) -> None:
@@ -50,41 +50,41 @@ class Renewal:
 
     def give_up(self, lease: Lease) -> None:
         with self._lock:
-            self._begin()
-            if len(self._given_up) < _MOST:
+            self._ensure_thread()
+            if len(self._given_up) < _MAX_GIVEN_UP:
                 self._given_up[lease.token] = lease
 
     def close(self) -> None:
         """Leases that are still held end by themselves."""
         self._closed.set()
 
-    def _begin(self) -> None:
+    def _ensure_thread(self) -> None:
         """Under the lock."""
-        if self._process != os.getpid():  # forked: the leases and the thread are the parent's
-            self._held, self._given_up, self._thread, self._process = {}, {}, None, os.getpid()
+        if self._pid != os.getpid():  # forked: the leases and the thread are the parent's
+            self._held, self._given_up, self._thread, self._pid = {}, {}, None, os.getpid()
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="htmx-live-leases", daemon=True)
             self._thread.start()
 
     def _run(self) -> None:
-        while not self._closed.wait(min(settings().LEASE_TTL / 3, _PACE)):
+        while not self._closed.wait(min(settings().LEASE_TTL / 3, _RENEWAL_INTERVAL)):
             with self._lock:
                 held, given_up = list(self._held.values()), list(self._given_up.values())
                 if not held and not given_up:
                     self._thread = None
                     return
             try:
-                self._look_after(held, given_up)
+                self._renew(held, given_up)
             except StoreUnavailable as error:
                 log_unavailable(logger, error, "renewals of leases", "Leases could not be renewed")
             except Exception:  # a boundary: the leases of all turns must not end with one fault
                 logger.exception("Leases could not be renewed")
 
-    def _look_after(self, held: list[Lease], given_up: list[Lease]) -> None:
-        words = [word for lease in held for word in (lease.instance, lease.token)]
-        self._scripts.run("renew", milliseconds(settings().LEASE_TTL), *words, pool="leases")
+    def _renew(self, held: list[Lease], given_up: list[Lease]) -> None:
+        args = [word for lease in held for word in (lease.instance, lease.token)]
+        self._scripts.run("renew", to_milliseconds(settings().LEASE_TTL), *args, pool="leases")
         for lease in given_up:
             # Mail that is left comes up by its deadline.
-            self._scripts.run("release", lease.instance, lease.token, milliseconds(HEIR_TTL), pool="leases")
+            self._scripts.run("release", lease.instance, lease.token, to_milliseconds(HANDOVER_TTL), pool="leases")
             with self._lock:
                 del self._given_up[lease.token]

@@ -38,166 +38,166 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-from htmx_live.backends.base import Receiver
+from htmx_live.backends.base import Subscriber
 from htmx_live.backends.redis.client import RedisConnection
-from htmx_live.backends.wire import APPEND, Message, append_data
+from htmx_live.backends.wire import APPEND, BusMessage, encode_append
 from htmx_live.core.exceptions import StoreUnavailable
-from htmx_live.core.fragments import fill
+from htmx_live.core.fragments import fill_text_placeholders
 
 if TYPE_CHECKING:
     from redis import Redis
     from redis.client import PubSub
 
-__all__ = ["ANSWER", "IDLE", "Envelope", "Subscription", "filled", "opened"]
+__all__ = ["IDLE_TIMEOUT", "REPLY_TIMEOUT", "BusFrame", "RedisSubscription", "fill_texts", "parse_frame"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Envelope:
+class BusFrame:
     """``words`` say what it is; ``address`` is JSON."""
 
-    words: list[str]
+    head: list[str]
     address: str
     texts: str
     data: str
 
     @property
     def epoch(self) -> str:
-        return self.words[1]
+        return self.head[1]
 
-    def hand_over(self, receivers: tuple[Receiver, ...]) -> None:
+    def deliver(self, subscribers: tuple[Subscriber, ...]) -> None:
         """Tell the receivers; ``ValueError`` or the like when it is not one of ours."""
-        kind, address = self.words[0], json.loads(self.address)
+        kind, address = self.head[0], json.loads(self.address)
         if kind == "message":
             channels, message = self._message(address)
-            for receiver in receivers:
-                receiver.deliver(channels, message)
+            for subscriber in subscribers:
+                subscriber.deliver(channels, message)
         elif kind == "join":
             page, names = address
-            for receiver in receivers:
-                receiver.join(page, tuple(names))
+            for subscriber in subscribers:
+                subscriber.add_channels(page, tuple(names))
         elif kind == "close":
-            for receiver in receivers:
-                receiver.close_streams(address)
+            for subscriber in subscribers:
+                subscriber.close_streams(address)
         else:
             raise ValueError(f"{kind!r} is no kind of envelope.")
 
-    def _message(self, address: tuple[list[str], str, str]) -> tuple[tuple[str, ...], Message]:
+    def _message(self, address: tuple[list[str], str, str]) -> tuple[tuple[str, ...], BusMessage]:
         names, event, target = address
-        data, number = self.data, int(self.words[2])
+        data, number = self.data, int(self.head[2])
         if event == APPEND:
-            data = append_data(target, self.words[3], int(self.words[4]), data)
+            data = encode_append(target, self.head[3], int(self.head[4]), data)
         elif self.texts:
-            data = filled(data, json.loads(self.texts))
-        return tuple(names), Message(channel=names[0], target=target, number=number, data=data, event=event)
+            data = fill_texts(data, json.loads(self.texts))
+        return tuple(names), BusMessage(channel=names[0], target=target, number=number, data=data, event=event)
 
 
-def opened(payload: str) -> Envelope:
+def parse_frame(payload: str) -> BusFrame:
     """The parts of an envelope; ``ValueError`` when it is none."""
     head, address, texts, data = payload.split("\n", 3)
-    words = head.split(" ")
-    if len(words) not in (3, 5):
+    fields = head.split(" ")
+    if len(fields) not in (3, 5):
         raise ValueError(f"An envelope begins with 3 or 5 words, not with {head[:80]!r}.")
-    return Envelope(words=words, address=address, texts=texts, data=data)
+    return BusFrame(head=fields, address=address, texts=texts, data=data)
 
 
-def filled(data: str, texts: Mapping[str, tuple[str, str]]) -> str:
+def fill_texts(data: str, texts: Mapping[str, tuple[str, str]]) -> str:
     """``data`` with its slots filled: by target a generation and a text."""
-    return fill(data, lambda target: (texts[target][0], texts[target][1]))
+    return fill_text_placeholders(data, lambda target: (texts[target][0], texts[target][1]))
 
 
-logger = logging.getLogger("htmx_live.transport")
+logger = logging.getLogger("htmx_live.backends")
 
-IDLE = 1.5  # seconds of silence after which Redis is asked whether it is there
-ANSWER = 1.0  # seconds that it may take to say so
-_LASTING = 10.0  # seconds after which a connection that breaks is no sign of another one's breaking at once
-_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8)  # seconds between attempts, with jitter; the last one goes on for ever
+IDLE_TIMEOUT = 1.5  # seconds of silence after which Redis is asked whether it is there
+REPLY_TIMEOUT = 1.0  # seconds that it may take to say so
+_STABLE_AFTER = 10.0  # seconds after which a connection that breaks is no sign of another one's breaking at once
+_RETRY_DELAYS = (0.05, 0.1, 0.2, 0.4, 0.8)  # seconds between attempts, with jitter; the last one goes on for ever
 
 
-class _Silence(Exception):
+class _NoReply(Exception):
     """Redis did not answer on a connection that looks open."""
 
 
-class Subscription:
+class RedisSubscription:
     """To one pub/sub channel; ``ask_epoch`` says which epoch it is now, and may raise ``StoreUnavailable``."""
 
     epoch: str  # of what receivers hear; empty before anything was heard
-    _receivers: tuple[Receiver, ...]
+    _subscribers: tuple[Subscriber, ...]
     _thread: threading.Thread | None
     _pubsub: "PubSub | None"
-    _is_logged: bool  # that it broke
+    _is_failure_logged: bool  # that it broke
 
-    def __init__(self, connection: RedisConnection, channel: str, ask_epoch: Callable[[], str]) -> None:
-        self._connection, self._channel, self._ask_epoch = connection, channel, ask_epoch
-        self._begin()
+    def __init__(self, connection: RedisConnection, channel: str, read_epoch: Callable[[], str]) -> None:
+        self._connection, self._channel, self._read_epoch = connection, channel, read_epoch
+        self._reset()
         _subscriptions.add(self)
 
-    def add(self, receiver: Receiver) -> None:
+    def add(self, subscriber: Subscriber) -> None:
         with self._lock:
-            self._receivers = (*self._receivers, receiver)
+            self._subscribers = (*self._subscribers, subscriber)
             if self._thread is None:
                 thread = threading.Thread(target=self._run, name="htmx-live-bus", daemon=True)
                 thread.start()  # it begins by waiting for the lock
                 self._thread = thread
 
-    def remove(self, receiver: Receiver) -> None:
+    def remove(self, subscriber: Subscriber) -> None:
         with self._lock:
-            self._receivers = tuple(each for each in self._receivers if each is not receiver)
+            self._subscribers = tuple(each for each in self._subscribers if each is not subscriber)
 
-    def _begin(self) -> None:
+    def _reset(self) -> None:
         self._lock = threading.Lock()  # over the receivers and the thread's beginning and end; never during a call
-        self._receivers, self._thread, self._pubsub = (), None, None
-        self._is_logged = False
+        self._subscribers, self._thread, self._pubsub = (), None, None
+        self._is_failure_logged = False
         self.epoch = ""
 
     # The thread
 
     def _run(self) -> None:
         failures = 0
-        while not self._has_ended():
-            began = time.monotonic()
+        while not self._stop_if_unused():
+            started_at = time.monotonic()
             try:
-                self._hear()
+                self._listen()
             except Exception as error:  # the boundary: whatever ends one connection, another one is made
-                failures = 0 if time.monotonic() - began > _LASTING else failures + 1
-                self._log(error)
-                time.sleep(_PAUSES[min(failures, len(_PAUSES) - 1)] * random.uniform(0.5, 1.25))
+                failures = 0 if time.monotonic() - started_at > _STABLE_AFTER else failures + 1
+                self._log_failure(error)
+                time.sleep(_RETRY_DELAYS[min(failures, len(_RETRY_DELAYS) - 1)] * random.uniform(0.5, 1.25))
 
-    def _log(self, error: Exception) -> None:
+    def _log_failure(self, error: Exception) -> None:
         """Log once that the subscription broke, unless Redis is away: then the log says that."""
-        if self._is_logged:
+        if self._is_failure_logged:
             return
         try:
-            self._ask_epoch()
+            self._read_epoch()
         except StoreUnavailable as unavailable:
             if unavailable.outage:
                 return
-        self._is_logged = True
+        self._is_failure_logged = True
         logger.warning("The subscription to Redis broke; it will be made again: %s", error or repr(error))
 
-    def _has_ended(self) -> bool:
+    def _stop_if_unused(self) -> bool:
         """Whether nobody listens any more; then the thread is over, and whoever comes next starts another."""
         with self._lock:
-            if not self._receivers:
+            if not self._subscribers:
                 self._thread, self.epoch = None, ""
-            return not self._receivers
+            return not self._subscribers
 
-    def _hear(self) -> None:
+    def _listen(self) -> None:
         """Make a connection and hand over what comes on it; returns when no receiver is left."""
         client = self._connection.client()
         try:
             pubsub = self._pubsub = client.pubsub()  # type: ignore[no-untyped-call]
             pubsub.subscribe(self._channel)
-            is_asked = True  # the confirmation is an answer too
-            while self._receivers:
-                item = pubsub.get_message(timeout=ANSWER if is_asked else IDLE)
+            is_reply_due = True  # the confirmation is an answer too
+            while self._subscribers:
+                item = pubsub.get_message(timeout=REPLY_TIMEOUT if is_reply_due else IDLE_TIMEOUT)
                 if item is not None:
-                    is_asked = False
-                    self._take(item)
-                elif is_asked:
-                    raise _Silence(f"Redis has said nothing for {ANSWER} s after it was asked.")
+                    is_reply_due = False
+                    self._handle_item(item)
+                elif is_reply_due:
+                    raise _NoReply(f"Redis has said nothing for {REPLY_TIMEOUT} s after it was asked.")
                 else:
                     pubsub.ping()
-                    is_asked = True
+                    is_reply_due = True
         finally:
             with suppress(Exception):  # what is broken may fail to close
                 self._close(client)
@@ -210,54 +210,54 @@ class Subscription:
         finally:
             client.close()
 
-    def _take(self, item: dict[str, Any]) -> None:
+    def _handle_item(self, item: dict[str, Any]) -> None:
         if item["type"] == "subscribe":
-            self._confirm()
+            self._handle_confirmation()
         elif item["type"] == "message":
             try:
-                self._hand_over(item["data"])
+                self._deliver(item["data"])
             except Exception:  # the boundary: one message must not end the others
                 logger.exception("A message on %r could not be handed over: %.80r", self._channel, item["data"])
-                self._converge()  # it may have been a good one
+                self._resync()  # it may have been a good one
 
-    def _confirm(self) -> None:
-        self._connection.heal()
-        if self._is_logged:
-            self._is_logged = False
+    def _handle_confirmation(self) -> None:
+        self._connection.reset_breaker()
+        if self._is_failure_logged:
+            self._is_failure_logged = False
             logger.warning("The subscription to Redis stands again.")
         with suppress(StoreUnavailable):  # the first message will say it
-            self.epoch = self._ask_epoch()
-        self._converge()
+            self.epoch = self._read_epoch()
+        self._resync()
 
-    def _hand_over(self, payload: str) -> None:
-        envelope = opened(payload)
-        if envelope.epoch != self.epoch:
-            self.epoch = envelope.epoch
-            self._converge()
-        envelope.hand_over(self._receivers)
+    def _deliver(self, payload: str) -> None:
+        frame = parse_frame(payload)
+        if frame.epoch != self.epoch:
+            self.epoch = frame.epoch
+            self._resync()
+        frame.deliver(self._subscribers)
 
-    def _converge(self) -> None:
-        for receiver in self._receivers:
-            receiver.converge()
+    def _resync(self) -> None:
+        for subscriber in self._subscribers:
+            subscriber.resync()
 
     # Another process
 
-    def _forget(self) -> None:
+    def _reset_after_fork(self) -> None:
         """This is a process that was forked off: the thread and the receivers are the other one's."""
         pubsub = self._pubsub
-        self._begin()
+        self._reset()
         if pubsub is not None and pubsub.connection is not None:
             with suppress(Exception):  # our copy of the socket only; redis-py sees that the process is another one
                 pubsub.connection.disconnect()
 
 
-_subscriptions: WeakSet[Subscription] = WeakSet()
+_subscriptions: WeakSet[RedisSubscription] = WeakSet()
 
 
-def _forget_all() -> None:
+def _reset_all_after_fork() -> None:
     for subscription in list(_subscriptions):
-        subscription._forget()
+        subscription._reset_after_fork()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_all)
+    os.register_at_fork(after_in_child=_reset_all_after_fork)

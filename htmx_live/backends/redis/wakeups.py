@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from htmx_live.backends.redis.client import MAX_WAIT, PAUSE, RedisConnection
+from htmx_live.backends.redis.client import MAX_BLOCKING_WAIT, RETRY_DELAY, RedisConnection
 from htmx_live.core.exceptions import StoreUnavailable
 from htmx_live.core.signing import random_id
 
@@ -24,13 +24,13 @@ class Wakeups:
 
     def __init__(self, connection: RedisConnection) -> None:
         self._connection = connection
-        self._begin()
+        self._reset()
 
     @contextmanager
     def expect(self, token: str) -> Iterator[threading.Event]:
         """The event that is set when ``token`` is handed its lease, once ``listen()`` was called."""
         if self._pid != os.getpid():  # forked: the thread and those that wait are the parent's
-            self._begin()
+            self._reset()
         event = self._expected[token] = threading.Event()
         try:
             yield event
@@ -44,13 +44,13 @@ class Wakeups:
                 self._thread = threading.Thread(target=self._run, name="htmx-live-wakeups", daemon=True)
                 self._thread.start()
 
-    def _begin(self) -> None:
+    def _reset(self) -> None:
         self._pid, self.process = os.getpid(), random_id()[:16]
         self._lock = threading.Lock()
         self._expected: dict[str, threading.Event] = {}  # by token
         self._thread = None
 
-    def _is_needed(self) -> bool:
+    def _stop_if_unused(self) -> bool:
         with self._lock:
             if not self._expected:
                 self._thread = None
@@ -58,11 +58,11 @@ class Wakeups:
 
     def _run(self) -> None:
         name = self._connection.key("wake", self.process)
-        while self._is_needed():
+        while self._stop_if_unused():
             try:
-                found = self._connection.call("BLPOP", name, MAX_WAIT, pool="blocking")
+                found = self._connection.call("BLPOP", name, MAX_BLOCKING_WAIT, pool="blocking")
             except (StoreUnavailable, ValueError):  # ValueError: the connection was closed while redis-py read from it
-                time.sleep(PAUSE)
+                time.sleep(RETRY_DELAY)
                 continue
             event = self._expected.get(found[1]) if found else None
             if event is not None:

@@ -12,22 +12,22 @@ from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnec
 from typing import Literal
 from urllib.parse import SplitResult, urlsplit
 
-__all__ = ["Address", "Answer", "Heard", "OpenStream", "ask", "chosen_protocol"]
+__all__ = ["ProbeResponse", "SiteAddress", "StreamEvent", "StreamProbe", "fetch", "negotiate_protocol"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Address:
-    """Where a site is: ``url`` is its root as browsers write it; ``patience`` is in seconds, for each answer."""
+class SiteAddress:
+    """Where a site is: ``url`` is its root as browsers write it; ``timeout`` is in seconds, for each answer."""
 
     url: str
-    patience: float = 10.0
-    is_verified: bool = True  # the certificate
+    timeout: float = 10.0
+    verifies_certificate: bool = True  # the certificate
 
     @property
     def parts(self) -> SplitResult:
         return urlsplit(self.url)
 
-    def path(self, below: str) -> str:
+    def full_path(self, below: str) -> str:
         """A path of the site, under the path of its root."""
         return self.parts.path.rstrip("/") + below
 
@@ -36,9 +36,9 @@ class Address:
         """As a browser says where a request comes from."""
         return f"{self.parts.scheme}://{self.parts.netloc}"
 
-    def tls(self) -> ssl.SSLContext:
+    def create_tls_context(self) -> ssl.SSLContext:
         context = ssl.create_default_context()
-        if not self.is_verified:
+        if not self.verifies_certificate:
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         return context
 
@@ -47,83 +47,92 @@ class Address:
         host, port = self.parts.hostname or "", self.parts.port
         connection: HTTPConnection
         if self.parts.scheme == "https":
-            connection = HTTPSConnection(host, port, timeout=self.patience, context=self.tls())
+            connection = HTTPSConnection(host, port, timeout=self.timeout, context=self.create_tls_context())
         else:
-            connection = HTTPConnection(host, port, timeout=self.patience)
+            connection = HTTPConnection(host, port, timeout=self.timeout)
         connection.connect()
         return connection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """``headers`` have lower-case names; ``after`` is seconds."""
+class ProbeResponse:
+    """``headers`` have lower-case names; ``seconds`` is how long it took."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes = b""
-    after: float
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Heard:
-    """What came of waiting for a line: the line, the end of the stream, or nothing; ``after`` is seconds of waiting."""
+class StreamEvent:
+    """A line of the stream, its end, or nothing; ``seconds`` is how long it took."""
 
-    what: Literal["line", "end", "silence"]
+    kind: Literal["line", "end", "silence"]
     text: str = ""
-    after: float
+    seconds: float
 
 
-def ask(address: Address, path: str, *, method: str = "GET", headers: Mapping[str, str] | None = None) -> Answer:
+def fetch(
+    address: SiteAddress, path: str, *, method: str = "GET", headers: Mapping[str, str] | None = None
+) -> ProbeResponse:
     """The answer to one request on a connection of its own; ``OSError`` or ``HTTPException`` when there is none."""
-    began, connection = time.monotonic(), address.connect()
+    started_at, connection = time.monotonic(), address.connect()
     try:
         # Closed after the answer: a proxy that holds answers back then lets go of this one.
-        sent = {"Accept": "*/*", "Connection": "close", **(headers or {})}
-        connection.request(method, address.path(path), headers=sent)
+        request_headers = {"Accept": "*/*", "Connection": "close", **(headers or {})}
+        connection.request(method, address.full_path(path), headers=request_headers)
         response = connection.getresponse()
         body = response.read(65_536)
-        return Answer(status=response.status, headers=_headers(response), body=body, after=time.monotonic() - began)
+        return ProbeResponse(
+            status=response.status,
+            headers=_lowercase_headers(response),
+            body=body,
+            seconds=time.monotonic() - started_at,
+        )
     finally:
         connection.close()
 
 
-def chosen_protocol(address: Address) -> str:
+def negotiate_protocol(address: SiteAddress) -> str:
     """What a browser and this address agree on over TLS: "h2", or "http/1.1"."""
-    context = address.tls()
+    context = address.create_tls_context()
     context.set_alpn_protocols(["h2", "http/1.1"])
     host, port = address.parts.hostname or "", address.parts.port or 443
-    plain = socket.create_connection((host, port), address.patience)
+    plain = socket.create_connection((host, port), address.timeout)
     with plain, context.wrap_socket(plain, server_hostname=host) as wrapped:
         return wrapped.selected_alpn_protocol() or "http/1.1"
 
 
 @dataclass(slots=True)
-class OpenStream:
+class StreamProbe:
     """A GET whose answer goes on.  A context manager: entered, it has the answer's status and headers.
 
     Entering raises ``OSError`` (a ``TimeoutError`` when nothing came) or ``HTTPException``.
     """
 
-    address: Address
+    address: SiteAddress
     path: str
     headers: Mapping[str, str]
-    answer: Answer = field(init=False)
+    response: ProbeResponse = field(init=False)
     _lines: "queue.SimpleQueue[str | None]" = field(init=False, default_factory=queue.SimpleQueue)
     _connection: HTTPConnection = field(init=False)
     _sock: socket.socket = field(init=False)
     _thread: threading.Thread = field(init=False)
 
-    def __enter__(self) -> "OpenStream":
-        began = time.monotonic()
+    def __enter__(self) -> "StreamProbe":
+        started_at = time.monotonic()
         connection = self._connection = self.address.connect()
         self._sock = connection.sock  # which the connection gives away to an answer that says "close"
         try:
-            connection.request("GET", self.address.path(self.path), headers=dict(self.headers))
+            connection.request("GET", self.address.full_path(self.path), headers=dict(self.headers))
             response = connection.getresponse()
         except BaseException:
             connection.close()
             raise
-        self.answer = Answer(status=response.status, headers=_headers(response), after=time.monotonic() - began)
+        self.response = ProbeResponse(
+            status=response.status, headers=_lowercase_headers(response), seconds=time.monotonic() - started_at
+        )
         self._sock.settimeout(None)
         self._thread = threading.Thread(target=self._read, args=(response,), name="live-doctor", daemon=True)
         self._thread.start()
@@ -135,20 +144,20 @@ class OpenStream:
         self._thread.join()
         self._connection.close()
 
-    def hear(self, wanted: Callable[[str], bool], *, within: float) -> Heard:
-        """The first line that is ``wanted``; others are dropped.  ``after`` a cut, the silence before it is meant."""
-        began = last = time.monotonic()
+    def wait_for_line(self, is_wanted: Callable[[str], bool], *, timeout: float) -> StreamEvent:
+        """The first line that ``is_wanted``; others are dropped.  After a cut, the silence before it is meant."""
+        started_at = last = time.monotonic()
         while True:
             try:
-                line = self._lines.get(timeout=max(0.0, began + within - time.monotonic()))
+                line = self._lines.get(timeout=max(0.0, started_at + timeout - time.monotonic()))
             except queue.Empty:
-                return Heard(what="silence", after=time.monotonic() - began)
+                return StreamEvent(kind="silence", seconds=time.monotonic() - started_at)
             if line is None:
                 self._lines.put(None)  # an end stays one
-                return Heard(what="end", after=time.monotonic() - last)
+                return StreamEvent(kind="end", seconds=time.monotonic() - last)
             last = time.monotonic()
-            if wanted(line):
-                return Heard(what="line", text=line, after=last - began)
+            if is_wanted(line):
+                return StreamEvent(kind="line", text=line, seconds=last - started_at)
 
     def _read(self, response: HTTPResponse) -> None:
         rest = b""
@@ -164,5 +173,5 @@ class OpenStream:
             response.close()
 
 
-def _headers(response: HTTPResponse) -> dict[str, str]:
+def _lowercase_headers(response: HTTPResponse) -> dict[str, str]:
     return {name.lower(): value for name, value in response.getheaders()}

@@ -8,8 +8,8 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from htmx_live.contrib.task_history.models import TaskRecord
-from htmx_live.contrib.task_history.recorder import settle
-from htmx_live.progress.cards import duration
+from htmx_live.contrib.task_history.recorder import reconcile
+from htmx_live.progress.cards import format_duration
 
 __all__ = ["TaskRecordAdmin"]
 
@@ -39,7 +39,7 @@ class TaskRecordAdmin(_Admin):
         return False
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        settle()
+        reconcile()
         return super().changelist_view(request, extra_context)
 
     @admin.display(description=_("percent"), ordering="percent")
@@ -50,7 +50,7 @@ class TaskRecordAdmin(_Admin):
     def took(self, record: TaskRecord) -> str:
         if record.started is None or record.finished is None:
             return ""
-        return duration((record.finished - record.started).total_seconds())
+        return format_duration((record.finished - record.started).total_seconds())
 
     @admin.display(description=_("result"))
     def result(self, record: TaskRecord) -> str:

@@ -14,7 +14,7 @@ class TasksConfig(AppConfig):
 
     def ready(self) -> None:
         # Imported here because they need the app registry.
-        from htmx_live.contrib.task_history.recorder import note
-        from htmx_live.progress.publisher import follow
+        from htmx_live.contrib.task_history.recorder import mark_dirty
+        from htmx_live.progress.publisher import connect_progress_changed
 
-        follow(note)
+        connect_progress_changed(mark_dirty)

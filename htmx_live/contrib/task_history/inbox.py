@@ -8,14 +8,14 @@ from django.utils import translation
 from django.utils.safestring import SafeString, mark_safe
 
 from htmx_live.backends.wire import topic_channel
-from htmx_live.contrib.task_history.publisher import LIST, PAGE, REGION, draw_past, topic_of
-from htmx_live.contrib.task_history.recorder import settle
-from htmx_live.events.context import current_rendering
+from htmx_live.contrib.task_history.publisher import LIST_NAME, PAGE_PARAM, REGION_NAME, build_topic, render_finished
+from htmx_live.contrib.task_history.recorder import reconcile
+from htmx_live.events.context import current_view
 from htmx_live.messaging.regions import region_id
-from htmx_live.progress.cards import viewer_of
+from htmx_live.progress.cards import get_viewer
 from htmx_live.progress.fragments import progress_list
-from htmx_live.runtime.rendering import csrf_slot
-from htmx_live.runtime.subscriptions import listen
+from htmx_live.runtime.rendering import csrf_placeholder
+from htmx_live.runtime.subscriptions import subscribe_page
 
 __all__ = ["task_inbox"]
 
@@ -25,30 +25,30 @@ def task_inbox(*, request: HttpRequest | None, css: str = "", title: str = "") -
 
     The first page of what has ended is live; older pages stand still.
     """
-    user = viewer_of(request).user
+    user = get_viewer(request).user
     if not user or request is None:
         return SafeString("")
-    settle(owner_id=user)
+    reconcile(owner_id=user)
     language = translation.get_language() or ""
-    running = progress_list(request=request, name=LIST)
-    is_first = request.GET.get(PAGE, "1") == "1"
-    word = listen(request, topic_channel(topic_of(user, language).name)) if is_first else ""
-    is_in_view = current_rendering.get() is not None
-    past = draw_past(
+    running = progress_list(request=request, name=LIST_NAME)
+    is_first = request.GET.get(PAGE_PARAM, "1") == "1"
+    subscription = subscribe_page(request, topic_channel(build_topic(user, language).name)) if is_first else ""
+    is_in_live_view = current_view.get() is not None
+    finished = render_finished(
         user,
         language=language,
         url=reverse("htmx_live:progress", args=["GRANT"]),
-        number=request.GET.get(PAGE),
-        csrf_token=csrf_slot() if is_in_view else get_token(request),
-        query={name: str(value) for name, value in request.GET.items() if name != PAGE},
+        number=request.GET.get(PAGE_PARAM),
+        csrf_token=csrf_placeholder() if is_in_live_view else get_token(request),
+        query={name: str(value) for name, value in request.GET.items() if name != PAGE_PARAM},
     )
     context = {
         "class": css,
         "title": title,
         "running": running,
-        "region": region_id(REGION) if is_first else "",
-        "word": word,
-        "keep": is_in_view,
-        "past": past,
+        "region": region_id(REGION_NAME) if is_first else "",
+        "subscription": subscription,
+        "keep": is_in_live_view,
+        "past": finished,
     }
     return mark_safe(render_to_string("htmx_live/task_inbox.html", context))

@@ -7,10 +7,10 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-__all__ = ["LONGEST", "TaskRecord"]
+__all__ = ["MAX_TEXT_LENGTH", "TaskRecord"]
 
 
-LONGEST = 300  # characters kept of a name or a message
+MAX_TEXT_LENGTH = 300  # characters kept of a name or a message
 
 
 class TaskRecord(models.Model):
@@ -40,10 +40,10 @@ class TaskRecord(models.Model):
     )
     owner_word = models.CharField(max_length=100, blank=True)  # as progress tells owners apart, visitors too
     key = models.CharField(_("key"), max_length=200, blank=True)
-    name = models.CharField(_("name"), max_length=LONGEST)
+    name = models.CharField(_("name"), max_length=MAX_TEXT_LENGTH)
     status = models.CharField(_("status"), max_length=16, choices=Status.choices, default=Status.QUEUED)
     percent = models.PositiveSmallIntegerField(_("percent"), default=0)
-    message = models.CharField(_("message"), max_length=LONGEST, blank=True)
+    message = models.CharField(_("message"), max_length=MAX_TEXT_LENGTH, blank=True)
     result_url = models.CharField(_("result"), max_length=2000, blank=True)
     error_id = models.CharField(_("error id"), max_length=64, blank=True)
     created = models.DateTimeField(_("created"))

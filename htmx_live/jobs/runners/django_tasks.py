@@ -12,8 +12,8 @@ from django.tasks import task
 from django.utils.module_loading import import_string
 
 from htmx_live.core.exceptions import RunnerUnavailable
-from htmx_live.jobs.runner import Job, JobUnreadable, Perform, read_job, write_job
-from htmx_live.jobs.runners.celery import RecentRefs
+from htmx_live.jobs.runner import Executor, Job, UnreadableJob, deserialize_job, serialize_job
+from htmx_live.jobs.runners.celery import CancelledRefs
 
 __all__ = ["TasksRunner", "perform_job"]
 
@@ -24,12 +24,12 @@ logger = logging.getLogger("htmx_live.jobs")
 class TasksRunner:
     """See ``htmx_live.jobs.runner.Runner``."""
 
-    def __init__(self, perform: Perform) -> None:
-        self._cancelled = RecentRefs()
+    def __init__(self, executor: Executor) -> None:
+        self._cancelled = CancelledRefs()
 
     def submit(self, job: Job) -> None:
         try:
-            perform_job.enqueue(write_job(job))
+            perform_job.enqueue(serialize_job(job))
         except Exception as error:  # a boundary: each backend has errors of its own
             raise RunnerUnavailable(f"The backend of django.tasks did not take a job: {error}.") from error
 
@@ -49,9 +49,9 @@ class TasksRunner:
 def perform_job(text: str) -> None:
     """Run the job in this message to its end; a failure of its own is not raised."""
     try:
-        job = read_job(text)
-    except JobUnreadable:
+        job = deserialize_job(text)
+    except UnreadableJob:
         logger.exception("A job from a task is dropped")
         return
-    perform: Perform = import_string("htmx_live.runtime.job_control.perform")  # which stands above the runners
-    perform.run(job)
+    executor: Executor = import_string("htmx_live.runtime.job_control.executor")  # which stands above the runners
+    executor.run(job)

@@ -2,7 +2,7 @@
 
 from asgiref.sync import async_to_sync
 
-from htmx_live.jobs.runner import Job, Perform
+from htmx_live.jobs.runner import Executor, Job
 
 __all__ = ["ImmediateRunner"]
 
@@ -10,8 +10,8 @@ __all__ = ["ImmediateRunner"]
 class ImmediateRunner:
     """See ``htmx_live.jobs.runner.Runner``.  Jobs run on the thread that calls ``run_all``, in order of submission."""
 
-    def __init__(self, perform: Perform) -> None:
-        self._perform = perform
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
         self._cancelled: set[str] = set()
         self.waiting: list[Job] = []
 
@@ -42,7 +42,7 @@ class ImmediateRunner:
         if job.is_async:
             async_to_sync(self._arun)(job)
         else:
-            self._perform.run(job)
+            self._executor.run(job)
 
     async def _arun(self, job: Job) -> None:
-        await self._perform.arun(job)
+        await self._executor.arun(job)

@@ -6,8 +6,8 @@ from typing import Any
 from django.core.checks import ERROR, run_checks
 from django.core.management.base import BaseCommand, CommandError
 
-from htmx_live.contrib.doctor.probe import Address
-from htmx_live.contrib.doctor.report import Finding, bad, doubtful, examine_redis, examine_site, examine_workers, good
+from htmx_live.contrib.doctor.probe import SiteAddress
+from htmx_live.contrib.doctor.report import Finding, check_redis, check_site, check_workers, failure, ok, warning
 from htmx_live.core.conf import is_debug
 
 
@@ -28,7 +28,7 @@ class Command(BaseCommand):
             raise CommandError(f"--url is {options['url']!r}. Write it with http:// or https://.")
         styles = {"OK": self.style.SUCCESS, "WARN": self.style.WARNING, "FAIL": self.style.ERROR}
         levels = []
-        for finding in _findings(options):
+        for finding in _run_all_checks(options):
             levels.append(finding.level)
             self.stdout.write(styles[finding.level](str(finding)))
             self.stdout.flush()  # a heartbeat takes its time
@@ -36,25 +36,27 @@ class Command(BaseCommand):
             raise CommandError(f"{levels.count('FAIL')} of {len(levels)} findings must be put right.")
 
 
-def _findings(options: dict[str, Any]) -> Iterator[Finding]:
-    yield from _checks()
-    yield from examine_redis()
-    yield from examine_workers()
+def _run_all_checks(options: dict[str, Any]) -> Iterator[Finding]:
+    yield from _run_system_checks()
+    yield from check_redis()
+    yield from check_workers()
     if options["url"]:
-        address = Address(url=options["url"], patience=options["patience"], is_verified=not options["insecure"])
-        yield from examine_site(address, beats=options["beats"])
+        address = SiteAddress(
+            url=options["url"], timeout=options["patience"], verifies_certificate=not options["insecure"]
+        )
+        yield from check_site(address, heartbeats=options["beats"])
     else:
-        yield doubtful("Site", "Not looked at.", "Give its address: --url https://example.com/.")
+        yield warning("Site", "Not looked at.", "Give its address: --url https://example.com/.")
 
 
-def _checks() -> Iterator[Finding]:
+def _run_system_checks() -> Iterator[Finding]:
     found = [
         message
         for message in run_checks(include_deployment_checks=not is_debug())
         if str(message.id).startswith("htmx_live.") and not message.is_silenced()
     ]
     for message in found:
-        say = bad if message.level >= ERROR else doubtful
-        yield say("Settings", f"{message.id}: {message.msg}", str(message.hint))
+        make_finding = failure if message.level >= ERROR else warning
+        yield make_finding("Settings", f"{message.id}: {message.msg}", str(message.hint))
     if not found:
-        yield good("Settings", "No system check of htmx_live found anything.")
+        yield ok("Settings", "No system check of htmx_live found anything.")

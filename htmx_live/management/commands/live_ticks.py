@@ -14,12 +14,12 @@ from htmx_live.backends.memory.store import MemoryStore
 from htmx_live.core.conf import settings
 from htmx_live.core.exceptions import StoreUnavailable
 from htmx_live.core.text import log_unavailable
-from htmx_live.runtime.services import parts
-from htmx_live.runtime.ticks import let_go, ticking_views, watch_shown
+from htmx_live.runtime.services import services
+from htmx_live.runtime.ticks import release_ticks, start_ticking_viewed, ticking_views
 
-logger = logging.getLogger("htmx_live.ticks")
+logger = logging.getLogger("htmx_live.runtime")
 
-_PATIENCE = 10.0  # seconds that turns have to end when the command is stopped
+_EXIT_TIMEOUT = 10.0  # seconds that turns have to end when the command is stopped
 
 
 class Command(BaseCommand):
@@ -31,7 +31,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if isinstance(parts().store, MemoryStore):
+        if isinstance(services().store, MemoryStore):
             raise CommandError(
                 "Live views are kept in the memory of the web process, where this command cannot reach them. Set "
                 "HTMX_LIVE['REDIS_URL'], or leave HTMX_LIVE['TICKS'] at 'web': one process needs no command."
@@ -44,34 +44,34 @@ class Command(BaseCommand):
             self.stdout.write(
                 "The web processes tick as well: set HTMX_LIVE['TICKS'] to 'command' to leave it to this."
             )
-        ended = _ended_by_signals()
+        stop_event = _create_stop_event()
         while True:
             try:
-                watch_shown(views)
+                start_ticking_viewed(views)
             except StoreUnavailable as error:
                 log_unavailable(logger, error, "rounds of ticks", "The store cannot say what is shown; trying again")
-            if ended.wait(options["look"]):
+            if stop_event.wait(options["look"]):
                 break
-        self._stop()
+        self._shut_down()
 
-    def _stop(self) -> None:
+    def _shut_down(self) -> None:
         """What is due is not begun any more, what has begun ends, and another process may go on at once."""
-        here = parts()
-        watched = here.ticker.stop()
-        here.turns.settle(_PATIENCE)
+        process_services = services()
+        scheduled = process_services.ticker.stop()
+        process_services.turn_pool.join(_EXIT_TIMEOUT)
         try:
-            let_go(watched)
+            release_ticks(scheduled)
         except StoreUnavailable as error:
             message = "The ticks of this process are free for others when their leases run out"
             log_unavailable(logger, error, "releases of ticks", message)
 
 
-def _ended_by_signals() -> threading.Event:
-    ended = threading.Event()
+def _create_stop_event() -> threading.Event:
+    stop_event = threading.Event()
 
-    def end(number: int, frame: FrameType | None) -> None:
-        ended.set()
+    def request_stop(number: int, frame: FrameType | None) -> None:
+        stop_event.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, end)
-    return ended
+        signal.signal(number, request_stop)
+    return stop_event

@@ -3,7 +3,7 @@
 
 export const ROOT = "[data-live]";
 export const TRIGGER = "[data-live-event]:not([data-live-progress])";
-export const SUBSCRIPTION = "[data-live-word]";
+export const SUBSCRIPTION = "[data-live-subscription]";
 export const PROGRESS_CARD = "[data-live-progress]";
 export const TEXT_STREAM = "[data-live-stream]";
 export const FIELD = "input:not([type=file]),textarea,select";

@@ -115,9 +115,9 @@ export class Morph {
 
 /** @param {any} old @param {any} next @param {boolean} isFragment whether it is the root of what is swapped */
 export function isKept(old, next, isFragment) {
-  const { live, liveKeep, liveStream, liveAt } = old.dataset;
+  const { live, liveKeep, liveStream, liveOffset } = old.dataset;
   const isChild = live && next.dataset.live != null && next.id === old.id;
   if (!isFragment && (liveKeep != null || isChild)) return true;
   if (old.name === CSRF_FIELD && next.name === CSRF_FIELD) return true;
-  return !!liveStream && covers(liveAt, next.dataset.liveAt);
+  return !!liveStream && covers(liveOffset, next.dataset.liveOffset);
 }

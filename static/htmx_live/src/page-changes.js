@@ -8,7 +8,7 @@ import { PROGRESS_CARD, ROOT, SUBSCRIPTION, queryAll } from "./dom.js";
 // The server ends views that a sync no longer names, once they were mounted more than 30 seconds ago.
 const REPORT_REMOVED_AFTER = 31_000; // milliseconds
 
-const subscriptions = () => queryAll(SUBSCRIPTION).map((element) => element.dataset.liveWord);
+const subscriptions = () => queryAll(SUBSCRIPTION).map((element) => element.dataset.liveSubscription);
 
 export class PageChanges {
   #client;

@@ -64,6 +64,6 @@ export class Reachability {
   update() {
     const { classList } = document.body;
     classList.toggle("live-offline", this.isOffline);
-    classList.toggle("live-cut", !this.#client.browser.isOnline());
+    classList.toggle("live-network-down", !this.#client.browser.isOnline());
   }
 }

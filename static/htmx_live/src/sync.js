@@ -18,13 +18,13 @@ export function splitAnswer(text) {
 /** Describe what the page shows. */
 function shown() {
   return {
-    words: queryAll(SUBSCRIPTION).map((element) => element.dataset.liveWord),
+    subscriptions: queryAll(SUBSCRIPTION).map((element) => element.dataset.liveSubscription),
     roots: queryAll(ROOT).map(({ dataset: { live, liveRev, liveState } }) => ({
       live,
       rev: Number(liveRev),
       state: liveState,
     })),
-    streams: Object.fromEntries(queryAll(TEXT_STREAM).map((element) => [element.id, element.dataset.liveAt])),
+    streams: Object.fromEntries(queryAll(TEXT_STREAM).map((element) => [element.id, element.dataset.liveOffset])),
   };
 }
 

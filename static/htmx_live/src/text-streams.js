@@ -6,14 +6,14 @@ import { emit } from "./dom.js";
 
 const APPEND = "live:append";
 
-/** Read data-live-at. @returns {[string, number]} the generation and the length of the text */
+/** Read data-live-offset. @returns {[string, number]} the generation and the length of the text */
 export function position(at = "") {
   const [generation, offset] = at.split(".");
   return [generation, Number(offset)];
 }
 
 /** Return whether an element's text is as long as, or longer than, that of a fragment.
- * @param {string} [mine] @param {string} [theirs] data-live-at of both */
+ * @param {string} [mine] @param {string} [theirs] data-live-offset of both */
 export function covers(mine, theirs) {
   const [generation, offset] = position(mine);
   const [other, least] = position(theirs);
@@ -21,7 +21,7 @@ export function covers(mine, theirs) {
 }
 
 /** Decide what a message adds to a text. Return null if something before it is missing.
- * @param {string | undefined} at data-live-at of the element
+ * @param {string | undefined} at data-live-offset of the element
  * @param {{generation: string, offset: number, text: string}} message
  * @returns {{clears: boolean, tail: string, at: string} | null} */
 export function extend(at, { generation, offset, text }) {
@@ -46,12 +46,12 @@ export class TextStreams {
   append(message) {
     const element = document.getElementById(message.target);
     if (!element) return;
-    const change = extend(element.dataset.liveAt, message);
+    const change = extend(element.dataset.liveOffset, message);
     if (!change) return this.#client.sync.request();
     if (change.clears) element.textContent = "";
     const last = /** @type {any} */ (element.lastChild);
     if (change.tail) last?.appendData ? last.appendData(change.tail) : element.append(change.tail);
-    element.dataset.liveAt = change.at;
+    element.dataset.liveOffset = change.at;
     emit(APPEND, { id: message.target, text: change.tail }, element);
   }
 }

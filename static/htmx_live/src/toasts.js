@@ -111,10 +111,10 @@ export class Toasts {
 
   /** A button of a toast, or of a banner, was clicked. @param {any} target */
   click(target) {
-    const button = target.closest?.("[data-live-do]");
+    const button = target.closest?.("[data-live-action]");
     const toast = button?.closest(TOAST);
     if (!button) return;
-    const action = button.dataset.liveDo;
+    const action = button.dataset.liveAction;
     const request = this.#requests.get(toast);
     toast?.remove();
     if (action === "reload") location.reload();

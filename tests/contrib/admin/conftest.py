@@ -7,7 +7,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.test import Client
 
-from htmx_live.testing.environment import Stage
+from htmx_live.testing.environment import LiveEnvironment
 from tests.contrib.task_history.conftest import staged
 
 __all__ = ["staged"]
@@ -19,7 +19,7 @@ def ann(db: None) -> Any:
 
 
 @pytest.fixture
-def client(ann: Any, staged: Stage, settings: Any) -> Client:
+def client(ann: Any, staged: LiveEnvironment, settings: Any) -> Client:
     settings.ROOT_URLCONF = "tests.contrib.task_history.site"
     Group.objects.bulk_create(Group(name=f"Group {number}") for number in range(1, 8))
     signed_in = Client()

@@ -11,8 +11,8 @@ from django.utils import translation
 
 from htmx_live.contrib.admin import LiveActionsMixin, live_action
 from htmx_live.progress import ProgressSession
-from htmx_live.progress.store import keeping
-from htmx_live.testing.environment import Stage
+from htmx_live.progress.store import progress_store
+from htmx_live.testing.environment import LiveEnvironment
 from tests.contrib.task_history import site
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -27,7 +27,7 @@ def start(client: Client, *names: str, action: str = "export", query: str = "", 
 
 
 def sessions(user: Any) -> list[ProgressSession]:
-    found = [ProgressSession.get(kept.session.id) for kept in keeping().of_owner(f"user-{user.pk}")]
+    found = [ProgressSession.get(kept.header.id) for kept in progress_store().find_by_owner(f"user-{user.pk}")]
     return [session for session in found if session is not None]
 
 
@@ -44,7 +44,9 @@ def never_held() -> None:
         event.set()
 
 
-def test_the_chosen_objects_are_worked_on_and_the_result_is_kept(client: Client, ann: Any, staged: Stage) -> None:
+def test_the_chosen_objects_are_worked_on_and_the_result_is_kept(
+    client: Client, ann: Any, staged: LiveEnvironment
+) -> None:
     answer = start(client, "Group 2", "Group 4", query="?q=Group")
     assert (answer.status_code, answer["Location"]) == (302, LIST + "?q=Group")
     assert only(ann)["name"] == "Export groups (2 groups)"
@@ -52,7 +54,7 @@ def test_the_chosen_objects_are_worked_on_and_the_result_is_kept(client: Client,
     assert only(ann)["result"] == "/exports/?of=Group+2%2CGroup+4&for=ann"
 
 
-def test_all_that_match_are_found_when_it_begins(client: Client, ann: Any, staged: Stage) -> None:
+def test_all_that_match_are_found_when_it_begins(client: Client, ann: Any, staged: LiveEnvironment) -> None:
     start(client, "Group 1", query="?q=Group", across=True)
     Group.objects.create(name="Group 8")
     Group.objects.create(name="Other")
@@ -61,7 +63,7 @@ def test_all_that_match_are_found_when_it_begins(client: Client, ann: Any, stage
     assert only(ann)["result"] == f"/exports/?of={numbers}&for=ann"
 
 
-def test_two_clicks_start_one(client: Client, ann: Any, staged: Stage) -> None:
+def test_two_clicks_start_one(client: Client, ann: Any, staged: LiveEnvironment) -> None:
     start(client, "Group 1")
     start(client, "Group 1")
     start(client, "Group 2")
@@ -70,7 +72,9 @@ def test_two_clicks_start_one(client: Client, ann: Any, staged: Stage) -> None:
 
 
 @pytest.mark.parametrize("change", ["is_active", "is_staff", "is_superuser"])
-def test_who_may_not_any_more_when_it_begins_does_nothing(client: Client, ann: Any, staged: Stage, change: str) -> None:
+def test_who_may_not_any_more_when_it_begins_does_nothing(
+    client: Client, ann: Any, staged: LiveEnvironment, change: str
+) -> None:
     start(client, "Group 1")
     setattr(ann, change, False)
     ann.save()
@@ -80,7 +84,7 @@ def test_who_may_not_any_more_when_it_begins_does_nothing(client: Client, ann: A
     assert task["current"] is None
 
 
-def test_an_action_that_is_not_offered_cannot_be_started(client: Client, ann: Any, staged: Stage) -> None:
+def test_an_action_that_is_not_offered_cannot_be_started(client: Client, ann: Any, staged: LiveEnvironment) -> None:
     ann.is_superuser = False
     ann.save()
     ann.user_permissions.add(Permission.objects.get(codename="view_group"))
@@ -89,13 +93,13 @@ def test_an_action_that_is_not_offered_cannot_be_started(client: Client, ann: An
     assert staged.runner.run_all() == 0
 
 
-def test_a_post_without_the_admins_permission_starts_nothing(client: Client, staged: Stage) -> None:
+def test_a_post_without_the_admins_permission_starts_nothing(client: Client, staged: LiveEnvironment) -> None:
     start(Client(), "Group 1")
     assert staged.runner.run_all() == 0
 
 
 def test_it_speaks_the_language_of_who_started_it(
-    client: Client, staged: Stage, monkeypatch: pytest.MonkeyPatch
+    client: Client, staged: LiveEnvironment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spoken: list[str] = []
     client.cookies["django_language"] = "de"
@@ -113,7 +117,7 @@ def test_it_speaks_the_language_of_who_started_it(
 
 
 def test_what_returns_no_url_fails_and_tells_why_in_the_log(
-    client: Client, ann: Any, staged: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    client: Client, ann: Any, staged: LiveEnvironment, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     @live_action()
     def refuse(modeladmin: Any, request: Any, queryset: Any, task: Any) -> int:
@@ -126,7 +130,9 @@ def test_what_returns_no_url_fails_and_tells_why_in_the_log(
     assert "The action 'refuse' returned 7" in caplog.text
 
 
-def test_an_action_may_be_async(client: Client, ann: Any, staged: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_action_may_be_async(
+    client: Client, ann: Any, staged: LiveEnvironment, monkeypatch: pytest.MonkeyPatch
+) -> None:
     @live_action()
     async def refuse(modeladmin: Any, request: Any, queryset: Any, task: Any) -> str:
         return f"/made/{await queryset.acount()}/"

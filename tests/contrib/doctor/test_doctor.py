@@ -22,8 +22,8 @@ from django.core.wsgi import get_wsgi_application
 
 from htmx_live.backends import MemoryBus, RedisBus, override_bus
 from htmx_live.backends.redis.client import RedisConnection
-from htmx_live.contrib.doctor.probe import Address, chosen_protocol
-from htmx_live.contrib.doctor.report import Finding, examine_clicks, examine_stream, redis_findings
+from htmx_live.contrib.doctor.probe import SiteAddress, negotiate_protocol
+from htmx_live.contrib.doctor.report import Finding, check_clicks, check_redis_info, check_stream
 from htmx_live.layouts import base as layouts
 from tests.faults.proxy import FaultProxy
 from tests.redis_server import RedisServer
@@ -36,7 +36,7 @@ NOWHERE = "redis://127.0.0.1:1/0"
 def no_layouts(monkeypatch: pytest.MonkeyPatch) -> None:
     """The site has none; those of other tests, whose URLs are not here, would be findings."""
     monkeypatch.setattr(layouts, "_registry", {})
-    monkeypatch.setattr(layouts, "_references", {})
+    monkeypatch.setattr(layouts, "_layout_uses", {})
 
 
 def doctor(url: str = "", **options: Any) -> list[str]:
@@ -215,7 +215,7 @@ _HELLO = 'retry: 1000\nevent: hello\ndata: {"heartbeat": 0.2}\n\n: \nid: a.1\n\n
 )
 def test_what_a_stream_lacks_is_found(said: str, found: str) -> None:
     with _saying(said) as url:
-        findings = list(examine_stream(Address(url=url, patience=0.4), beats=3))
+        findings = list(check_stream(SiteAddress(url=url, timeout=0.4), heartbeats=3))
     assert found in [f"{one.level} {one.subject} {one.text}"[: len(found)] for one in findings]
 
 
@@ -230,14 +230,14 @@ def test_what_a_stream_lacks_is_found(said: str, found: str) -> None:
 )
 def test_clicks_that_do_not_pass_are_found(said: str, found: str) -> None:
     with _saying(said) as url:
-        finding = examine_clicks(Address(url=url))
+        finding = check_clicks(SiteAddress(url=url))
     assert f"{finding.level} {finding.text}"[: len(found)] == found
 
 
 @pytest.mark.processes
 def test_clicks_at_an_address_that_django_does_not_take_for_its_own_are_found(site: Server) -> None:
     with _renaming(site.port) as url:
-        finding = examine_clicks(Address(url=url))
+        finding = check_clicks(SiteAddress(url=url))
     assert finding.text.startswith(f"A POST with the origin {url} is refused")
 
 
@@ -245,13 +245,13 @@ def test_clicks_at_an_address_that_django_does_not_take_for_its_own_are_found(si
 @pytest.mark.parametrize(("offered", "level"), [("h2", "h2"), ("http/1.1", "http/1.1")])
 def test_the_protocol_that_browsers_would_get_is_known(tmp_path: Path, offered: str, level: str) -> None:
     with _tls_server(tmp_path, offered) as url:
-        assert chosen_protocol(Address(url=url, is_verified=False)) == level
+        assert negotiate_protocol(SiteAddress(url=url, verifies_certificate=False)) == level
 
 
 @pytest.mark.processes
 def test_a_certificate_that_nobody_knows_is_refused(tmp_path: Path) -> None:
     with _tls_server(tmp_path, "h2") as url, pytest.raises(ssl.SSLCertVerificationError):
-        chosen_protocol(Address(url=url))
+        negotiate_protocol(SiteAddress(url=url))
 
 
 # Redis and workers
@@ -293,12 +293,12 @@ WELL = {"redis_version": "7.0.15", "aof_enabled": 1, "role": "master", "maxmemor
     ],
 )
 def test_what_redis_tells_of_itself_is_judged(told: dict[str, Any], expected: list[str]) -> None:
-    assert _wrong(redis_findings({**WELL, **told})) == expected
+    assert _wrong(check_redis_info({**WELL, **told})) == expected
 
 
 def test_the_redis_of_the_tests_is_judged_as_it_is(redis_server: RedisServer) -> None:
     with redis_server.client() as client:
-        [found] = _wrong(redis_findings(client.info()))
+        [found] = _wrong(check_redis_info(client.info()))
     assert found.startswith("WARN It keeps no log on disk")
 
 

@@ -13,22 +13,22 @@ from django.contrib.auth import get_user_model
 
 from htmx_live.contrib.task_history import recorder as writing
 from htmx_live.progress import publisher as followers
-from htmx_live.progress.memory_store import MemoryKeeping
-from htmx_live.progress.reporter import forget_all
-from htmx_live.progress.store import override_keeping
-from htmx_live.testing.environment import Stage, stage
+from htmx_live.progress.memory_store import MemoryProgressStore
+from htmx_live.progress.reporter import reset_reporters
+from htmx_live.progress.store import override_progress_store
+from htmx_live.testing.environment import LiveEnvironment, live_environment
 from tests.server import ROOT, Server
 
 
 @pytest.fixture
-def staged() -> Iterator[Stage]:
-    forget_all()
-    writing.forget_all()
-    followers.follow(writing.note)
-    with stage() as built, override_keeping(MemoryKeeping(clock=built.clock)):
+def staged() -> Iterator[LiveEnvironment]:
+    reset_reporters()
+    writing.reset_recorder()
+    followers.connect_progress_changed(writing.mark_dirty)
+    with live_environment() as built, override_progress_store(MemoryProgressStore(clock=built.clock)):
         yield built
-    followers._followers.remove(writing.note)
-    writing.forget_all()
+    followers._change_receivers.remove(writing.mark_dirty)
+    writing.reset_recorder()
 
 
 @pytest.fixture

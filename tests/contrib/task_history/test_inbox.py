@@ -13,7 +13,7 @@ from django.utils import timezone, translation
 
 from htmx_live.contrib.task_history.models import TaskRecord
 from htmx_live.progress import ProgressSession, current_task
-from htmx_live.testing.environment import Stage
+from htmx_live.testing.environment import LiveEnvironment
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -40,23 +40,23 @@ def names(html: str) -> list[str]:
     return re.findall(r'class="live-task-name">(.*?)<', html)
 
 
-def sent(staged: Stage) -> list[str]:
+def sent(staged: LiveEnvironment) -> list[str]:
     """What was sent to the part with finished tasks, oldest first."""
     messages = staged.transport.messages
     return [message.data for message in messages if message.target.startswith("live-region-live-tasks")]
 
 
-def test_an_empty_inbox_says_so(staged: Stage, user: Any) -> None:
+def test_an_empty_inbox_says_so(staged: LiveEnvironment, user: Any) -> None:
     html = draw(user)
     assert "Nothing is running." in html
     assert "What has ended will stand here." in html
 
 
-def test_who_is_not_logged_in_has_none(staged: Stage) -> None:
+def test_who_is_not_logged_in_has_none(staged: LiveEnvironment) -> None:
     assert draw(AnonymousUser()) == ""
 
 
-def test_a_tag_says_what_it_takes(staged: Stage, user: Any) -> None:
+def test_a_tag_says_what_it_takes(staged: LiveEnvironment, user: Any) -> None:
     html = draw(user, tag="{% task_inbox title='My work' class='wide' %}")
     assert '<section class="live-tasks wide"' in html
     assert ">My work</h2>" in html
@@ -64,7 +64,7 @@ def test_a_tag_says_what_it_takes(staged: Stage, user: Any) -> None:
         draw(user, tag="{% task_inbox titel='x' %}")
 
 
-def test_the_newest_stand_first_ten_to_a_page(staged: Stage, user: Any, django_user_model: Any) -> None:
+def test_the_newest_stand_first_ten_to_a_page(staged: LiveEnvironment, user: Any, django_user_model: Any) -> None:
     for number in range(1, 13):
         record(user, number)
     record(django_user_model.objects.create_user("bob"), 99)
@@ -78,7 +78,7 @@ def test_the_newest_stand_first_ten_to_a_page(staged: Stage, user: Any, django_u
     assert names(draw(user, "/?tasks=junk")) == names(first)
 
 
-def test_texts_are_escaped_and_only_what_is_complete_has_a_result(staged: Stage, user: Any) -> None:
+def test_texts_are_escaped_and_only_what_is_complete_has_a_result(staged: LiveEnvironment, user: Any) -> None:
     record(user, 1, name="<b>", message="<i>", result_url="/a/?b=1&c=2")
     record(user, 2, status="error", result_url="/never/", error_id="abcd1234")
     html = draw(user)
@@ -93,7 +93,7 @@ def fail() -> None:
     raise ValueError
 
 
-def test_what_failed_can_be_tried_again_while_it_is_kept(staged: Stage, user: Any) -> None:
+def test_what_failed_can_be_tried_again_while_it_is_kept(staged: LiveEnvironment, user: Any) -> None:
     session = ProgressSession.create({"a": "A"}, owner=user)
     session.run("a", fail)
     staged.runner.run_all()
@@ -103,7 +103,7 @@ def test_what_failed_can_be_tried_again_while_it_is_kept(staged: Stage, user: An
     assert "/retry/" not in past(user)
 
 
-def test_an_end_is_sent_once_in_each_language_that_is_looked_at(staged: Stage, user: Any) -> None:
+def test_an_end_is_sent_once_in_each_language_that_is_looked_at(staged: LiveEnvironment, user: Any) -> None:
     for language in ("en", "de"):
         with translation.override(language):
             draw(user)
@@ -116,7 +116,7 @@ def test_an_end_is_sent_once_in_each_language_that_is_looked_at(staged: Stage, u
     assert [names(html) for html in sent(staged)] == [["Import"], ["Import"]]
 
 
-def test_nobody_looks_and_nothing_is_sent(staged: Stage, user: Any) -> None:
+def test_nobody_looks_and_nothing_is_sent(staged: LiveEnvironment, user: Any) -> None:
     session = ProgressSession.create({"a": "Import"}, owner=user)
     session.complete("a")
     staged.clock.advance(3)
@@ -124,7 +124,7 @@ def test_nobody_looks_and_nothing_is_sent(staged: Stage, user: Any) -> None:
     assert TaskRecord.objects.get().status == "complete"
 
 
-def test_looking_finds_what_was_lost(staged: Stage, user: Any) -> None:
+def test_looking_finds_what_was_lost(staged: LiveEnvironment, user: Any) -> None:
     record(user, 1, status="running", finished=None)
     html = draw(user)
     assert 'data-status="lost"' in html

@@ -32,8 +32,8 @@ time.sleep(600)
 """
 SETTLE = """
 from datetime import UTC, datetime, timedelta
-from htmx_live.contrib.task_history.recorder import settle
-print(settle(), settle(now=datetime.now(UTC) + timedelta(seconds=31)))
+from htmx_live.contrib.task_history.recorder import reconcile
+print(reconcile(), reconcile(now=datetime.now(UTC) + timedelta(seconds=31)))
 """
 HELD = """
 import sqlite3, sys
@@ -42,8 +42,8 @@ other.execute("BEGIN IMMEDIATE")  # somebody's long import
 session = ProgressSession.create({"a": "Import"})
 session.complete("a")
 from htmx_live.contrib.task_history import recorder as writing
-writing.write_due()
-print(len(writing.known()), flush=True)
+writing.flush_due()
+print(len(writing.tracked_sessions()), flush=True)
 other.execute("COMMIT")
 """
 

@@ -13,11 +13,11 @@ from htmx_live.contrib.task_history import recorder as losses
 from htmx_live.contrib.task_history import recorder as records
 from htmx_live.contrib.task_history import recorder as writing
 from htmx_live.contrib.task_history.models import TaskRecord
-from htmx_live.contrib.task_history.recorder import facts_of
+from htmx_live.contrib.task_history.recorder import get_changing_fields
 from htmx_live.core.records import Owner
 from htmx_live.progress import ProgressSession, current_task
-from htmx_live.progress.reporter import forget_all
-from htmx_live.testing.environment import Stage
+from htmx_live.progress.reporter import reset_reporters
+from htmx_live.testing.environment import LiveEnvironment
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -34,14 +34,14 @@ def test_no_migration_is_missing() -> None:
     call_command("makemigrations", "htmx_live_tasks", "--check", "--dry-run", verbosity=0)
 
 
-def test_what_has_not_begun_leaves_no_record(staged: Stage, user: Any) -> None:
+def test_what_has_not_begun_leaves_no_record(staged: LiveEnvironment, user: Any) -> None:
     create(user)
     staged.clock.advance(5)
     assert TaskRecord.objects.count() == 0
-    assert writing.known() == []
+    assert writing.tracked_sessions() == []
 
 
-def test_a_record_tells_the_whole_story(staged: Stage, user: Any) -> None:
+def test_a_record_tells_the_whole_story(staged: LiveEnvironment, user: Any) -> None:
     session = create(user, key="import-2026")
     staged.clock.advance(1)
     session.update("import", current=3, total=10, message="Reading")
@@ -56,7 +56,7 @@ def test_a_record_tells_the_whole_story(staged: Stage, user: Any) -> None:
     assert record.result_url == "/imports/3/"
     assert record.started is not None and record.finished is not None
     assert record.finished - record.started == timedelta(seconds=1)
-    assert writing.known() == []
+    assert writing.tracked_sessions() == []
 
 
 def fail() -> None:
@@ -66,7 +66,9 @@ def fail() -> None:
     raise ValueError("secret")
 
 
-def test_a_failure_has_the_id_that_the_log_has(staged: Stage, user: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failure_has_the_id_that_the_log_has(
+    staged: LiveEnvironment, user: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     session = create(user)
     session.run("import", fail)
     staged.runner.run_all()
@@ -80,7 +82,7 @@ def test_a_failure_has_the_id_that_the_log_has(staged: Stage, user: Any, caplog:
     assert (record.status, record.error_id, record.finished) == ("queued", "", None)
 
 
-def test_a_cancelled_one_says_so(staged: Stage, user: Any) -> None:
+def test_a_cancelled_one_says_so(staged: LiveEnvironment, user: Any) -> None:
     session = create(user)
     session.start("import")
     session.cancel()
@@ -89,7 +91,7 @@ def test_a_cancelled_one_says_so(staged: Stage, user: Any) -> None:
     assert only().finished is not None
 
 
-def test_many_updates_are_few_writes(staged: Stage, user: Any, django_assert_max_num_queries: Any) -> None:
+def test_many_updates_are_few_writes(staged: LiveEnvironment, user: Any, django_assert_max_num_queries: Any) -> None:
     session = create(user)
     session.start("import")
     staged.clock.advance(1)
@@ -100,31 +102,31 @@ def test_many_updates_are_few_writes(staged: Stage, user: Any, django_assert_max
     assert only().percent >= 80
 
 
-def test_an_older_state_does_not_replace_a_newer_one(staged: Stage, user: Any) -> None:
+def test_an_older_state_does_not_replace_a_newer_one(staged: LiveEnvironment, user: Any) -> None:
     session = create(user)
     session.start("import")
-    old = session.kept()
+    old = session.load_snapshot()
     session.complete("import")
     staged.clock.advance(1)
-    records.save(old)
+    records.save_record(old)
     assert only().status == "complete"
 
 
-def test_a_session_of_nobody_is_recorded_too(staged: Stage) -> None:
+def test_a_session_of_nobody_is_recorded_too(staged: LiveEnvironment) -> None:
     session = create()
     session.start("import")
     staged.clock.advance(1)
     assert only().owner is None
 
 
-def test_a_user_who_is_gone_owns_nothing(staged: Stage) -> None:
+def test_a_user_who_is_gone_owns_nothing(staged: LiveEnvironment) -> None:
     for word in ("4711", "no number"):
         ProgressSession.create({"a": "A"}, owner=Owner(user=word)).start("a")
     staged.clock.advance(1)
     assert [record.owner for record in TaskRecord.objects.all()] == [None, None]
 
 
-def test_any_name_and_message_can_be_kept(staged: Stage, user: Any) -> None:
+def test_any_name_and_message_can_be_kept(staged: LiveEnvironment, user: Any) -> None:
     session = ProgressSession.create({"a": "N" * 10_000 + "\0"}, owner=user, key="k" * 500)
     session.update("a", current=1, message="\0\ud800" + "m" * 10_000)
     staged.clock.advance(1)
@@ -132,19 +134,21 @@ def test_any_name_and_message_can_be_kept(staged: Stage, user: Any) -> None:
     assert only().message.startswith("?m")
 
 
-def test_two_with_one_key_are_recorded_and_told(staged: Stage, user: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_two_with_one_key_are_recorded_and_told(
+    staged: LiveEnvironment, user: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     first = create(user, key="k")
     first.start("import")
     staged.clock.advance(1)
     TaskRecord.objects.update(session="elsewhere")  # as a process that keeps progress apart has it
-    forget_all()
+    reset_reporters()
     first.update("import", current=1)
     staged.clock.advance(3)
     assert sorted(TaskRecord.objects.values_list("key", flat=True)) == ["", "k"]
     assert "REDIS_URL" in caplog.text
 
 
-def test_while_the_work_is_in_a_transaction_on_sqlite_nothing_is_written(staged: Stage, user: Any) -> None:
+def test_while_the_work_is_in_a_transaction_on_sqlite_nothing_is_written(staged: LiveEnvironment, user: Any) -> None:
     session = create(user)
     with transaction.atomic():
         session.update("import", current=3, total=10)
@@ -154,7 +158,7 @@ def test_while_the_work_is_in_a_transaction_on_sqlite_nothing_is_written(staged:
     assert only().percent == 30
 
 
-def test_a_rollback_takes_nothing_with_it(staged: Stage, user: Any) -> None:
+def test_a_rollback_takes_nothing_with_it(staged: LiveEnvironment, user: Any) -> None:
     session = create(user)
     session.start("import")
     staged.clock.advance(1)
@@ -176,7 +180,7 @@ class Locked:
         raise DatabaseError("database is locked")
 
 
-def test_a_busy_database_is_tried_again_until_the_end_is_written(staged: Stage, user: Any) -> None:
+def test_a_busy_database_is_tried_again_until_the_end_is_written(staged: LiveEnvironment, user: Any) -> None:
     session, locked = create(user), Locked()
     session.start("import")
     with connection.execute_wrapper(locked):
@@ -187,63 +191,65 @@ def test_a_busy_database_is_tried_again_until_the_end_is_written(staged: Stage, 
     assert only().status == "complete"
 
 
-def test_a_database_that_stays_away_is_given_up(staged: Stage, user: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_database_that_stays_away_is_given_up(
+    staged: LiveEnvironment, user: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     session = create(user)
     with connection.execute_wrapper(Locked()):
         session.complete("import")
-        staged.clock.advance(writing.PATIENCE + 60)
-    assert writing.known() == []
+        staged.clock.advance(writing.RECORD_RETRY_TIMEOUT + 60)
+    assert writing.tracked_sessions() == []
     assert "given up" in caplog.text
 
 
-def test_silent_work_is_vouched_for(staged: Stage, user: Any) -> None:
+def test_silent_work_is_vouched_for(staged: LiveEnvironment, user: Any) -> None:
     session = create(user)
     session.run("import", fail)  # nobody begins it
     staged.clock.advance(1)
     before = only().seen
-    staged.clock.advance(writing.VOUCH + 1)
+    staged.clock.advance(writing.RECORD_HEARTBEAT + 1)
     assert only().seen > before
 
 
-def later(seconds: float = losses.UNSEEN + 1) -> datetime:
+def later(seconds: float = losses.UNSEEN_AFTER + 1) -> datetime:
     return datetime.now(UTC) + timedelta(seconds=seconds)
 
 
-def test_a_record_whose_process_died_is_lost_by_the_lease(staged: Stage, user: Any) -> None:
+def test_a_record_whose_process_died_is_lost_by_the_lease(staged: LiveEnvironment, user: Any) -> None:
     session = create(user)
     session.start("import")
     staged.clock.advance(1)
-    forget_all()
-    writing.forget_all()
+    reset_reporters()
+    writing.reset_recorder()
     staged.clock.advance(20)
-    assert losses.settle(now=later()) == 1
+    assert losses.reconcile(now=later()) == 1
     assert only().status == "lost"
     assert only().finished is not None
 
 
-def test_a_record_whose_session_is_gone_is_lost_since_it_was_seen(staged: Stage, user: Any) -> None:
+def test_a_record_whose_session_is_gone_is_lost_since_it_was_seen(staged: LiveEnvironment, user: Any) -> None:
     session = create(user)
     session.start("import")
     staged.clock.advance(1)
     TaskRecord.objects.update(session="of another process")
-    assert losses.settle() == 0  # it was seen just now
-    assert losses.settle(now=later()) == 1
+    assert losses.reconcile() == 0  # it was seen just now
+    assert losses.reconcile(now=later()) == 1
     record = only()
     assert record.status == "lost"
     assert record.finished is not None and record.finished < record.seen
 
 
-def test_a_record_that_missed_its_end_gets_it(staged: Stage, user: Any) -> None:
+def test_a_record_that_missed_its_end_gets_it(staged: LiveEnvironment, user: Any) -> None:
     session = create(user)
     session.start("import")
     staged.clock.advance(1)
     session.complete("import", "Done")
-    writing.forget_all()  # the process died before it wrote this
-    assert losses.settle(now=later()) == 1
+    writing.reset_recorder()  # the process died before it wrote this
+    assert losses.reconcile(now=later()) == 1
     assert (only().status, only().message) == ("complete", "Done")
 
 
-def test_what_was_taken_for_lost_comes_back(staged: Stage, user: Any) -> None:
+def test_what_was_taken_for_lost_comes_back(staged: LiveEnvironment, user: Any) -> None:
     session = create(user)
     session.start("import")
     staged.clock.advance(1)
@@ -269,7 +275,7 @@ def left() -> list[str]:
     return sorted(TaskRecord.objects.values_list("session", flat=True))
 
 
-def test_old_records_are_purged_and_what_failed_may_stay_longer(staged: Stage) -> None:
+def test_old_records_are_purged_and_what_failed_may_stay_longer(staged: LiveEnvironment) -> None:
     for status, days in (("complete", 31), ("complete", 29), ("error", 31), ("lost", 91), ("cancelled", 40)):
         old(status, days)
     assert purge("--failed-days", "90", "--dry-run") == "3 tasks would be deleted."
@@ -280,7 +286,7 @@ def test_old_records_are_purged_and_what_failed_may_stay_longer(staged: Stage) -
     assert left() == ["complete29"]
 
 
-def test_a_purge_keeps_what_runs_and_finds_what_was_lost(staged: Stage, user: Any) -> None:
+def test_a_purge_keeps_what_runs_and_finds_what_was_lost(staged: LiveEnvironment, user: Any) -> None:
     session = create(user)
     session.start("import")
     staged.clock.advance(1)
@@ -295,12 +301,12 @@ def test_a_purge_refuses_days_that_are_none(option: str) -> None:
         purge(option)
 
 
-def test_one_task_that_fails_while_another_runs_is_not_the_end(staged: Stage, user: Any) -> None:
+def test_one_task_that_fails_while_another_runs_is_not_the_end(staged: LiveEnvironment, user: Any) -> None:
     session = ProgressSession.create({"a": "A", "b": "B"}, owner=user)
     session.start("a")
     session.start("b")
     session.error("a", "No disk")
-    facts = facts_of(session.kept())
+    facts = get_changing_fields(session.load_snapshot())
     assert (facts["status"], facts["finished"], facts["message"]) == ("running", None, "No disk")
     session.complete("b")
-    assert facts_of(session.kept())["status"] == "error"
+    assert get_changing_fields(session.load_snapshot())["status"] == "error"

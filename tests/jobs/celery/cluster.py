@@ -18,12 +18,12 @@ from django.test import RequestFactory
 from htmx_live.core.conf import settings
 from htmx_live.core.records import JobRow, Owner, Record
 from htmx_live.core.signing import random_id
-from htmx_live.jobs.runner import Job, write_job
-from htmx_live.jobs.runners.celery import TASK
-from htmx_live.runtime.dispatch import dispatch, drain
-from htmx_live.runtime.inbox_messages import Call
+from htmx_live.jobs.runner import Job, serialize_job
+from htmx_live.jobs.runners.celery import TASK_NAME
+from htmx_live.runtime.dispatch import dispatch, process_mailbox
+from htmx_live.runtime.inbox_messages import UserEvent
 from htmx_live.runtime.mounting import Visit, mount
-from htmx_live.runtime.services import parts
+from htmx_live.runtime.services import services
 from htmx_live.runtime.state import decode_state
 from htmx_live.views.live_view import LiveView
 
@@ -102,7 +102,9 @@ class Worker:
 
 def send_message(job: Job) -> None:
     """Send one more copy of a job's message."""
-    current_app.send_task(TASK, kwargs={"job": write_job(job)}, queue=settings().CELERY_QUEUE, ignore_result=True)
+    current_app.send_task(
+        TASK_NAME, kwargs={"job": serialize_job(job)}, queue=settings().CELERY_QUEUE, ignore_result=True
+    )
 
 
 @contextmanager
@@ -124,17 +126,17 @@ class Page:
         self.id, self.instance = random_id(), instance
         if instance:
             return
-        visit = Visit(request=self.request, page=self.id, owners=lambda create: [Owner(token="t", user="")])
-        self.instance = mount(view, visit, kwargs=kwargs).turned.record.instance
-        parts().store.show(self.id, present=600, kept=600)
+        visit = Visit(request=self.request, page=self.id, get_owners=lambda create: [Owner(token="t", user="")])
+        self.instance = mount(view, visit, kwargs=kwargs).result.record.instance
+        services().store.touch_page(self.id, present_for=600, retain_for=600)
 
     def send(self, handler: str, **arguments: Any) -> None:
-        call = Call(handler=self.view.handlers[handler], arguments=arguments, request=self.request, page=self.id)
+        call = UserEvent(handler=self.view.handlers[handler], arguments=arguments, request=self.request, page=self.id)
         dispatch(self.instance, call)
 
     @property
     def record(self) -> Record:
-        loaded = parts().store.load(self.instance)
+        loaded = services().store.load(self.instance)
         assert loaded is not None
         return loaded.record
 
@@ -158,5 +160,5 @@ class Page:
     def settle(self) -> list[str]:
         """Wait until no job runs; how they ended."""
         wait_for(lambda: not self.rows)
-        drain(self.instance, wait=5)
+        process_mailbox(self.instance, wait=5)
         return self.ended

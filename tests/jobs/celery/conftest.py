@@ -16,8 +16,8 @@ from htmx_live.core.concurrency import DaemonPool
 from htmx_live.core.scheduler import NoTicker, ThreadTimer
 from htmx_live.core.signing import random_id
 from htmx_live.jobs.runners.celery import CeleryRunner
-from htmx_live.jobs.watchdog import Watcher
-from htmx_live.runtime.services import override
+from htmx_live.jobs.watchdog import DeadlineMonitor
+from htmx_live.runtime.services import override_services
 from tests.jobs.celery.cluster import Worker, running, wait_for
 from tests.redis_server import RedisServer
 
@@ -70,15 +70,15 @@ def site(redis_server: RedisServer, settings: Any) -> Iterator[None]:
 def serving(redis: RedisServer) -> Iterator[None]:
     connection = RedisConnection(redis.url, prefix=PREFIX)
     store, bus = RedisStore(connection), RedisBus(connection)
-    watcher = Watcher(lambda: store)
-    chosen = override(
+    watcher = DeadlineMonitor(lambda: store)
+    chosen = override_services(
         store=store,
         bus=bus,
         runner=CeleryRunner,
-        turns=DaemonPool("turns", lambda: 4),
+        turn_pool=DaemonPool("turns", lambda: 4),
         ticker=NoTicker(),
         timer=ThreadTimer(),
-        watcher=watcher,
+        deadline_monitor=watcher,
     )
     with celery_app(broker_of(redis)), override_bus(bus), chosen:
         yield

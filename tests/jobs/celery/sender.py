@@ -12,10 +12,10 @@ django.setup()
 from htmx_live.core.exceptions import RunnerUnavailable  # noqa: E402
 from htmx_live.jobs.runner import Job  # noqa: E402
 from htmx_live.jobs.runners.celery import CeleryRunner  # noqa: E402
-from htmx_live.runtime.job_control import perform  # noqa: E402
+from htmx_live.runtime.job_control import executor  # noqa: E402
 from tests.jobs.celery import app  # noqa: E402, F401
 
-runner = CeleryRunner(perform)
+runner = CeleryRunner(executor)
 refused: list[float] = []
 
 

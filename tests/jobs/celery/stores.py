@@ -17,11 +17,11 @@ class HesitantStore(RedisStore):
 
     claims = 0
 
-    def hold(self, name: str, holder: str, *, ttl: float) -> bool:
+    def acquire_lock(self, name: str, holder: str, *, ttl: float) -> bool:
         path = os.environ["TEST_HESITATE"]
         self.claims += name.startswith("begun:")
         if name.startswith("begun:") and self.claims == int(os.environ["TEST_HESITATE_AT"]):
             Path(path).touch()
             while not Path(f"{path}.on").exists():
                 time.sleep(0.01)
-        return super().hold(name, holder, ttl=ttl)
+        return super().acquire_lock(name, holder, ttl=ttl)

@@ -16,9 +16,9 @@ import pytest
 from redis import Redis
 
 from htmx_live.jobs.runner import Job
-from htmx_live.jobs.watchdog import INTERVAL
-from htmx_live.runtime.job_leases import deadline_name
-from htmx_live.runtime.services import parts
+from htmx_live.jobs.watchdog import MONITOR_INTERVAL
+from htmx_live.runtime.job_leases import job_deadline_name
+from htmx_live.runtime.services import services
 from tests.jobs.celery.cluster import PATIENCE, ROOT, Page, Worker, send_message, wait_for, worker_environment
 from tests.jobs.celery.conftest import LEASE, Bell, broker_of, use
 from tests.jobs.celery.views import Desk
@@ -26,7 +26,7 @@ from tests.redis_server import RedisServer
 
 pytestmark = pytest.mark.faults
 
-SOON = LEASE + 2 * INTERVAL + 1  # seconds in which a loss must be seen
+SOON = LEASE + 2 * MONITOR_INTERVAL + 1  # seconds in which a loss must be seen
 
 
 def kill_each_time(bell: Bell, page: Page, times: int) -> None:
@@ -120,7 +120,7 @@ def test_without_a_worker_a_job_waits_for_one_and_says_so(site: None, hire: Any,
     settings.HTMX_LIVE = {**settings.HTMX_LIVE, "WORKER_WAIT": 0.5}
     page = Page(Desk)
     page.send("start", job="work", path=bell.path)
-    wait_for(lambda: page.stages == ["waiting"], within=0.5 + 2 * INTERVAL)
+    wait_for(lambda: page.stages == ["waiting"], within=0.5 + 2 * MONITOR_INTERVAL)
     hire("threads")
     bell.wait()
     wait_for(lambda: page.stages == [""])
@@ -182,7 +182,11 @@ def test_two_workers_that_both_have_a_jobs_message_do_it_once(
     assert page.settle() == ["job: 42"]
     (tmp_path / "claim.on").touch()
     end(slow)
-    assert (len(bell.begun), page.ended, parts().store.clear_deadline(deadline_name(ref))) == (1, ["job: 42"], False)
+    assert (len(bell.begun), page.ended, services().store.clear_deadline(job_deadline_name(ref))) == (
+        1,
+        ["job: 42"],
+        False,
+    )
 
 
 def test_a_worker_that_freezes_while_it_claims_a_job_leaves_it_to_another(
@@ -246,7 +250,7 @@ def test_a_job_on_a_thread_of_a_killed_web_process_is_lost_or_done_by_another(
     site: None, redis_server: RedisServer, pools: Callable[[str], Worker], settings: Any, bell: Bell, retries: int
 ) -> None:
     use(pools("prefork"), settings)
-    parts().watcher.start()
+    services().deadline_monitor.start()
     live = {**settings.HTMX_LIVE, "RUNNER": "thread"}
     command = [sys.executable, "-m", "tests.jobs.celery.lone_server", "hang", bell.path, str(retries)]
     environment = worker_environment(live, broker_of(redis_server))

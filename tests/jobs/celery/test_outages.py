@@ -14,7 +14,7 @@ from redis import Redis
 
 from htmx_live.core.exceptions import StoreUnavailable
 from htmx_live.jobs.runner import Job
-from htmx_live.runtime.services import override, parts
+from htmx_live.runtime.services import override_services, services
 from tests.jobs.celery.cluster import PATIENCE, ROOT, Page, wait_for, worker_environment
 from tests.jobs.celery.conftest import Bell, broker_of, celery_app, live_settings, serving
 from tests.jobs.celery.views import Desk
@@ -114,7 +114,7 @@ def answers(call: Callable[[], Any]) -> Any:
 def test_what_was_saved_and_not_sent_is_sent_when_the_bus_is_back(site: None, monkeypatch: Any) -> None:
     page = Page(Desk)
     sent: list[str] = []
-    publish = parts().bus.publish
+    publish = services().bus.publish
 
     def away(*args: Any, **kwargs: Any) -> int:
         raise StoreUnavailable("The bus is away.")
@@ -123,10 +123,10 @@ def test_what_was_saved_and_not_sent_is_sent_when_the_bus_is_back(site: None, mo
         sent.append(data)
         return publish(channels, target, data, **kwargs)
 
-    with override(runner=Silent()), monkeypatch.context() as patch:
-        patch.setattr(parts().bus, "publish", away)
+    with override_services(runner=Silent()), monkeypatch.context() as patch:
+        patch.setattr(services().bus, "publish", away)
         page.send("start", job="flash")  # the click is answered
-        patch.setattr(parts().bus, "publish", listen)
+        patch.setattr(services().bus, "publish", listen)
         wait_for(lambda: sent)
     assert f'data-live-rev="{page.record.rev}"' in sent[-1] and 'data-live-pending="start:job"' in sent[-1]
 

@@ -6,7 +6,7 @@ import pytest
 from celery import current_app
 
 from htmx_live.jobs.runner import Job
-from htmx_live.jobs.runners.celery import TASK
+from htmx_live.jobs.runners.celery import TASK_NAME
 from tests.jobs.celery.chores import refresh_metrics
 from tests.jobs.celery.cluster import Page, Worker, send_message, wait_for
 from tests.jobs.celery.conftest import Bell
@@ -112,7 +112,7 @@ def test_a_finished_job_that_is_delivered_again_changes_nothing(worker: Worker, 
 def test_forged_messages_are_dropped_and_the_worker_lives(worker: Worker) -> None:
     page = Page(Desk)
     for kwargs in ({"job": "forged"}, {"job": 5}, {"odd": "argument"}, {}):
-        current_app.send_task(TASK, kwargs=kwargs, queue=worker.queue, ignore_result=True)
+        current_app.send_task(TASK_NAME, kwargs=kwargs, queue=worker.queue, ignore_result=True)
     send_message(Job(ref="r", instance="nobody", callback="os:abort"))
     for callback in ("method:no_such_method", "no.such.module:function", "views:Desk", ""):
         page.send("start_odd", callback=callback)

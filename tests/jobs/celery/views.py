@@ -102,7 +102,7 @@ class Desk(LiveView):
     def start_odd(self, callback: str) -> None:
         """As if somebody had come by our key, and signed what no view's code can ask for."""
         row = JobRow(ref=random_id(), handler="start_odd", name="odd", key=callback)
-        self._live.outlet.ask(StartJob(row=row, callback=callback))
+        self._live.sink.emit(StartJob(row=row, callback=callback))
 
     @event_handler
     def stop(self, name: str = "job") -> None:

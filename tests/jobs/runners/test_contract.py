@@ -9,7 +9,7 @@ import pytest
 from celery import Celery, _state, signals
 from celery.contrib.testing.worker import start_worker
 
-from htmx_live.jobs.runner import Job, Perform
+from htmx_live.jobs.runner import Executor, Job
 from htmx_live.jobs.runners.celery import CeleryRunner
 from htmx_live.jobs.runners.immediate import ImmediateRunner
 from htmx_live.jobs.runners.thread import ThreadRunner
@@ -20,7 +20,7 @@ PATIENCE = 30  # seconds until a job that does not come fails the test
 class Bench:
     """Performs jobs by recording their refs; ``hold`` makes the next ones wait for ``go``."""
 
-    def __init__(self, kind: Callable[[Perform], Any]) -> None:
+    def __init__(self, kind: Callable[[Executor], Any]) -> None:
         self.left = 0  # jobs that nobody has waited for
         self.done: list[str] = []
         self.threads: set[threading.Thread] = set()
@@ -28,7 +28,7 @@ class Bench:
         self.go.set()
         self.begun = threading.Semaphore(0)
         self.ended = threading.Semaphore(0)
-        self.perform = Perform(run=self._run, arun=self._arun)
+        self.perform = Executor(run=self._run, arun=self._arun)
         self.runner = kind(self.perform)
 
     def submit(self, ref: str, *, is_async: bool = False) -> None:
@@ -74,7 +74,7 @@ def bench(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
         app = request.getfixturevalue("app")
         monkeypatch.setattr(_state, "default_app", app)
         monkeypatch.setattr(_state._tls, "current_app", app)
-        monkeypatch.setattr("htmx_live.runtime.job_control.perform", bench.perform)
+        monkeypatch.setattr("htmx_live.runtime.job_control.executor", bench.perform)
     yield bench
     bench.go.set()
     if request.param is CeleryRunner:  # the next test has the same worker

@@ -9,8 +9,8 @@ from django.tasks import default_task_backend
 from htmx_live.core.exceptions import RunnerUnavailable
 from htmx_live.jobs.runner import Job
 from htmx_live.jobs.runners.django_tasks import TasksRunner, perform_job
-from htmx_live.runtime.job_control import perform
-from htmx_live.runtime.services import override, parts
+from htmx_live.runtime.job_control import executor
+from htmx_live.runtime.services import override_services, services
 from htmx_live.testing import LiveClient
 from tests.working_views import Work
 
@@ -28,7 +28,7 @@ def waiting() -> list[Any]:
 
 def test_a_job_is_enqueued_as_text_and_performed_from_it(live: Callable[..., LiveClient]) -> None:
     page = live(Work)
-    with override(runner=TasksRunner):
+    with override_services(runner=TasksRunner):
         page.send("start", {"job": "set_b", "name": "job"})
         [result] = waiting()
         assert (page.pending, result.task) == ([("start", "job")], perform_job)
@@ -38,7 +38,7 @@ def test_a_job_is_enqueued_as_text_and_performed_from_it(live: Callable[..., Liv
 
 def test_an_async_callback_runs_too(live: Callable[..., LiveClient]) -> None:
     page = live(Work)
-    with override(runner=TasksRunner):
+    with override_services(runner=TasksRunner):
         page.send("start", {"job": "set_both", "name": "job"})
         perform_job.call(*waiting()[0].args)
     assert page.state["ended"] == ["job: None"]
@@ -46,11 +46,11 @@ def test_an_async_callback_runs_too(live: Callable[..., LiveClient]) -> None:
 
 def test_a_cancelled_job_is_told_and_does_nothing(live: Callable[..., LiveClient]) -> None:
     page = live(Work)
-    with override(runner=TasksRunner):
+    with override_services(runner=TasksRunner):
         page.send("start", {"job": "set_a", "name": "job"})
-        [row] = parts().store.load(page.instance).record.jobs  # type: ignore[union-attr]
+        [row] = services().store.load(page.instance).record.jobs  # type: ignore[union-attr]
         page.send("stop", {"name": "job"})
-        assert parts().runner.is_cancelled(row.ref)
+        assert services().runner.is_cancelled(row.ref)
         perform_job.call(*waiting()[0].args)
     assert (page.state["a"], page.state["ended"]) == (0, [])
 
@@ -65,7 +65,7 @@ def test_a_backend_that_takes_nothing_refuses_the_job(settings: Any, monkeypatch
         raise ConnectionError("The queue is away.")
 
     monkeypatch.setattr("django.tasks.backends.dummy.DummyBackend.enqueue", enqueue)
-    runner = TasksRunner(perform)
+    runner = TasksRunner(executor)
     with pytest.raises(RunnerUnavailable, match="The queue is away"):
         runner.submit(Job(ref="one", instance="i", callback="method:work"))
     assert runner.shutdown() == {}

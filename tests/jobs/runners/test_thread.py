@@ -106,7 +106,7 @@ def test_a_pool_outlives_what_goes_wrong_after_a_call(caplog: pytest.LogCaptureF
         if fault := next(faults, None):
             raise fault
 
-    pool = DaemonPool("test", lambda: 1, after=after)
+    pool = DaemonPool("test", lambda: 1, after_each_call=after)
     pool.submit(lambda: None)
     pool.submit(done.set)
     assert done.wait(PATIENCE)

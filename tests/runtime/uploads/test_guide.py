@@ -11,7 +11,7 @@ from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import override_settings
 
-from htmx_live.runtime.files import FOLDER
+from htmx_live.runtime.files import UPLOAD_FOLDER
 from tests.settings import TEMPLATES
 
 pytestmark = pytest.mark.django_db
@@ -36,7 +36,7 @@ def test_the_inbox_imports_its_files(live: Any, monkeypatch: pytest.MonkeyPatch,
         page.submit("upload", files=[SimpleUploadedFile("a.csv", b"1\n2"), SimpleUploadedFile("b.csv", b"3")])
         page.run_jobs()
         assert page.text.endswith("3 rows")
-        assert default_storage.listdir(FOLDER)[1] == []
+        assert default_storage.listdir(UPLOAD_FOLDER)[1] == []
 
 
 @pytest.mark.parametrize("number", range(len(blocks("python"))))

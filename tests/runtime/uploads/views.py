@@ -24,12 +24,12 @@ class Inbox(LiveView):
     @event_handler
     def upload(self, files: list[UploadedFile], note: str = "") -> None:
         self.note = note
-        self.start_async(self._import, {self.keep(file): file.name for file in files})
+        self.start_async(self._import, {self.store_upload(file): file.name for file in files})
         self.reset_forms()
 
     @event_handler
     def choose(self, photo: UploadedFile) -> None:
-        self.start_async(self._import, {self.keep(photo): photo.name})
+        self.start_async(self._import, {self.store_upload(photo): photo.name})
 
     def _import(self, labels: dict[str, str]) -> None:
         try:
@@ -41,7 +41,7 @@ class Inbox(LiveView):
                 self.read.append(f"{label}: {text}")
         finally:
             for name in labels:
-                self.discard(name)
+                self.delete_upload(name)
 
     def handle_async_result(self, name: str, result: Any = None, error: Any = None) -> None:
         """A file that fails is logged."""
@@ -49,27 +49,27 @@ class Inbox(LiveView):
     @event_handler
     def hold(self, file: UploadedFile, then: str = "") -> None:
         """Keeps a file beyond this event; ``then`` says how it goes on."""
-        self._name = self.keep(file)
+        self._name = self.store_upload(file)
         self.breaks = then
         if then == "raise":
             raise ValueError("After it was kept.")
         if then == "discard and raise":
-            self.discard(self._name)
+            self.delete_upload(self._name)
             raise ValueError("After it was discarded.")
 
     @event_handler
     def drop(self, then: str = "") -> None:
-        self.discard(self._name)
+        self.delete_upload(self._name)
         if then == "raise":
             raise ValueError("After it was discarded.")
 
     @event_handler
     def drop_any(self, name: str) -> None:
-        self.discard(name)
+        self.delete_upload(name)
 
     @event_handler
     def keep_none(self, file: UploadedFile | None = None) -> None:
-        self.keep(file)  # type: ignore[arg-type]
+        self.store_upload(file)  # type: ignore[arg-type]
 
     @event_handler
     def assign(self, file: UploadedFile) -> None:
@@ -77,14 +77,14 @@ class Inbox(LiveView):
 
     @event_handler
     def linger(self, file: UploadedFile) -> None:
-        self.start_async(self._linger, self.keep(file), name="linger")
+        self.start_async(self._linger, self.store_upload(file), name="linger")
 
     def _linger(self, name: str) -> None:
         try:
             push_to_view(Inbox, handler="stop")
             self.check_cancelled()
         finally:
-            self.discard(name)
+            self.delete_upload(name)
 
     @event_handler
     def stop(self) -> None:
@@ -96,7 +96,7 @@ class Inbox(LiveView):
         self.start_async(self._keep, name="keeper")
 
     def _keep(self) -> None:
-        self.keep(ContentFile(b"x", "x.txt"))
+        self.store_upload(ContentFile(b"x", "x.txt"))
 
     @event_handler
     def count(self, files: list[UploadedFile]) -> None:
@@ -104,7 +104,7 @@ class Inbox(LiveView):
 
     def pushed(self, then: str) -> None:
         """Called by a push: keeps a file, and may fail."""
-        self._name = self.keep(ContentFile(b"x", "x.txt"))
+        self._name = self.store_upload(ContentFile(b"x", "x.txt"))
         if then == "raise":
             raise ValueError("After it was kept.")
 
@@ -112,7 +112,7 @@ class Inbox(LiveView):
         if self.breaks == "render":
             raise ValueError("While it was rendered.")
         if self.breaks == "keep":
-            self.keep(ContentFile(b"x", "x.txt"))
+            self.store_upload(ContentFile(b"x", "x.txt"))
         return super().get_context_data(**kwargs)
 
 
@@ -131,10 +131,10 @@ class Order(LiveFormView):
         self.read: list[str] = []
 
     def form_valid(self, form: Any) -> None:
-        self.start_async(self._attach, self.keep(form.cleaned_data["attachment"]))
+        self.start_async(self._attach, self.store_upload(form.cleaned_data["attachment"]))
         super().form_valid(form)
 
     def _attach(self, name: str) -> None:
         with default_storage.open(name) as file:
             self.read = [file.read().decode()]
-        self.discard(name)
+        self.delete_upload(name)

@@ -23,7 +23,7 @@ def errors(client: Any) -> dict[str, str]:
 def values(client: Any) -> dict[str, list[str]]:
     """What would be sent of the form now, but for what every form sends."""
     form = next(one for one in parse(client.html).all() if one.tag == "form")
-    return {name: sent for name, sent in form.values().items() if name not in ("csrfmiddlewaretoken", "_live")}
+    return {name: sent for name, sent in form.form_values().items() if name not in ("csrfmiddlewaretoken", "_live")}
 
 
 def said(client: Any) -> str:

@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from htmx_live.testing import LiveClient
-from htmx_live.testing.environment import stage
-from htmx_live.views.form_state import as_query, without_secrets
+from htmx_live.testing.environment import live_environment
+from htmx_live.views.form_state import strip_secrets, to_query_dict
 from tests.views.forms.reading import errors, values
 from tests.views.forms.views import Groups, Lines, SignUp, SignUpForm
 
@@ -50,7 +50,7 @@ def send(client: Any, handler: str, fields: dict[str, Any]) -> Any:
 @settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(sent=st.lists(st.tuples(st.sampled_from(HANDLERS), FIELDS), min_size=1, max_size=8))
 def test_garbage_is_refused_or_shown_and_the_page_lives_on(view: Any, sent: list[tuple[str, dict[str, Any]]]) -> None:
-    with stage():
+    with live_environment():
         client = LiveClient(view, raise_errors=False)
         for handler, fields in sent:
             assert send(client, handler, fields).status in (200, 204, 400, 404, 413, 422)
@@ -90,7 +90,7 @@ def test_ten_thousand_rows_are_refused(live: Any) -> None:
 def test_a_body_that_is_too_large_is_refused(live: Any, checks_csrf: bool, status: int) -> None:
     client = live(SignUp, raise_errors=False)
     client.http.handler.enforce_csrf_checks = checks_csrf
-    headers = {"X-Live": client._shown.root.attributes["data-live"], "X-Live-Page": "any"}
+    headers = {"X-Live": client._synced_page.root.attributes["data-live"], "X-Live-Page": "any"}
     body, form = b"name=" + b"x" * 3_000_000, "application/x-www-form-urlencoded"
     answer = client.http.post("/live/event/save/", body, content_type=form, headers=headers)
     assert (answer.status_code, "_form_kept" in client.state) == (status, False)
@@ -113,12 +113,12 @@ def test_more_saved_rows_than_there_are_is_an_error_of_these_rows(live: Any) -> 
 
 
 def test_a_field_s_name_that_is_all_separators_is_cut_short() -> None:
-    form = SignUpForm(as_query({"name": ["Anna"]}))
-    assert without_secrets(form, {"name": ["Anna"], "x" + "_" * 1_000_000: ["y"]}) == {"name": ["Anna"]}
+    form = SignUpForm(to_query_dict({"name": ["Anna"]}))
+    assert strip_secrets(form, {"name": ["Anna"], "x" + "_" * 1_000_000: ["y"]}) == {"name": ["Anna"]}
 
 
 def test_a_body_that_is_no_form_is_an_empty_form(live: Any) -> None:
     client = live(SignUp)
-    headers = {"X-Live": client._shown.root.attributes["data-live"]}
+    headers = {"X-Live": client._synced_page.root.attributes["data-live"]}
     answer = client.http.post("/live/event/save/", b"{}", content_type="application/json", headers=headers)
     assert answer.status_code == 200

@@ -60,7 +60,7 @@ def test_a_row_that_goes_lets_those_after_it_move_up(live: Any) -> None:
 def test_a_row_that_moves_up_takes_the_browser_along(live: Any) -> None:
     client = live(Lines)
     body = values(client) | {"index": "1"}
-    grant = client._shown.root.attributes["data-live"]
+    grant = client._synced_page.root.attributes["data-live"]
     assert client.http.post("/live/event/remove_row/", body, headers={"X-Live": grant})["X-Live-Reset-Forms"] == "1"
 
 

@@ -36,7 +36,7 @@ class Browser:
     def post(self, action: str = "", **fields: Any) -> str:
         """Where the answer leads; the page that is there has been read."""
         form = next(one for one in parse(self.html).all() if one.tag == "form")
-        answer = self.http.post(action or form.attributes["action"], {**form.values(), **fields})
+        answer = self.http.post(action or form.attributes["action"], {**form.form_values(), **fields})
         assert answer.status_code == 303
         target: str = answer["Location"]
         if urlsplit(target).path == "/":

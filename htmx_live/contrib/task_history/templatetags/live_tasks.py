@@ -5,7 +5,7 @@ from typing import Any
 from django.template import Context, Library, TemplateSyntaxError
 from django.utils.safestring import SafeString
 
-from htmx_live.contrib.task_history.inbox import task_inbox as draw_inbox
+from htmx_live.contrib.task_history.inbox import task_inbox as render_inbox
 
 register = Library()
 
@@ -16,4 +16,4 @@ def task_inbox(context: Context, **options: Any) -> SafeString:
     css, title = options.pop("class", ""), options.pop("title", "")
     if options:
         raise TemplateSyntaxError(f"{{% task_inbox %}}: {', '.join(options)}= is unknown. It takes title and class.")
-    return draw_inbox(request=context.get("request"), css=str(css or ""), title=str(title or ""))
+    return render_inbox(request=context.get("request"), css=str(css or ""), title=str(title or ""))

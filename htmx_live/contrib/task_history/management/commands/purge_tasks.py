@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from htmx_live.contrib.task_history.models import TaskRecord
-from htmx_live.contrib.task_history.recorder import settle
+from htmx_live.contrib.task_history.recorder import reconcile
 
 _BATCH = 500  # rows of one statement: nobody waits long for the table
 
@@ -28,7 +28,7 @@ class Command(BaseCommand):
         for name, value in (("--days", days), ("--failed-days", failed_days)):
             if not 0 <= value <= 100_000:
                 raise CommandError(f"{name}={value:g}: expected a number of days from 0 to 100000.")
-        while settle():
+        while reconcile():
             pass
         failed = [TaskRecord.Status.ERROR, TaskRecord.Status.LOST]
         records = TaskRecord.objects.order_by()
