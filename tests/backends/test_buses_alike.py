@@ -6,7 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 from django.test import override_settings
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from htmx_live.backends import Bus, MemoryBus, RedisBus
@@ -34,6 +34,15 @@ actions = st.one_of(
     st.tuples(st.just("read"), channels, moments),
     st.tuples(st.just("text"), texts),
 )
+
+
+IDLE = [  # nothing but the passing of time ends what nobody has used
+    ("publish", [], "a", "", ""),
+    ("append", ["page:a"], "s", "", False),
+    ("pass_time", 200),
+    ("pass_time", 200),
+    ("read", ["page:a"], 0),
+]
 
 
 @dataclass
@@ -104,6 +113,7 @@ class Player:
 @override_settings(HTMX_LIVE={"MAX_STREAM_TEXT": 12, "REPLAY_TTL": 100, "HIDDEN_TTL": 300})
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(script=st.lists(actions, min_size=3, max_size=25))
+@example(script=IDLE)
 def test_both_buses_answer_alike(connection: RedisConnection, script: list[tuple[Any, ...]]) -> None:
     clock = ManualClock()
     connection.prefix = f"{uuid4().hex}:"

@@ -181,6 +181,7 @@ class MemoryBus:
             for name in begins:
                 if name in self._logs:
                     self._touch(name, self._logs[name])
+            self._expire()
             number = self._replayable_number(since)
             if number is None or self._needs_reset(begins, number):
                 return Replay(epoch=self.epoch, number=self._number, is_reset=True, channels=tuple(begins))
