@@ -9,6 +9,7 @@ import pytest
 from htmx_live.backends.redis.bus import RedisBus
 from htmx_live.backends.redis.client import RETRY_DELAY, RedisConnection
 from htmx_live.backends.redis.store import RedisStore
+from htmx_live.backends.redis.wakeups import Wakeups
 from htmx_live.core.exceptions import StoreUnavailable
 from htmx_live.core.records import JobRow, Owner, Record
 from htmx_live.testing import ManualClock
@@ -16,6 +17,7 @@ from tests.backends.test_store_contract import ADA, record, turn
 from tests.redis_server import RedisServer
 
 pytestmark = pytest.mark.processes
+PATIENCE = 30.0
 
 
 @pytest.fixture
@@ -267,3 +269,24 @@ def test_the_indexes_of_a_page_that_stays_open_live_as_long_as_its_records(
     keys = [("record", "one"), ("owner", ADA.key), ("view", "app.View"), ("view", "app.View 1")]
     left = [connection.call("PTTL", connection.key(*key)) for key in keys]
     assert all(milliseconds > 99_000_000 for milliseconds in left), left
+
+
+# Wake-ups
+
+
+def test_wake_ups_are_read_again_after_a_fault(connection: RedisConnection, monkeypatch: Any, caplog: Any) -> None:
+    call, faults = connection.call, iter([ValueError("I/O operation on closed file.")])
+
+    def fail_once(command: str, *args: Any, **pool: Any) -> Any:
+        if command == "BLPOP" and (fault := next(faults, None)):
+            raise fault
+        return call(command, *args, **pool)
+
+    monkeypatch.setattr(connection, "call", fail_once)
+    monkeypatch.setattr("htmx_live.backends.redis.wakeups.RETRY_DELAY", 0.0)
+    wakeups = Wakeups(connection)
+    with wakeups.expect("token") as is_woken:
+        wakeups.listen()
+        call("RPUSH", connection.key("wake", wakeups.process), "token")
+        assert is_woken.wait(PATIENCE)
+    assert "closed file" in caplog.text

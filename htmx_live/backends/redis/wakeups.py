@@ -4,6 +4,7 @@ All of them share one connection, on which a thread reads wake:<process> while a
 lost costs a second: a waiting turn asks again by itself.
 """
 
+import logging
 import os
 import threading
 import time
@@ -15,6 +16,9 @@ from htmx_live.core.exceptions import StoreUnavailable
 from htmx_live.core.signing import random_id
 
 __all__ = ["Wakeups"]
+
+
+logger = logging.getLogger("htmx_live.backends")
 
 
 class Wakeups:
@@ -61,7 +65,9 @@ class Wakeups:
         while self._stop_if_unused():
             try:
                 found = self._connection.call("BLPOP", name, MAX_BLOCKING_WAIT, pool="blocking")
-            except (StoreUnavailable, ValueError):  # ValueError: the connection was closed while redis-py read from it
+            except Exception as error:  # the boundary: without this thread, each turn would wait a second for its lease
+                if not isinstance(error, StoreUnavailable):  # of that, the turns learn when they ask again
+                    logger.warning("Wake-ups could not be read and will be asked for again", exc_info=True)
                 time.sleep(RETRY_DELAY)
                 continue
             event = self._expected.get(found[1]) if found else None
