@@ -45,7 +45,7 @@ def test_the_way_back_offers_the_grants_of_that_page(live: LivePage) -> None:
     live.server.pages["/two/"] = document(root("two", id="live-t"), htmx=None)
     live.page.click("a")
     live.server.next("stream")
-    live.page.evaluate("history.back()")
+    live.page.go_back(wait_until="commit")
     assert live.server.next("sync").json["adopt"] == ["grant-live-a"]
 
 
